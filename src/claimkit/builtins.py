@@ -1,0 +1,3 @@
+"""What claimkit itself registers, through the same hooks as any plugin."""
+
+from __future__ import annotations

@@ -1,0 +1,140 @@
+"""One frozen dataclass per room: the only place where defaults live.
+
+``Config.from_mapping({"DRIFT": {"budget": 0.1}})`` is what Django's ``CLAIMKIT`` setting and the
+command line share. Unknown keys are errors that name the nearest valid one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from claimkit.errors import ConfigError, did_you_mean
+
+__all__ = [
+    "ClaimsConfig",
+    "Config",
+    "DriftConfig",
+    "PluginsConfig",
+    "ReportsConfig",
+    "TenantsConfig",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantsConfig:
+    """Settings of the tenants room."""
+
+    #: Enable PostgreSQL row-level security as a second wall.
+    row_level_security: bool = False
+    #: Request header by which a member of several tenants chooses one.
+    header: str = "X-Tenant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimsConfig:
+    """Settings of the claims room."""
+
+    #: Claims per batch and transaction.
+    batch_size: int = 5_000
+    #: Rejected rows after which a file is refused.
+    max_problems: int = 1_000
+    #: Share of rejected rows after which a file is refused, once 1,000 rows were read.
+    max_problem_share: float = 0.2
+    #: Secret from which each tenant's key for patient tokens is derived.
+    #: Empty: Django derives it from SECRET_KEY, the command line makes one per store.
+    patient_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftConfig:
+    """Settings of the drift room; the method is in ``explanation/drift``."""
+
+    #: Detectors to run, by name.
+    detectors: tuple[str, ...] = ("lattice",)
+    #: False alerts per tenant and month that are tolerated, all signals together.
+    budget: float = 0.10
+    #: The same for the watch tier, which is shown but never pushed.
+    watch_budget: float = 1.0
+    #: Days of baseline before the scan range.
+    baseline_days: int = 182
+    #: Fewer days of baseline than this: the tenant is "learning".
+    min_baseline_days: int = 120
+    #: Relative change of expected denials that is never an alert (slow benign trends).
+    dead_zone: float = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportsConfig:
+    """Settings of the reports room."""
+
+    #: Findings shown in a report, most expensive first.
+    max_findings: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginsConfig:
+    """Which plugins may load."""
+
+    #: Entry-point names that are blocked.
+    disabled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings of one process."""
+
+    tenants: TenantsConfig = field(default_factory=TenantsConfig)
+    claims: ClaimsConfig = field(default_factory=ClaimsConfig)
+    drift: DriftConfig = field(default_factory=DriftConfig)
+    reports: ReportsConfig = field(default_factory=ReportsConfig)
+    plugins: PluginsConfig = field(default_factory=PluginsConfig)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Mapping[str, Any]]) -> Config:
+        """Build a configuration from upper- or lower-case room and setting names.
+
+        Raises:
+            ConfigError: unknown room or setting, or a value of the wrong type.
+
+        >>> Config.from_mapping({"DRIFT": {"BUDGET": 0.2}}).drift.budget
+        0.2
+        >>> Config.from_mapping({"DRIFT": {"bugdet": 0.2}})
+        Traceback (most recent call last):
+        claimkit.errors.ConfigError: unknown setting DRIFT['bugdet']; did you mean 'budget'?
+        """
+        rooms = {room.name: room for room in dataclasses.fields(cls)}
+        made: dict[str, Any] = {}
+        for room, settings in mapping.items():
+            if room.lower() not in rooms:
+                raise ConfigError(f"unknown room {room!r}{did_you_mean(room.lower(), rooms)}")
+            made[room.lower()] = _fill(rooms[room.lower()], room, settings)
+        return cls(**made)
+
+
+def _fill(room: dataclasses.Field[Any], label: str, settings: Mapping[str, Any]) -> Any:
+    kind = room.default_factory
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{label} must be a mapping, not {type(settings).__name__}")
+    assert isinstance(kind, type)
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        key = name.lower()
+        if key not in hints:
+            raise ConfigError(f"unknown setting {label}[{name!r}]{did_you_mean(key, hints)}")
+        values[key] = _convert(value, hints[key], f"{label}[{name!r}]")
+    return kind(**values)
+
+
+def _convert(value: Any, hint: Any, label: str) -> Any:
+    if hint == tuple[str, ...] and isinstance(value, (list, tuple)):
+        return tuple(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    wanted = getattr(hint, "__name__", str(hint))
+    raise ConfigError(f"{label} must be {wanted}, not {type(value).__name__}")

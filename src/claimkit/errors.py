@@ -1,0 +1,168 @@
+"""The whole error tree; every class has a stable code, a public message and a remedy.
+
+::
+
+    ClaimkitError
+    ├── ConfigError            (ValueError)   configuration that cannot be used
+    ├── UnknownName            (LookupError)  a name that nobody registered
+    ├── PluginError            (RuntimeError)
+    │   ├── PluginBroken                      a plugin that failed to load
+    │   └── PluginCollision                   two plugins that claim one name
+    ├── TenantRequired         (RuntimeError) tenant data touched outside a tenant scope
+    ├── TenantUnknown          (LookupError)  a tenant that does not exist or is not active
+    ├── TenantForbidden        (PermissionError) one tenant reaching for another tenant's data
+    ├── InvalidWindow          (ValueError)   a window of days that is empty or reversed
+    ├── InvalidMoney           (ValueError)   text that is not an exact amount
+    ├── FileRefused            (ValueError)   a file that cannot be read as claims at all
+    └── StoreError             (RuntimeError) a store that cannot do what was asked
+
+Bad *rows* are values (:class:`claimkit.claims.model.RowProblem`), bad *use* is one of these
+exceptions. Messages are public: they never carry patient data, secrets or file contents.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "ClaimkitError",
+    "ConfigError",
+    "FileRefused",
+    "InvalidMoney",
+    "InvalidWindow",
+    "PluginBroken",
+    "PluginCollision",
+    "PluginError",
+    "StoreError",
+    "TenantForbidden",
+    "TenantRequired",
+    "TenantUnknown",
+    "UnknownName",
+    "did_you_mean",
+]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known name, or an empty string.
+
+    >>> did_you_mean("denail_rate", ["denial_rate", "volume"])
+    "; did you mean 'denial_rate'?"
+    >>> did_you_mean("zzz", ["denial_rate"])
+    ''
+    """
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+
+
+class ClaimkitError(Exception):
+    """Root of every error that claimkit raises on purpose.
+
+    Args:
+        message: What happened and what was expected; public, without identifiers.
+        remedy: What the reader can do about it; falls back to the class's own remedy.
+        code: Stable machine name for the case; falls back to the class's own code.
+    """
+
+    #: Stable, documented, snake_case.
+    code: str = "claimkit_error"
+    #: What to do when the raiser knows nothing better.
+    remedy: str = ""
+
+    def __init__(self, message: str, *, remedy: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        if remedy:
+            self.remedy = remedy
+        if code:
+            self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.remedy}" if self.remedy else self.message
+
+
+class ConfigError(ClaimkitError, ValueError):
+    """Configuration that cannot be used: an unknown key, a wrong type, a value out of range."""
+
+    code = "config_invalid"
+
+
+class UnknownName(ClaimkitError, LookupError):
+    """A name that nothing registered.
+
+    >>> str(UnknownName.of("reader", "x21", ["x12", "csv"]))
+    "unknown reader 'x21'; did you mean 'x12'?"
+    """
+
+    code = "unknown_name"
+
+    @classmethod
+    def of(cls, what: str, name: str, known: Iterable[str]) -> UnknownName:
+        """Build the error for ``name``, naming the nearest of the ``known`` names."""
+        return cls(f"unknown {what} {name!r}{did_you_mean(name, known)}")
+
+
+class PluginError(ClaimkitError, RuntimeError):
+    """Something is wrong with a plugin."""
+
+    code = "plugin_error"
+
+
+class PluginBroken(PluginError):
+    """A plugin failed to import or to register; the message names its distribution."""
+
+    code = "plugin_broken"
+    remedy = "Upgrade or uninstall it, or block it by name with disabled=[...]"
+
+
+class PluginCollision(PluginError):
+    """Two plugins registered the same name; the message names both distributions."""
+
+    code = "plugin_collision"
+    remedy = "Block one of the two by name with disabled=[...]"
+
+
+class TenantRequired(ClaimkitError, RuntimeError):
+    """Tenant data was touched while no tenant was in scope; claimkit never guesses one."""
+
+    code = "tenant_required"
+    remedy = "Enter use_tenant(key) first"
+
+
+class TenantUnknown(ClaimkitError, LookupError):
+    """A tenant that does not exist, or is not active."""
+
+    code = "tenant_unknown"
+
+
+class TenantForbidden(ClaimkitError, PermissionError):
+    """Work in one tenant's scope reached for another tenant's data."""
+
+    code = "tenant_forbidden"
+
+
+class InvalidWindow(ClaimkitError, ValueError):
+    """A window of days that is empty, reversed, or longer than the caller allows."""
+
+    code = "window_invalid"
+
+
+class InvalidMoney(ClaimkitError, ValueError):
+    """Text that is not an exact, finite amount with at most two decimals."""
+
+    code = "money_invalid"
+
+
+class FileRefused(ClaimkitError, ValueError):
+    """A file that cannot be read as claims at all; nothing of it was imported."""
+
+    code = "file_refused"
+
+
+class StoreError(ClaimkitError, RuntimeError):
+    """A store that cannot be opened or cannot do what was asked."""
+
+    code = "store_error"

@@ -1,0 +1,222 @@
+"""What rooms tell each other: events, and the bus that stages, commits and tells them.
+
+Hides when a listener runs. ``transaction`` listeners run inside the transaction of whoever
+staged the event: what must happen becomes a row there, or the whole work rolls back.
+``committed`` listeners run after the commit, best effort, isolated from each other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from claimkit.types import Cents, Day, TenantKey
+
+__all__ = [
+    "Bus",
+    "ClaimFacts",
+    "ClaimsChanged",
+    "ClaimsImported",
+    "DriftDetected",
+    "DriftResolved",
+    "DriftWorsened",
+    "Event",
+    "FactsChange",
+    "Listener",
+    "Phase",
+]
+
+logger = logging.getLogger(__name__)
+
+Phase = Literal["transaction", "committed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to one tenant."""
+
+    #: Stable topic, such as ``claims.imported``; documented, used by webhooks and rules.
+    topic: ClassVar[str] = ""
+
+    tenant: TenantKey
+    #: Aware UTC instant.
+    at: dt.datetime
+
+
+class ClaimFacts(NamedTuple):
+    """What drift may know of one claim: its current position, without anything personal.
+
+    Days are day numbers (:data:`claimkit.types.Day`), money is in cents.
+    """
+
+    payer: str
+    procedure_group: str
+    facility: str
+    line_of_business: str
+    #: First submission, or the payer's receipt where no submission is known; None if neither.
+    submitted_day: Day | None
+    #: Day of the *first* decision; None while pending.
+    decided_day: Day | None
+    paid_day: Day | None
+    #: :class:`claimkit.claims.model.Outcome` of the first decision; ``"pending"`` before it.
+    outcome: str
+    #: Denial category of the first decision, such as ``authorization_referral``; ``""`` if none.
+    category: str
+    #: CARC of the first decision with its group, such as ``CO-197``; ``""`` if none.
+    reason: str
+    charge: Cents
+    #: None where no source tells it.
+    allowed: Cents | None
+    paid: Cents
+    #: False for replacements, voids and payer-side duplicates: rework has its own counters.
+    first_pass: bool
+
+
+class FactsChange(NamedTuple):
+    """One claim's facts before and after; None stands for "there was no such claim"."""
+
+    before: ClaimFacts | None
+    after: ClaimFacts | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimsChanged(Event):
+    """A batch changed what is known of some claims; told once per batch, in its transaction.
+
+    In-process only: it is never stored or sent, so it may carry the facts themselves.
+    """
+
+    topic: ClassVar[str] = "claims.changed"
+
+    #: Only claims whose facts really differ.
+    changes: Sequence[FactsChange] = field(repr=False)
+    #: The day on which the source became known, for replays "as known then".
+    known_day: Day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimsImported(Event):
+    """One file is in, whole or with rejected rows."""
+
+    topic: ClassVar[str] = "claims.imported"
+
+    upload: str
+    new: int
+    changed: int
+    same: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DriftEvent(Event):
+    finding: str
+    signal: str
+    payer: str
+    severity: str
+    onset: dt.date
+    dollars_per_month: Cents
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftDetected(_DriftEvent):
+    """A payer changed how it treats claims, and nobody had been told yet."""
+
+    topic: ClassVar[str] = "drift.detected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftWorsened(_DriftEvent):
+    """A drift that is already open became more severe."""
+
+    topic: ClassVar[str] = "drift.worsened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftResolved(_DriftEvent):
+    """A drift ended, or later data no longer supports it."""
+
+    topic: ClassVar[str] = "drift.resolved"
+
+
+class Listener(Protocol):
+    """Someone to tell. Handlers must be quick; long work becomes a row or a task."""
+
+    name: str
+    #: Topics to be told of; empty means all.
+    topics: frozenset[str]
+    phase: Phase
+
+    def handle(self, event: Event) -> None:
+        """Take the event. In phase ``transaction``, raising aborts the whole transaction."""
+        ...
+
+
+class Bus:
+    """Tells listeners what was staged, in two phases.
+
+    >>> bus = Bus([])
+    >>> with bus.transaction():
+    ...     bus.stage(ClaimsImported(tenant=TenantKey("northside"), at=dt.datetime(2026, 1, 5, tzinfo=dt.UTC),
+    ...                              upload="upl_1", new=3, changed=0, same=0, rejected=0))
+    """
+
+    def __init__(self, listeners: Iterable[Listener]) -> None:
+        self._by_phase: dict[Phase, list[Listener]] = defaultdict(list)
+        for listener in listeners:
+            self._by_phase[listener.phase].append(listener)
+        self._staged: list[Event] | None = None
+
+    def stage(self, event: Event) -> None:
+        """Tell ``transaction`` listeners now and ``committed`` listeners after the commit.
+
+        Raises:
+            RuntimeError: outside :meth:`transaction`.
+        """
+        if self._staged is None:
+            raise RuntimeError("stage() outside of Bus.transaction()")
+        for listener in self._listeners("transaction", event):
+            listener.handle(event)
+        self._staged.append(event)
+
+    @contextmanager
+    def transaction(self, atomic: AbstractContextManager[object] | None = None) -> Iterator[None]:
+        """Run the block inside ``atomic``; tell ``committed`` listeners once it is committed.
+
+        Nothing is told when the block or the commit raises. Transactions do not nest.
+        """
+        if self._staged is not None:
+            raise RuntimeError("Bus.transaction() does not nest")
+        self._staged = []
+        try:
+            if atomic is None:
+                yield
+            else:
+                with atomic:
+                    yield
+            staged = self._staged
+        finally:
+            self._staged = None
+        for event in staged:
+            for listener in self._listeners("committed", event):
+                self._tell(listener, event)
+
+    def _listeners(self, phase: Phase, event: Event) -> Iterator[Listener]:
+        return (one for one in self._by_phase[phase] if not one.topics or event.topic in one.topics)
+
+    @staticmethod
+    def _tell(listener: Listener, event: Event) -> None:
+        try:
+            listener.handle(event)
+        except Exception:
+            # Isolation point: what was committed stays, and the others must still hear of it.
+            logger.exception(
+                "listener failed", extra={"listener": listener.name, "topic": event.topic}
+            )

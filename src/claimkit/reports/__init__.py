@@ -1,0 +1,1 @@
+"""Reports: documents as data, charts, and the renderers that people forward."""

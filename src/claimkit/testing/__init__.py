@@ -1,0 +1,1 @@
+"""What plugin authors and hosts test with: conformance suites, factories, synthetic claims."""
