@@ -115,10 +115,9 @@ class Config:
 
 
 def _fill(room: dataclasses.Field[Any], label: str, settings: Mapping[str, Any]) -> Any:
-    kind = room.default_factory
+    kind: Any = room.default_factory
     if not isinstance(settings, Mapping):
         raise ConfigError(f"{label} must be a mapping, not {type(settings).__name__}")
-    assert isinstance(kind, type)
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for name, value in settings.items():
