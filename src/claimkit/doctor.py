@@ -1,0 +1,76 @@
+"""Checks that an installation works, by doing what it is for on a small scale."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from claimkit.errors import ClaimkitError
+from claimkit.plugins import Plugins, load_plugins
+from claimkit.types import TenantKey
+
+__all__ = ["Diagnosis", "examine"]
+
+#: A tenant that no one has; the store is only asked for it.
+_NOBODY = TenantKey("claimkit-doctor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """The outcome of one check."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def examine(*, store_url: str = "memory:") -> list[Diagnosis]:
+    """Check Python, numpy, plugins, the default detectors and a store; never raises."""
+    results = [
+        _try("python", _python),
+        _try("numpy", lambda: np.__version__),
+        _try("plugins", _plugins),
+    ]
+    if all(one.ok for one in results):
+        plugins = load_plugins()
+        results.append(_try("readers", lambda: ", ".join(plugins.readers)))
+        results.append(_try("detectors", lambda: _detectors(plugins)))
+        results.append(_try("store", lambda: _store(plugins, store_url)))
+    return results
+
+
+def _try(name: str, check: Callable[[], str]) -> Diagnosis:
+    try:
+        return Diagnosis(name=name, ok=True, detail=check())
+    except (ClaimkitError, OSError) as error:
+        return Diagnosis(name=name, ok=False, detail=str(error))
+
+
+def _python() -> str:
+    if sys.version_info < (3, 11):
+        raise ClaimkitError("claimkit needs Python 3.11 or newer")
+    return platform.python_version()
+
+
+def _plugins() -> str:
+    return ", ".join(f"{one.name} ({one.distribution})" for one in load_plugins().loaded)
+
+
+def _detectors(plugins: Plugins) -> str:
+    if not plugins.detectors:
+        raise ClaimkitError("no detector is registered", remedy="Is 'builtins' disabled?")
+    return ", ".join(plugins.detectors)
+
+
+def _store(plugins: Plugins, url: str) -> str:
+    store = plugins.open_store(url)
+    try:
+        with store.atomic():
+            claims = store.claims.totals(_NOBODY).claims
+    finally:
+        store.close()
+    return f"{url.partition(':')[0]} opens and answers ({claims} claims of nobody)"
