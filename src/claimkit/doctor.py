@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +10,10 @@ import numpy as np
 from claimkit.errors import ClaimkitError
 from claimkit.plugins import Plugins, load_plugins
 from claimkit.types import TenantKey
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Diagnosis", "examine"]
 
@@ -31,7 +33,7 @@ class Diagnosis:
 def examine(*, store_url: str = "memory:") -> list[Diagnosis]:
     """Check Python, numpy, plugins, the default detectors and a store; never raises."""
     results = [
-        _try("python", _python),
+        _try("python", platform.python_version),
         _try("numpy", lambda: np.__version__),
         _try("plugins", _plugins),
     ]
@@ -48,12 +50,6 @@ def _try(name: str, check: Callable[[], str]) -> Diagnosis:
         return Diagnosis(name=name, ok=True, detail=check())
     except (ClaimkitError, OSError) as error:
         return Diagnosis(name=name, ok=False, detail=str(error))
-
-
-def _python() -> str:
-    if sys.version_info < (3, 11):
-        raise ClaimkitError("claimkit needs Python 3.11 or newer")
-    return platform.python_version()
 
 
 def _plugins() -> str:
