@@ -4,6 +4,11 @@ A cube is a few tables of *signed deltas*. When a claim's facts change, the old 
 with −1 and the new ones with +1, so the tables equal a rebuild from all claims, whatever the
 order and repetition of uploads. Each delta carries the day on which it became known, so that any
 past night can be replayed as it was known then.
+
+Which claims count where: only first-pass claims (rework and duplicates would count a denial
+twice), and only decisions: ``paid``, ``zero_paid`` and ``partial`` count as paid, ``denied`` as its
+denial category. Decisions that are none are left out: reversed, other, and the categories in
+:data:`NOT_A_DECISION`.
 """
 
 from __future__ import annotations
@@ -11,23 +16,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from claimkit.events import ClaimFacts, FactsChange
     from claimkit.types import Day, TenantKey
 
 __all__ = [
     "DECISIONS",
     "INFLOW",
+    "MAX_AGE",
     "MONEY",
+    "NOT_A_DECISION",
     "TABLES",
     "Cells",
     "CubeStore",
     "CubeTable",
+    "canonical",
+    "merge",
+    "tally",
 ]
+
+#: Ages above this many days count as this many.
+MAX_AGE = 120
+#: Denial categories that stay out of numerator and denominator: a pended claim is not decided, and
+#: a payer-side duplicate (CARC 18, B13) says nothing about how the payer treats claims.
+NOT_A_DECISION = frozenset({"pended", "duplicate"})
+
+_PAID = frozenset({"paid", "zero_paid", "partial"})
+#: Fixed point of ``ratio``: ten-thousandths; a bin is a tenth.
+_RATIO_SCALE = 10_000
+_RATIO_BIN = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +69,19 @@ class CubeTable:
 
 
 #: First decisions. ``age_days`` is submission to decision, 0..120 (120 means 120 or more), -1 where
-#: the submission is unknown. ``outcome`` is ``"paid"``, or the denial category of a denied claim
-#: (``"unmapped"`` where the source tells no CARC). Money in cents.
+#: the submission is unknown or later than the decision. ``outcome`` is ``"paid"``, or the denial
+#: category of a denied claim (``"unmapped"`` where the source tells no CARC); ``reason`` is the group
+#: and CARC of a denied claim, such as ``"CO-197"``. Money in cents.
 DECISIONS = CubeTable(
     name="decisions",
-    labels=("payer", "procedure_group", "outcome"),
+    labels=("payer", "procedure_group", "outcome", "reason"),
     numbers=("decided_day", "age_days"),
     day="decided_day",
     measures=("claims", "charge", "allowed", "paid"),
 )
-#: Allowed against charge of paid first decisions. ``ratio_bin`` is floor(x / 0.1) of
-#: x = ln(allowed / charge); ``ratio`` and ``ratio_squared`` sum round(1e4 x) and its square, so that
-#: sums are exact and outliers can be winsorized by bin.
+#: Allowed against charge of first decisions whose outcome is ``paid`` and whose amounts are positive.
+#: ``ratio_bin`` is floor(x / 0.1) of x = ln(allowed / charge); ``ratio`` and ``ratio_squared`` sum
+#: round(1e4 x) and its square, so that sums are exact and outliers can be winsorized by bin.
 MONEY = CubeTable(
     name="money",
     labels=("payer", "procedure_group"),
@@ -65,7 +89,8 @@ MONEY = CubeTable(
     day="decided_day",
     measures=("claims", "ratio", "ratio_squared", "allowed"),
 )
-#: First-pass claims by submission day, decided or not. Money in cents.
+#: First-pass claims by submission day, decided or not; without those whose decision is none, and
+#: without those that were decided before they were submitted. Money in cents.
 INFLOW = CubeTable(
     name="inflow",
     labels=("payer", "procedure_group"),
@@ -96,6 +121,65 @@ class Cells:
 
     def __len__(self) -> int:
         return len(next(iter(self.measures.values())))
+
+    @classmethod
+    def empty(cls, table: CubeTable) -> Cells:
+        """Return cells of ``table`` without a row."""
+        return cls.from_columns(
+            table,
+            labels=dict.fromkeys(table.labels, ()),
+            numbers=dict.fromkeys(table.numbers, ()),
+            measures=dict.fromkeys(table.measures, ()),
+        )
+
+    @classmethod
+    def from_columns(
+        cls,
+        table: CubeTable,
+        *,
+        labels: Mapping[str, Sequence[str]],
+        numbers: Mapping[str, Sequence[int] | NDArray[np.int64]],
+        measures: Mapping[str, Sequence[int] | NDArray[np.int64]],
+    ) -> Cells:
+        """Return rows given as columns, with labels as names, in the order given.
+
+        Nothing is summed or sorted; see :func:`canonical`. ``numbers`` may hold ``known_day``.
+        """
+        names: dict[str, Sequence[str]] = {}
+        codes: dict[str, NDArray[np.int64]] = {}
+        for axis in table.labels:
+            column = labels[axis]
+            names[axis] = tuple(sorted(set(column)))
+            index = {name: code for code, name in enumerate(names[axis])}
+            codes[axis] = np.fromiter(map(index.__getitem__, column), np.int64, len(column))
+        return cls(
+            table=table,
+            names=names,
+            labels=codes,
+            numbers={axis: np.asarray(column, np.int64) for axis, column in numbers.items()},
+            measures={axis: np.asarray(column, np.int64) for axis, column in measures.items()},
+        )
+
+    def known_on(self, day: Day) -> Cells:
+        """Return the same rows, ready to post as known since ``day``."""
+        numbers = {**self.numbers, "known_day": np.full(len(self), day, np.int64)}
+        return Cells(
+            table=self.table,
+            names=self.names,
+            labels=self.labels,
+            numbers=numbers,
+            measures=self.measures,
+        )
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Cells:
+        """Return the rows that an index or a mask selects, in its order."""
+        return Cells(
+            table=self.table,
+            names=self.names,
+            labels={axis: column[rows] for axis, column in self.labels.items()},
+            numbers={axis: column[rows] for axis, column in self.numbers.items()},
+            measures={axis: column[rows] for axis, column in self.measures.items()},
+        )
 
 
 class CubeStore(Protocol):
@@ -128,3 +212,235 @@ class CubeStore(Protocol):
     def clear(self, tenant: TenantKey) -> None:
         """Forget a tenant's cube, before a rebuild."""
         ...
+
+
+def canonical(cells: Cells) -> Cells:
+    """Return ``cells`` with equal keys summed, all-zero rows dropped, sorted, names compact.
+
+    Rows are sorted by label axes (by name, code point order), then number axes; names that no row
+    uses are gone. Equal content therefore gives equal arrays.
+    """
+    order, first = _group(cells)
+    starts = np.flatnonzero(first)
+    measures = {
+        measure: np.add.reduceat(column[order], starts) if len(starts) else column
+        for measure, column in cells.measures.items()
+    }
+    kept = np.zeros(len(starts), np.bool_)
+    for column in measures.values():
+        kept |= column != 0
+    rows = order[starts[kept]]
+    names: dict[str, Sequence[str]] = {}
+    labels: dict[str, NDArray[np.int64]] = {}
+    for axis, codes in cells.labels.items():
+        names[axis], labels[axis] = _compact(cells.names[axis], codes[rows])
+    return Cells(
+        table=cells.table,
+        names=names,
+        labels=labels,
+        numbers={axis: column[rows] for axis, column in cells.numbers.items()},
+        measures={measure: column[kept] for measure, column in measures.items()},
+    )
+
+
+def merge(parts: Sequence[Cells]) -> Cells:
+    """Return the canonical sum of cells of one table; ``parts`` must not be empty."""
+    table = parts[0].table
+    names: dict[str, Sequence[str]] = {}
+    labels: dict[str, NDArray[np.int64]] = {}
+    for axis in table.labels:
+        names[axis] = tuple(sorted({name for part in parts for name in part.names[axis]}))
+        index = {name: code for code, name in enumerate(names[axis])}
+        labels[axis] = np.concatenate(
+            [_recode(part.names[axis], index)[part.labels[axis]] for part in parts]
+        )
+    return canonical(
+        Cells(
+            table=table,
+            names=names,
+            labels=labels,
+            numbers={
+                axis: np.concatenate([part.numbers[axis] for part in parts])
+                for axis in parts[0].numbers
+            },
+            measures={
+                measure: np.concatenate([part.measures[measure] for part in parts])
+                for measure in table.measures
+            },
+        )
+    )
+
+
+def tally(changes: Sequence[FactsChange]) -> Mapping[str, Cells]:
+    """Return what ``changes`` add to each cube table: table name → canonical cells.
+
+    Facts after a change count +1, facts before it −1, so that a change and its reverse leave
+    nothing. Vectorized over the batch; tables that nothing touches have no rows.
+    """
+    before = [change.before for change in changes if change.before is not None]
+    after = [change.after for change in changes if change.after is not None]
+    signs = np.concatenate([np.ones(len(after), np.int64), -np.ones(len(before), np.int64)])
+    columns = _Columns([*after, *before])
+    return {
+        DECISIONS.name: canonical(columns.decisions(signs)),
+        MONEY.name: canonical(columns.money(signs)),
+        INFLOW.name: canonical(columns.inflow(signs)),
+    }
+
+
+class _Columns:
+    """Claim facts turned from rows into columns, with the rules of what counts where."""
+
+    def __init__(self, facts: Sequence[ClaimFacts]) -> None:
+        self._facts = facts
+        self._payer = [one.payer for one in facts]
+        self._group = [one.procedure_group for one in facts]
+        self._outcome = [_outcome(one) for one in facts]
+        self._reason = [
+            one.reason if label not in ("", "paid") else ""
+            for one, label in zip(facts, self._outcome, strict=True)
+        ]
+        self._age = np.array([_age_days(one) for one in facts], np.int64)
+        self._charge = np.array([one.charge for one in facts], np.int64)
+        self._allowed = np.array([one.allowed or 0 for one in facts], np.int64)
+        self._paid = np.array([one.paid for one in facts], np.int64)
+        self._counts = np.array([bool(label) for label in self._outcome], np.bool_)
+
+    def decisions(self, signs: NDArray[np.int64]) -> Cells:
+        return self._cells(
+            DECISIONS,
+            np.flatnonzero(self._counts),
+            signs,
+            numbers={"decided_day": self._days("decided_day"), "age_days": self._age},
+            measures={"charge": self._charge, "allowed": self._allowed, "paid": self._paid},
+        )
+
+    def money(self, signs: NDArray[np.int64]) -> Cells:
+        fully_paid = np.array([one.outcome == "paid" for one in self._facts], np.bool_)
+        positive = (self._allowed > 0) & (self._charge > 0)
+        rows = np.flatnonzero(self._counts & fully_paid & positive)
+        ratio = np.zeros(len(self._facts), np.int64)
+        logs = np.log(self._allowed[rows] / self._charge[rows])
+        ratio[rows] = np.rint(logs * _RATIO_SCALE).astype(np.int64)
+        return self._cells(
+            MONEY,
+            rows,
+            signs,
+            numbers={
+                "decided_day": self._days("decided_day"),
+                "ratio_bin": ratio // _RATIO_BIN,
+            },
+            measures={"ratio": ratio, "ratio_squared": ratio * ratio, "allowed": self._allowed},
+        )
+
+    def inflow(self, signs: NDArray[np.int64]) -> Cells:
+        followed = np.array([_is_followed(one) for one in self._facts], np.bool_)
+        # A decision that precedes its submission would leave the claim pending for ever.
+        rows = np.flatnonzero(followed & ~(self._counts & (self._age < 0)))
+        return self._cells(
+            INFLOW,
+            rows,
+            signs,
+            numbers={"submitted_day": self._days("submitted_day")},
+            measures={"charge": self._charge},
+        )
+
+    def _days(self, which: str) -> NDArray[np.int64]:
+        column = [getattr(one, which) for one in self._facts]
+        return np.array([0 if day is None else day for day in column], np.int64)
+
+    def _cells(
+        self,
+        table: CubeTable,
+        rows: NDArray[np.int64],
+        signs: NDArray[np.int64],
+        *,
+        numbers: Mapping[str, NDArray[np.int64]],
+        measures: Mapping[str, NDArray[np.int64]],
+    ) -> Cells:
+        texts = {
+            "payer": self._payer,
+            "procedure_group": self._group,
+            "outcome": self._outcome,
+            "reason": self._reason,
+        }
+        picked = rows.tolist()
+        sign = signs[rows]
+        return Cells.from_columns(
+            table,
+            labels={axis: [texts[axis][row] for row in picked] for axis in table.labels},
+            numbers={axis: column[rows] for axis, column in numbers.items()},
+            measures={
+                "claims": sign,
+                **{measure: column[rows] * sign for measure, column in measures.items()},
+            },
+        )
+
+
+def _outcome(facts: ClaimFacts) -> str:
+    """Return the label of a claim's decision in the cube, ``""`` where it does not count."""
+    if not facts.first_pass or facts.decided_day is None:
+        return ""
+    if facts.outcome in _PAID:
+        return "paid"
+    if facts.outcome == "denied" and facts.category not in NOT_A_DECISION:
+        return facts.category or "unmapped"
+    return ""
+
+
+def _age_days(facts: ClaimFacts) -> int:
+    if facts.submitted_day is None or facts.decided_day is None:
+        return -1
+    age = facts.decided_day - facts.submitted_day
+    return min(age, MAX_AGE) if age >= 0 else -1
+
+
+def _is_followed(facts: ClaimFacts) -> bool:
+    """Whether a claim belongs to the inflow: it waits for a decision, or got one that counts."""
+    if not facts.first_pass or facts.submitted_day is None:
+        return False
+    return facts.outcome == "pending" or facts.category == "pended" or bool(_outcome(facts))
+
+
+def _group(cells: Cells) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the order that sorts rows by key, and where in that order each key begins."""
+    axes = [_by_name(cells.names[axis], codes) for axis, codes in cells.labels.items()]
+    axes.extend(cells.numbers.values())
+    size = len(cells)
+    if not size:
+        return np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    key = np.zeros(size, np.int64)
+    room = 1
+    for axis in axes:
+        low = int(axis.min())
+        width = int(axis.max()) - low + 1
+        room *= width
+        if room >= 2**62:
+            break
+        key = key * width + (axis - low)
+    # One packed key sorts several times faster than one pass per axis.
+    order = np.argsort(key, kind="stable") if room < 2**62 else np.lexsort(axes[::-1])
+    first = np.zeros(size, np.bool_)
+    first[0] = True
+    for axis in axes:
+        placed = axis[order]
+        first[1:] |= placed[1:] != placed[:-1]
+    return order.astype(np.int64, copy=False), first
+
+
+def _by_name(names: Sequence[str], codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    rank = {name: place for place, name in enumerate(sorted(set(names)))}
+    return _recode(names, rank)[codes]
+
+
+def _recode(names: Sequence[str], index: Mapping[str, int]) -> NDArray[np.int64]:
+    return np.fromiter((index[name] for name in names), np.int64, len(names))
+
+
+def _compact(
+    names: Sequence[str], codes: NDArray[np.int64]
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    used = sorted({names[code] for code in np.unique(codes).tolist()})
+    index = {name: code for code, name in enumerate(used)}
+    translate = np.array([index.get(name, -1) for name in names], np.int64)
+    return tuple(used), translate[codes] if len(codes) else codes

@@ -93,6 +93,8 @@ class Evidence:
     #: Denial category → share of denials before and since onset.
     reasons_before: dict[str, float] = field(default_factory=dict)
     reasons_since: dict[str, float] = field(default_factory=dict)
+    #: Group and CARC → share of denials since onset, most frequent first.
+    codes_since: dict[str, float] = field(default_factory=dict)
     #: Procedure group → (observed events, expected events, claims) since onset.
     groups: dict[str, tuple[float, float, int]] = field(default_factory=dict)
 
@@ -136,6 +138,10 @@ class Finding:
     evidence: Evidence = field(default_factory=Evidence, repr=False)
     #: True until re-estimated from decisions after the alert (removes the winner's curse).
     preliminary: bool = True
+    #: First night on which it would have been told, had somebody looked every night.
+    detected_on: dt.date | None = None
+    #: Set once the change is over: the last day on which it still held.
+    ended: dt.date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
