@@ -1,0 +1,133 @@
+"""What the API says about itself: its root, and what each kind of problem means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import exceptions, serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
+
+from claimkit_django.http.problems import TYPES
+from claimkit_django.http.versions import CURRENT
+from claimkit_django.rest.filters import refuse_unknown
+from claimkit_django.rest.views import ApiView, link
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+__all__ = ["NotHereView", "ProblemTypeView", "RootView"]
+
+#: App → names of the listings that it adds to the root.
+_LISTINGS = {
+    "claimkit_django.tenants": {"tenants": "tenant-list"},
+    "claimkit_django.claims": {
+        "uploads": "upload-list",
+        "claims": "claim-list",
+        "payer_summary": "claim-payer-summary",
+    },
+    "claimkit_django.drift": {"findings": "finding-list", "active_drift": "drift-active"},
+}
+
+
+class RootView(ApiView):
+    """Where a client starts."""
+
+    permission_classes = (AllowAny,)
+    tag = "meta"
+
+    @extend_schema(
+        operation_id="root",
+        summary="List what there is",
+        responses=inline_serializer(
+            "Root",
+            {
+                "version": serializers.CharField(),
+                "_links": serializers.DictField(child=serializers.CharField()),
+            },
+        ),
+        examples=[
+            OpenApiExample(
+                "root",
+                value={"version": CURRENT, "_links": {"uploads": "/api/v1/uploads/"}},
+                response_only=True,
+                status_codes=["200"],
+            )
+        ],
+    )
+    def get(self, request: Request) -> Response:
+        """Return the current version and a link to every listing of the installed rooms."""
+        refuse_unknown(request, ())
+        names = {"self": "root", "schema": "schema", "swagger_ui": "swagger-ui", "redoc": "redoc"}
+        for app, listings in _LISTINGS.items():
+            if apps.is_installed(app):
+                names |= listings
+        return Response(
+            {
+                "version": CURRENT,
+                "_links": {name: link(request, target) for name, target in names.items()},
+            }
+        )
+
+
+class ProblemTypeView(ApiView):
+    """Where the ``type`` of a problem leads."""
+
+    permission_classes = (AllowAny,)
+    tag = "meta"
+    cache_control = "public, max-age=86400"
+
+    @extend_schema(
+        operation_id="problem_types_retrieve",
+        summary="Explain a kind of problem",
+        parameters=[OpenApiParameter("code", str, OpenApiParameter.PATH, enum=sorted(TYPES))],
+        responses=inline_serializer(
+            "ProblemType",
+            {
+                "code": serializers.CharField(),
+                "status": serializers.IntegerField(),
+                "title": serializers.CharField(),
+                "remedy": serializers.CharField(),
+            },
+        ),
+        examples=[
+            OpenApiExample(
+                "not_found",
+                value={
+                    "code": "not_found",
+                    "status": 404,
+                    "title": TYPES["not_found"].title,
+                    "remedy": TYPES["not_found"].remedy,
+                },
+                response_only=True,
+                status_codes=["200"],
+            )
+        ],
+    )
+    def get(self, request: Request, code: str) -> Response:
+        """Return what the kind of problem means and what to do about it."""
+        refuse_unknown(request, ())
+        if code not in TYPES:
+            raise exceptions.NotFound("no kind of problem has this code")
+        kind = TYPES[code]
+        return Response(
+            {
+                "code": kind.code,
+                "status": kind.status,
+                "title": kind.title,
+                "remedy": kind.remedy,
+            }
+        )
+
+
+class NotHereView(ApiView):
+    """Answers every address under the API's root that nothing else answers."""
+
+    permission_classes = (AllowAny,)
+    schema = None
+
+    def initial(self, *_args: Any, **_kwargs: Any) -> None:
+        """Refuse, whatever the method: an address that is not there has no methods."""
+        raise exceptions.NotFound

@@ -1,0 +1,165 @@
+"""Turns every exception that reaches a view into an RFC 9457 problem.
+
+Used per view through ``get_exception_handler``, so the host's own API keeps its own errors.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+    ValidationError,
+)
+from django.core.signals import got_request_exception
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from claimkit.errors import (
+    ClaimkitError,
+    FileRefused,
+    TenantForbidden,
+    TenantRequired,
+    TenantUnknown,
+    UnknownName,
+)
+from claimkit_django.http.problems import MEDIA_TYPE, FieldProblem, Problem
+from django.http import Http404
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rest_framework.views import APIView
+
+__all__ = ["InvalidCursor", "handle_exception", "problem_of"]
+
+logger = logging.getLogger(__name__)
+
+
+class InvalidCursor(exceptions.APIException):
+    """A cursor that was altered, or made for another listing."""
+
+    status_code = 400
+    default_code = "invalid_cursor"
+
+
+#: First match wins: exception class → problem type.
+_DRF: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.ParseError, "parse_error"),
+    (InvalidCursor, "invalid_cursor"),
+    (exceptions.NotAuthenticated, "not_authenticated"),
+    (exceptions.AuthenticationFailed, "authentication_failed"),
+    (exceptions.PermissionDenied, "permission_denied"),
+    (exceptions.NotFound, "not_found"),
+    (exceptions.MethodNotAllowed, "method_not_allowed"),
+    (exceptions.NotAcceptable, "not_acceptable"),
+    (exceptions.UnsupportedMediaType, "unsupported_media_type"),
+    (exceptions.Throttled, "throttled"),
+)
+_DJANGO: tuple[tuple[type[Exception], str], ...] = (
+    (Http404, "not_found"),
+    (PermissionDenied, "permission_denied"),
+    (RequestDataTooBig, "content_too_large"),
+    (TooManyFieldsSent, "content_too_large"),
+    (TooManyFilesSent, "content_too_large"),
+    (SuspiciousOperation, "bad_request"),
+)
+_CLAIMKIT: tuple[tuple[type[ClaimkitError], str], ...] = (
+    (TenantRequired, "tenant_required"),
+    # Someone else's data does not exist: 403 would confirm that it does.
+    (TenantForbidden, "not_found"),
+    (TenantUnknown, "not_found"),
+    (FileRefused, "unprocessable"),
+)
+
+
+def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response:
+    """Return the problem response for ``error``; DRF calls it for everything a view raises."""
+    view: APIView = context["view"]
+    request = context.get("request")
+    set_rollback()
+    problem = problem_of(error)
+    if problem is None:
+        # What Django does for an unhandled exception: error trackers listen to the signal.
+        got_request_exception.send(sender=type(view), request=getattr(request, "_request", None))
+        logger.error("unhandled exception in a view", exc_info=error)
+        problem = Problem.of("server_error")
+    response = Response(
+        problem.body(getattr(request, "_request", None)),
+        status=problem.type.status,
+        content_type=MEDIA_TYPE,
+        headers=_headers(error),
+    )
+    response.exception = True
+    return response
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """Return the problem for an exception that is somebody's mistake, None for one of ours."""
+    if isinstance(error, exceptions.ValidationError):
+        return _invalid(tuple(_flatten(error.detail)))
+    if isinstance(error, ValidationError):
+        return _invalid(tuple(_flatten(exceptions.ValidationError(error.messages).detail)))
+    for kind, code in _DRF:
+        if isinstance(error, kind) and isinstance(error, exceptions.APIException):
+            return Problem.of(code, _text(error.detail))
+    for kind, code in _DJANGO:
+        if isinstance(error, kind):
+            # Their texts are for developers and can quote the request; the type's remedy is public.
+            return Problem.of(code)
+    if isinstance(error, ClaimkitError):
+        return _of_claimkit(error)
+    return None
+
+
+def _of_claimkit(error: ClaimkitError) -> Problem | None:
+    for kind, code in _CLAIMKIT:
+        if isinstance(error, kind):
+            hidden = code == "not_found"
+            return Problem.of(code, "" if hidden else str(error), code="" if hidden else error.code)
+    if isinstance(error, (UnknownName, ValueError)):
+        return Problem.of("invalid", str(error), code=error.code)
+    return None
+
+
+def _invalid(errors: tuple[FieldProblem, ...]) -> Problem:
+    named = [f"{one.attr}: {one.detail}" if one.attr else one.detail for one in errors[:1]]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return Problem.of("invalid", "".join(named) + more, errors=errors)
+
+
+def _flatten(detail: Any, path: str = "") -> Iterator[FieldProblem]:
+    """Yield one entry per message, with dotted paths: ``lines.3.paid``."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            step = "" if name == "non_field_errors" else str(name)
+            yield from _flatten(inner, ".".join(part for part in (path, step) if part))
+    elif isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            nested = isinstance(inner, (dict, list))
+            yield from _flatten(inner, f"{path}.{index}" if nested and path else path)
+    else:
+        code = getattr(detail, "code", "invalid")
+        yield FieldProblem(code=code, detail=str(detail), attr=path or None)
+
+
+def _text(detail: Any) -> str:
+    return str(detail) if isinstance(detail, str) else ""
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    headers = {"Cache-Control": "no-store"}
+    challenge = getattr(error, "auth_header", None)
+    if challenge:
+        headers["WWW-Authenticate"] = challenge
+    wait = getattr(error, "wait", None)
+    if wait is not None:
+        headers["Retry-After"] = str(math.ceil(wait))
+    return headers

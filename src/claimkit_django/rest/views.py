@@ -1,0 +1,118 @@
+"""The view that all of claimkit's API builds on: its own errors, versions, links and caching.
+
+Authentication is the host's (``DEFAULT_AUTHENTICATION_CLASSES``), because the host knows its
+people; everything else is the view's own. What belongs to a tenant builds on
+``claimkit_django.tenants.rest`` instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.urls import reverse
+from rest_framework import exceptions
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.views import APIView
+
+from claimkit.errors import did_you_mean
+from claimkit_django.http import versions
+from claimkit_django.http.request_ids import HEADER as REQUEST_ID
+from claimkit_django.http.request_ids import current_request_id
+from claimkit_django.rest.filters import OrderingBackend, StrictFilterBackend
+from claimkit_django.rest.pagination import KeysetPagination
+from claimkit_django.rest.problems import handle_exception
+from claimkit_django.rest.schema import KitSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from django.http.response import HttpResponseBase
+    from rest_framework.request import Request
+    from rest_framework.response import Response
+    from rest_framework.schemas.inspectors import ViewInspector
+
+    from claimkit_django.rest.filters import Ordering
+    from claimkit_django.rest.pagination import SortKey
+    from django.http import HttpRequest
+
+__all__ = ["ApiView", "ListSettings", "link"]
+
+
+class ApiView(APIView):
+    """An API view that takes nothing but authentication from the host's DRF settings."""
+
+    permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
+    renderer_classes = (JSONRenderer,)
+    throttle_classes = ()
+    versioning_class = None
+    schema: ViewInspector | None = KitSchema()
+    #: OpenAPI tag of the operations.
+    tag: str = ""
+    #: Sent unless the response says otherwise: browsers keep nothing of other people's claims.
+    cache_control = "private, no-cache"
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        """Answer errors as RFC 9457 problems."""
+        return handle_exception
+
+    def get_authenticate_header(self, request: Request) -> str:
+        """Return a challenge even where the first authenticator has none: 401 needs one."""
+        challenges = [one.authenticate_header(request) for one in self.get_authenticators()]
+        return next((one for one in challenges if one), 'Session realm="claimkit"')
+
+    def determine_version(
+        self, request: Request, *_args: Any, **_kwargs: Any
+    ) -> tuple[str | None, Any]:
+        """Return the version of the ``API-Version`` request header, the current one without it.
+
+        Raises:
+            ValidationError: a version that is not supported.
+        """
+        asked = request.headers.get(versions.HEADER, versions.CURRENT)
+        if asked not in versions.SUPPORTED:
+            near = did_you_mean(asked, versions.SUPPORTED)
+            offered = ", ".join(versions.SUPPORTED)
+            raise exceptions.ValidationError(
+                {versions.HEADER: [f"not a supported version{near}; supported: {offered}"]}
+            )
+        return asked, None
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> Response:
+        """Add the headers that every answer of the API carries."""
+        final = super().finalize_response(request, cast("Response", response), *args, **kwargs)
+        final.headers.setdefault(
+            versions.HEADER, getattr(request, "version", None) or versions.CURRENT
+        )
+        if current_request_id():
+            final.headers.setdefault(REQUEST_ID, current_request_id())
+        final.headers.setdefault("Cache-Control", self.cache_control)
+        final.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return final
+
+
+class ListSettings:
+    """How lists are filtered, ordered and paged; mix it in before a generic view."""
+
+    pagination_class = KeysetPagination
+    filter_backends = (StrictFilterBackend, OrderingBackend)
+    #: Public name → columns; the whole allow-list.
+    orderings: Mapping[str, Ordering] = {}
+    #: Name in :attr:`orderings`, with ``-`` for descending.
+    default_ordering: str = ""
+
+    def sort_keys(self, request: Request) -> Sequence[SortKey]:
+        """Return the columns that a page is sorted by."""
+        return OrderingBackend.chosen(request, self).keys  # type: ignore[arg-type]
+
+
+def link(request: Request | HttpRequest, name: str, **kwargs: Any) -> str:
+    """Return the path of a named claimkit address, in the namespace that the request came by.
+
+    Paths, not URLs: a forged ``Host`` header must not come back as a link.
+    """
+    match = request.resolver_match
+    namespace = match.namespace if match else "claimkit"
+    return reverse(f"{namespace}:{name}" if namespace else name, kwargs=kwargs or None)

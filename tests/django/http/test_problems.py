@@ -1,0 +1,114 @@
+"""Errors of layers that know nothing of the API."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.test import Client
+from django.urls import include, path
+
+from claimkit_django.http.problems import TYPES, Problem, problem_for_status, problem_response
+from django.http import HttpResponse
+
+
+def refuse(request):
+    raise PermissionDenied
+
+
+def teapot(request):
+    answer = HttpResponse("<h1>short and stout</h1>", status=418, headers={"X-Tea": "earl-grey"})
+    answer.set_cookie("cup", "full")
+    return answer
+
+
+def fine(request):
+    return HttpResponse("fine")
+
+
+urlpatterns = [
+    path("api/v1/refused/", refuse),
+    path("api/v1/teapot/", teapot),
+    path("api/v1/fine/", fine),
+    path("refused/", refuse),
+    path("", include("claimkit_django.urls")),
+]
+
+
+@pytest.mark.urls(__name__)
+def test_html_errors_under_the_api_become_problems(client):
+    answer = client.get("/api/v1/refused/")
+
+    assert answer.status_code == 403
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "permission_denied"
+    assert answer.json()["request_id"] == answer["X-Request-ID"]
+
+
+@pytest.mark.urls(__name__)
+def test_a_status_without_a_type_keeps_status_headers_and_cookies(client):
+    answer = client.get("/api/v1/teapot/")
+
+    assert answer.status_code == 418
+    assert answer.json()["type"] == "about:blank"
+    assert answer.json()["title"] == "I'm a Teapot"
+    assert answer["X-Tea"] == "earl-grey"
+    assert answer.cookies["cup"].value == "full"
+
+
+@pytest.mark.urls(__name__)
+def test_what_is_no_error_or_not_ours_is_left_alone(client):
+    assert client.get("/api/v1/fine/").content == b"fine"
+    assert client.get("/refused/")["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.urls(__name__)
+def test_a_refused_host_is_a_problem_and_not_a_link(settings):
+    settings.ALLOWED_HOSTS = ["testserver"]
+    answer = Client().get("/api/v1/fine/", headers={"host": "evil.example"})
+
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "/api/v1/problems/bad_request/"
+    assert b"evil.example" not in answer.content
+
+
+@pytest.mark.urls("django.contrib.auth.urls")
+def test_where_the_api_is_not_mounted_a_type_is_a_urn(rf):
+    body = json.loads(problem_response(Problem.of("not_found"), rf.get("/")).content)
+
+    assert body["type"] == "urn:claimkit:problem:not_found"
+
+
+@pytest.mark.urls("django.contrib.auth.urls")
+def test_where_the_api_is_not_mounted_errors_are_left_alone(client):
+    assert client.get("/api/v1/refused/")["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("code", TYPES)
+def test_every_type_is_built_by_its_code(code):
+    problem = Problem.of(code)
+
+    assert problem.type.code == code
+    assert problem.detail
+
+
+def test_an_unknown_type_names_the_nearest():
+    with pytest.raises(KeyError, match="did you mean 'not_found'"):
+        Problem.of("not_fond")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "bad_request"),
+        (401, "not_authenticated"),
+        (403, "permission_denied"),
+        (500, "server_error"),
+        (502, "http_502"),
+    ],
+)
+def test_a_status_has_a_general_problem(status, code):
+    problem = problem_for_status(status)
+
+    assert (problem.type.status, problem.code) == (status, code)
