@@ -64,6 +64,10 @@ class DriftConfig:
     min_baseline_days: int = 120
     #: Relative change of expected denials that is never an alert (slow benign trends).
     dead_zone: float = 0.05
+    #: Past nights that each run looks at again, so that nothing is missed between two runs.
+    scan_days: int = 56
+    #: The same for a tenant's first run.
+    first_scan_days: int = 365
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

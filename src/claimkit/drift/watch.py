@@ -1,0 +1,343 @@
+"""Watch the payers of one tenant: cube in, findings out, people told.
+
+The story: :class:`CubeUpkeep` posts each batch of changed claims to the cube, inside the
+transaction that stored them. :func:`watch` reads each cube table with one query, lets the
+configured detectors look at the nights since it last ran (:meth:`Detector.detect
+<claimkit.drift.detectors.Detector.detect>`), and records what they found in one transaction with
+the events that tell of it (:meth:`FindingLog.record <claimkit.drift.findings.FindingLog.record>`).
+:func:`rebuild_cube` makes the cube again from all claims; it gives the same cells.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from claimkit.drift.cube import DECISIONS, MAX_AGE, TABLES, tally
+from claimkit.drift.findings import Recorded, Tier
+from claimkit.drift.power import PayerState, watched_payers
+from claimkit.drift.streams import SCAN_WINDOW
+from claimkit.errors import UnknownName
+from claimkit.events import (
+    ClaimsChanged,
+    DriftDetected,
+    DriftResolved,
+    DriftWorsened,
+    FactsChange,
+)
+from claimkit.types import date_of, day_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from claimkit.config import DriftConfig
+    from claimkit.drift.cube import Cells, CubeStore
+    from claimkit.drift.detectors import Detector
+    from claimkit.drift.findings import Finding
+    from claimkit.drift.power import PayerWatch
+    from claimkit.events import Bus, ClaimFacts, Event, Phase
+    from claimkit.stores import Store
+    from claimkit.types import Clock, Day, Progress, TenantKey
+
+__all__ = ["CubeUpkeep", "WatchReport", "WatchState", "rebuild_cube", "watch"]
+
+logger = logging.getLogger(__name__)
+
+#: Days of history before the baseline that a run needs: claims that wait since then.
+_LEAD_DAYS = MAX_AGE
+#: A last handful of decisions that follows such a gap is a wrong year in some file, not today.
+_STRAGGLER_GAP_DAYS = 60
+_STRAGGLER_SHARE = 0.005
+
+
+class WatchState(StrEnum):
+    """What a run could do with the history that there is."""
+
+    WATCHING = "watching"
+    #: No payer has enough history yet; nothing can be found, and nothing is.
+    LEARNING = "learning"
+    #: Not one decision up to the day of the run.
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchReport:
+    """What one run of :func:`watch` saw, found and changed."""
+
+    tenant: TenantKey
+    #: The evening as of which the run looked; the day of the last decision unless asked otherwise.
+    as_of: dt.date
+    state: WatchState
+    #: What is open after the run, alerts and watch list, most dollars per month first.
+    findings: tuple[Finding, ...]
+    #: What the run changed in the log.
+    recorded: Recorded
+    #: Each payer, largest volume first.
+    payers: tuple[PayerWatch, ...]
+    #: Rows read from the cube.
+    cells: int
+    #: First and last decision day in what was read; None where there is none.
+    since: dt.date | None
+    until: dt.date | None
+    #: First night that the run looked at.
+    scanned_from: dt.date
+    #: Decisions read.
+    decisions: int
+
+    @property
+    def alerts(self) -> tuple[Finding, ...]:
+        """Open findings that were pushed to people."""
+        return tuple(one for one in self.findings if one.tier is Tier.ALERT)
+
+
+class CubeUpkeep:
+    """Listener that keeps the cube true: posts what each batch of claims changed."""
+
+    name: ClassVar[str] = "drift.cube"
+    topics: ClassVar[frozenset[str]] = frozenset({ClaimsChanged.topic})
+    phase: ClassVar[Phase] = "transaction"
+
+    def __init__(self, cube: CubeStore) -> None:
+        self._cube = cube
+
+    def handle(self, event: Event) -> None:
+        """Post the signed deltas of one batch, as known since its day."""
+        if isinstance(event, ClaimsChanged):
+            _post(self._cube, event.tenant, event.changes, event.known_day)
+
+
+def watch(
+    *,
+    tenant: TenantKey,
+    store: Store,
+    detectors: Mapping[str, Detector],
+    config: DriftConfig,
+    as_of: dt.date | None,
+    bus: Bus,
+    clock: Clock,
+    progress: Progress | None = None,
+    known_by: dt.date | None = None,
+) -> WatchReport:
+    """Look for payers that changed, record what is found, and tell.
+
+    A run looks at the last ``config.scan_days`` nights, as if it had run on each of them, so a
+    change that began and was missed weeks ago is found and keeps its first night
+    (:attr:`Finding.detected_on <claimkit.drift.findings.Finding.detected_on>`). A tenant's first
+    run looks at ``config.first_scan_days`` nights. Running again changes nothing.
+
+    Args:
+        tenant: Whose claims.
+        store: Where its cube and findings are.
+        detectors: Name → detector; those that ``config.detectors`` names run, in that order.
+        config: Settings of the room.
+        as_of: The evening to look back from; None means the day of the last decision.
+        bus: Told ``drift.detected``, ``drift.worsened`` and ``drift.resolved`` for alerts.
+        clock: Decisions dated after its today are taken for errors and left out.
+        progress: Told of each step.
+        known_by: Leave out what became known later; None means all that is known.
+
+    Raises:
+        UnknownName: a configured detector is not registered.
+    """
+    chosen = [_detector(name, detectors) for name in config.detectors]
+    before = tuple(store.findings.open(tenant))
+    is_first = not before and not store.findings.all(tenant)
+    setting = replace(config, scan_days=config.first_scan_days) if is_first else config
+    history = _read(tenant, store.cube, setting, before, as_of, clock, known_by, progress)
+    found: list[Finding] = []
+    for at, detector in enumerate(chosen):
+        _tell(progress, f"looking for drift ({detector.name})", at, len(chosen))
+        found.extend(
+            detector.detect(history.cube, as_of=history.as_of, config=setting, open_findings=before)
+        )
+    _tell(progress, "looking for drift", len(chosen), len(chosen))
+    with bus.transaction(store.atomic()):
+        recorded = store.findings.record(tenant, found, as_of=history.as_of)
+        for event in _events(tenant, recorded, before, clock.now()):
+            bus.stage(event)
+    payers = watched_payers(history.cube[DECISIONS.name], as_of=history.as_of, config=config)
+    logger.info(
+        "drift watched",
+        extra={"found": len(found), "new": len(recorded.new), "cells": history.cells},
+    )
+    return WatchReport(
+        tenant=tenant,
+        as_of=history.as_of,
+        state=_state(payers),
+        findings=tuple(store.findings.open(tenant)),
+        recorded=recorded,
+        payers=payers,
+        cells=history.cells,
+        since=history.since,
+        until=history.until,
+        scanned_from=history.as_of - dt.timedelta(days=setting.scan_days - 1),
+        decisions=history.decisions,
+    )
+
+
+def rebuild_cube(
+    *,
+    tenant: TenantKey,
+    cube: CubeStore,
+    facts: Iterable[Sequence[ClaimFacts]],
+    known_on: dt.date,
+    progress: Progress | None = None,
+) -> int:
+    """Make a tenant's cube again from all its claims and return how many claims there were.
+
+    Run it inside one transaction (``store.atomic()``), so that readers never see half a cube.
+    Past nights "as known then" are forgotten: everything counts as known on ``known_on``.
+
+    Args:
+        tenant: Whose cube.
+        cube: Where it is kept.
+        facts: Batches of current facts, one per claim: the claims room makes them from a scan.
+        known_on: The day from which the rebuilt cells count as known.
+        progress: Told after each batch.
+    """
+    cube.clear(tenant)
+    done = 0
+    for batch in facts:
+        changes = [FactsChange(None, one) for one in batch]
+        _post(cube, tenant, changes, day_of(known_on))
+        done += len(changes)
+        _tell(progress, "rebuilding the cube", done, None)
+    return done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _History:
+    """What one run reads: the cube up to its evening."""
+
+    cube: Mapping[str, Cells]
+    as_of: dt.date
+    since: dt.date | None
+    until: dt.date | None
+
+    @property
+    def cells(self) -> int:
+        return sum(len(cells) for cells in self.cube.values())
+
+    @property
+    def decisions(self) -> int:
+        return int(self.cube[DECISIONS.name].measures["claims"].sum())
+
+
+def _read(
+    tenant: TenantKey,
+    cube: CubeStore,
+    config: DriftConfig,
+    open_findings: Sequence[Finding],
+    as_of: dt.date | None,
+    clock: Clock,
+    known_by: dt.date | None,
+    progress: Progress | None,
+) -> _History:
+    """Read each table with one query: decisions first, because they may have to tell the day."""
+    known = None if known_by is None else day_of(known_by)
+    last = day_of(clock.now().date() if as_of is None else as_of)
+    span = _span(config, open_findings)
+    tables: dict[str, Cells] = {}
+    for at, (name, table) in enumerate(TABLES.items()):
+        _tell(progress, "reading the cube", at, len(TABLES))
+        is_open = as_of is None and table is DECISIONS
+        since = None if is_open else last - span
+        cells = cube.read(tenant, table, since=since, until=last + 1, known_by=known)
+        if is_open:
+            last = _last_day(cells, last)
+            days = cells.numbers[table.day]
+            cells = cells.take((days >= last - span) & (days <= last))
+        tables[name] = cells
+    _tell(progress, "reading the cube", len(TABLES), len(TABLES))
+    days = tables[DECISIONS.name].numbers[DECISIONS.day]
+    return _History(
+        cube=tables,
+        as_of=date_of(last),
+        since=date_of(int(days.min())) if len(days) else None,
+        until=date_of(int(days.max())) if len(days) else None,
+    )
+
+
+def _span(config: DriftConfig, open_findings: Sequence[Finding]) -> int:
+    """Return how many days before the evening a run needs to know."""
+    nights = config.scan_days
+    for one in open_findings:
+        # An open incident is measured against the baseline of its first night, kept frozen.
+        nights = max(nights, (one.as_of - (one.detected_on or one.onset)).days + config.scan_days)
+    return nights + SCAN_WINDOW + config.baseline_days + _LEAD_DAYS
+
+
+def _last_day(decisions: Cells, latest: Day) -> Day:
+    """Return the day of the last decision, without stragglers dated far ahead by mistake."""
+    days, claims = decisions.numbers[DECISIONS.day], decisions.measures["claims"]
+    if not len(days):
+        return latest
+    distinct, place = np.unique(days, return_inverse=True)
+    upto = np.cumsum(np.bincount(place, claims))
+    for at in np.flatnonzero(np.diff(distinct) > _STRAGGLER_GAP_DAYS).tolist():
+        if upto[at] >= (1 - _STRAGGLER_SHARE) * upto[-1]:
+            return int(distinct[at])
+    return int(distinct[-1])
+
+
+def _detector(name: str, detectors: Mapping[str, Detector]) -> Detector:
+    if name not in detectors:
+        raise UnknownName.of("detector", name, detectors)
+    return detectors[name]
+
+
+def _events(
+    tenant: TenantKey, recorded: Recorded, before: Sequence[Finding], at: dt.datetime
+) -> Iterator[Event]:
+    """Yield what people hear of: alerts only, and the end of what they were told."""
+    pushed = {one.fingerprint for one in before if one.tier is Tier.ALERT}
+    for one in (*recorded.new, *recorded.worse):
+        if one.tier is Tier.ALERT:
+            kind = DriftWorsened if one.fingerprint in pushed else DriftDetected
+            yield _event(kind, tenant, one, at)
+    for one in recorded.resolved:
+        if one.tier is Tier.ALERT:
+            yield _event(DriftResolved, tenant, one, at)
+
+
+def _event(
+    kind: type[DriftDetected | DriftWorsened | DriftResolved],
+    tenant: TenantKey,
+    finding: Finding,
+    at: dt.datetime,
+) -> Event:
+    return kind(
+        tenant=tenant,
+        at=at,
+        finding=finding.fingerprint,
+        signal=finding.signal,
+        payer=finding.segment.payer,
+        severity=finding.severity,
+        onset=finding.onset,
+        dollars_per_month=finding.dollars_per_month,
+        summary=finding.summary,
+    )
+
+
+def _state(payers: Sequence[PayerWatch]) -> WatchState:
+    if not payers:
+        return WatchState.EMPTY
+    if all(one.state is PayerState.LEARNING for one in payers):
+        return WatchState.LEARNING
+    return WatchState.WATCHING
+
+
+def _post(cube: CubeStore, tenant: TenantKey, changes: Sequence[FactsChange], day: Day) -> None:
+    for cells in tally(changes).values():
+        if len(cells):
+            cube.post(tenant, cells.known_on(day))
+
+
+def _tell(progress: Progress | None, step: str, done: int, total: int | None) -> None:
+    if progress is not None:
+        progress(step, done, total)
