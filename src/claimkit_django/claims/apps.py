@@ -1,0 +1,25 @@
+"""The claims room as a Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+__all__ = ["ClaimsApp"]
+
+
+class ClaimsApp(AppConfig):
+    """Uploads, claims and their import."""
+
+    name = "claimkit_django.claims"
+    label = "claimkit_claims"
+    verbose_name = _("Claims")
+    default_auto_field = "django.db.models.BigAutoField"
+    #: What this room adds to :class:`claimkit_django.runtime.OrmStore`.
+    store_parts = {"claims": "claimkit_django.claims.store.OrmClaimStore"}
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from claimkit_django.claims import checks
+
+        checks.register_checks()

@@ -1,0 +1,1 @@
+"""Drift in Django: the cube's tables, findings and their life, and the runs that watch."""

@@ -1,0 +1,28 @@
+"""The drift room as a Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+__all__ = ["DriftApp"]
+
+
+class DriftApp(AppConfig):
+    """The cube, findings and watch runs."""
+
+    name = "claimkit_django.drift"
+    label = "claimkit_drift"
+    verbose_name = _("Drift")
+    default_auto_field = "django.db.models.BigAutoField"
+    #: What this room adds to :class:`claimkit_django.runtime.OrmStore`.
+    store_parts = {
+        "cube": "claimkit_django.drift.store.OrmCubeStore",
+        "findings": "claimkit_django.drift.store.OrmFindingLog",
+    }
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from claimkit_django.drift import checks
+
+        checks.register_checks()

@@ -1,0 +1,323 @@
+"""Rows of the drift room: the cube's signed deltas, findings with their life, watch runs.
+
+The cube tables mirror :data:`claimkit.drift.cube.TABLES`; a test compares them. Their primary
+keys lead with tenant and day, because a watch reads a window of days; names are codes into
+:class:`DriftDimension`. They have no database-level foreign key: they take every claim.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from claimkit.drift.findings import FindingState, Severity, Signal, Tier
+from claimkit_django.tenants.models import Tenant, TenantModel
+from claimkit_django.uids import new_finding_uid, new_run_uid
+
+__all__ = [
+    "CubeDecision",
+    "CubeInflow",
+    "CubeMoney",
+    "DriftDimension",
+    "Finding",
+    "WatchRun",
+]
+
+
+def _tenant_without_constraint() -> models.ForeignKey[Tenant, Tenant]:
+    return models.ForeignKey(
+        Tenant,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+        editable=False,
+    )
+
+
+class DriftDimension(TenantModel):
+    """A name on an axis of the cube; code 0 is the empty name and has no row."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "axis", "code")
+    axis = models.CharField(max_length=24)
+    code = models.IntegerField()
+    name = models.TextField()
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "axis", "name"], name="drift_dimension_name"),
+            models.CheckConstraint(condition=Q(code__gt=0), name="drift_dimension_code"),
+            models.CheckConstraint(condition=~Q(name=""), name="drift_dimension_name_given"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CubeDecision(TenantModel):
+    """Deltas of :data:`claimkit.drift.cube.DECISIONS`."""
+
+    pk = models.CompositePrimaryKey(
+        "tenant_id",
+        "decided_day",
+        "known_day",
+        "payer",
+        "procedure_group",
+        "outcome",
+        "age_days",
+    )
+    tenant = _tenant_without_constraint()
+    decided_day = models.IntegerField()
+    known_day = models.IntegerField()
+    payer = models.IntegerField()
+    procedure_group = models.IntegerField()
+    outcome = models.IntegerField()
+    age_days = models.SmallIntegerField()
+    claims = models.BigIntegerField()
+    charge = models.BigIntegerField()
+    allowed = models.BigIntegerField()
+    paid = models.BigIntegerField()
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(age_days__gte=-1, age_days__lte=120), name="drift_decision_age"
+            ),
+            models.CheckConstraint(
+                condition=Q(payer__gte=0, procedure_group__gte=0, outcome__gte=0),
+                name="drift_decision_codes",
+            ),
+        ]
+
+
+class CubeMoney(TenantModel):
+    """Deltas of :data:`claimkit.drift.cube.MONEY`."""
+
+    pk = models.CompositePrimaryKey(
+        "tenant_id", "decided_day", "known_day", "payer", "procedure_group", "ratio_bin"
+    )
+    tenant = _tenant_without_constraint()
+    decided_day = models.IntegerField()
+    known_day = models.IntegerField()
+    payer = models.IntegerField()
+    procedure_group = models.IntegerField()
+    ratio_bin = models.SmallIntegerField()
+    claims = models.BigIntegerField()
+    ratio = models.BigIntegerField()
+    ratio_squared = models.BigIntegerField()
+    allowed = models.BigIntegerField()
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(payer__gte=0, procedure_group__gte=0), name="drift_money_codes"
+            ),
+        ]
+
+
+class CubeInflow(TenantModel):
+    """Deltas of :data:`claimkit.drift.cube.INFLOW`."""
+
+    pk = models.CompositePrimaryKey(
+        "tenant_id", "submitted_day", "known_day", "payer", "procedure_group"
+    )
+    tenant = _tenant_without_constraint()
+    submitted_day = models.IntegerField()
+    known_day = models.IntegerField()
+    payer = models.IntegerField()
+    procedure_group = models.IntegerField()
+    claims = models.BigIntegerField()
+    charge = models.BigIntegerField()
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(payer__gte=0, procedure_group__gte=0), name="drift_inflow_codes"
+            ),
+        ]
+
+
+class Finding(TenantModel):
+    """One incident and its life: :class:`claimkit.drift.findings.Finding` in a row."""
+
+    class State(models.TextChoices):
+        """Mirrors :class:`claimkit.drift.findings.FindingState`."""
+
+        OPEN = FindingState.OPEN.value, _("Open")
+        RESOLVED = FindingState.RESOLVED.value, _("Resolved")
+        ACCEPTED = FindingState.ACCEPTED.value, _("Accepted")
+
+    class SeverityRank(models.IntegerChoices):
+        """Severity as a number, so that it sorts and compares."""
+
+        LOW = 1, _("Low")
+        MEDIUM = 2, _("Medium")
+        HIGH = 3, _("High")
+        CRITICAL = 4, _("Critical")
+
+    uid = models.CharField(max_length=32, default=new_finding_uid, editable=False)
+    fingerprint = models.CharField(max_length=128)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.OPEN)
+    signal = models.CharField(max_length=32)
+    detector = models.CharField(max_length=64)
+    tier = models.CharField(max_length=16)
+    severity = models.CharField(max_length=16)
+    severity_rank = models.SmallIntegerField(choices=SeverityRank.choices)
+    payer = models.TextField()
+    #: Sorted names; empty means all.
+    procedure_groups = models.JSONField(default=list, blank=True)
+    category = models.TextField(default="", blank=True)
+    onset = models.DateField()
+    as_of = models.DateField()
+    unit = models.CharField(max_length=16)
+    baseline = models.FloatField()
+    current = models.FloatField()
+    effect = models.FloatField()
+    low = models.FloatField()
+    high = models.FloatField()
+    claims = models.BigIntegerField()
+    #: Cents.
+    dollars_per_month = models.BigIntegerField()
+    score = models.FloatField()
+    threshold = models.FloatField()
+    summary = models.TextField()
+    preliminary = models.BooleanField(default=True)
+    why = models.JSONField(default=list, blank=True)
+    evidence = models.JSONField(default=dict, blank=True)
+
+    #: As of when it was first recorded, and when its end was.
+    found_on = models.DateField()
+    resolved_on = models.DateField(null=True, blank=True)
+    #: What people were last told, in cents and rank; worse is measured against it.
+    told_dollars = models.BigIntegerField()
+    told_severity_rank = models.SmallIntegerField(choices=SeverityRank.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        ordering = ["-dollars_per_month", "-id"]
+        indexes = [
+            models.Index(
+                fields=["tenant", "-dollars_per_month", "-id"],
+                condition=Q(state="open"),
+                name="drift_finding_open_money",
+            ),
+            models.Index(fields=["tenant", "-found_on", "-id"], name="drift_finding_recent"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "uid"], name="drift_finding_uid"),
+            models.UniqueConstraint(
+                fields=["tenant", "fingerprint"],
+                condition=Q(state="open"),
+                name="drift_finding_open_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    state__in=[state.value for state in FindingState],
+                    signal__in=[signal.value for signal in Signal],
+                    tier__in=[tier.value for tier in Tier],
+                ),
+                name="drift_finding_words",
+            ),
+            models.CheckConstraint(
+                condition=Q(severity="low", severity_rank=1)
+                | Q(severity="medium", severity_rank=2)
+                | Q(severity="high", severity_rank=3)
+                | Q(severity="critical", severity_rank=4),
+                name="drift_finding_severity",
+            ),
+            models.CheckConstraint(
+                condition=Q(told_severity_rank__gte=1, told_severity_rank__lte=4),
+                name="drift_finding_told",
+            ),
+            models.CheckConstraint(condition=Q(high__gte=F("low")), name="drift_finding_interval"),
+            models.CheckConstraint(
+                condition=Q(claims__gte=0) & ~Q(fingerprint=""), name="drift_finding_given"
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(state="open", resolved_on__isnull=True)
+                    | Q(state="resolved", resolved_on__isnull=False)
+                    | Q(state="accepted")
+                ),
+                name="drift_finding_life",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.summary
+
+
+#: Severity → its rank in rows.
+SEVERITY_RANKS = {severity: rank for rank, severity in enumerate(Severity, start=1)}
+
+
+class WatchRun(TenantModel):
+    """One run of the watch over one tenant: what it looked at, and what it changed."""
+
+    class Status(models.TextChoices):
+        """A running run whose heart stopped is dead."""
+
+        RUNNING = "running", _("Running")
+        SUCCESS = "success", _("Success")
+        FAILED = "failed", _("Failed")
+
+    uid = models.CharField(max_length=32, default=new_run_uid, editable=False)
+    as_of = models.DateField(null=True, blank=True)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
+    new = models.IntegerField(default=0)
+    worse = models.IntegerField(default=0)
+    same = models.IntegerField(default=0)
+    resolved = models.IntegerField(default=0)
+    #: Cells read from the cube.
+    cells = models.BigIntegerField(default=0)
+    #: What else the watch said: payers that are still learning, smallest detectable changes.
+    details = models.JSONField(default=dict, blank=True)
+    actor = models.CharField(max_length=150, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        ordering = ["-started_at", "-id"]
+        indexes = [
+            models.Index(fields=["tenant", "-started_at", "-id"], name="drift_run_recent"),
+            models.Index(
+                fields=["heartbeat_at"], condition=Q(status="running"), name="drift_run_unfinished"
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "uid"], name="drift_run_uid"),
+            models.CheckConstraint(
+                condition=Q(status__in=["running", "success", "failed"]), name="drift_run_status"
+            ),
+            models.CheckConstraint(
+                condition=Q(new__gte=0, worse__gte=0, same__gte=0, resolved__gte=0, cells__gte=0),
+                name="drift_run_counts",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(status="running", finished_at__isnull=True)
+                    | Q(status__in=["success", "failed"], finished_at__gte=F("started_at"))
+                ),
+                name="drift_run_times",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(status="failed") & ~Q(error_code="") | ~Q(status="failed") & Q(error_code="")
+                ),
+                name="drift_run_error",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.uid

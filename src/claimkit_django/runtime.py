@@ -1,0 +1,159 @@
+"""This process's plugins, store and bus; made when first asked for, never at import.
+
+Rooms stay independent: each says in its ``AppConfig.store_parts`` what it adds to the store, so
+nothing here imports a room, and a site without one simply has no such part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from django.apps import apps
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.utils.module_loading import import_string
+
+from claimkit.drift.watch import CubeUpkeep
+from claimkit.errors import StoreError
+from claimkit.events import Bus
+from claimkit.plugins import load_plugins
+from claimkit_django.conf import config
+from claimkit_django.signals import SignalSender
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from claimkit.claims.store import ClaimStore
+    from claimkit.drift.cube import CubeStore
+    from claimkit.drift.findings import FindingLog
+    from claimkit.events import Listener
+    from claimkit.plugins import Plugins
+    from claimkit.types import TenantKey
+
+__all__ = ["OrmStore", "make_bus", "open_store", "patient_key", "plugins"]
+
+
+class _Loaded:
+    """The plugins of this process, loaded once, however many threads ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._plugins: Plugins | None = None
+
+    def plugins(self) -> Plugins:
+        with self._lock:
+            if self._plugins is None:
+                self._plugins = load_plugins(disabled=config().plugins.disabled)
+            return self._plugins
+
+    def forget(self, *, setting: str, **kwargs: Any) -> None:
+        if setting == "CLAIMKIT":
+            with self._lock:
+                self._plugins = None
+
+
+_loaded = _Loaded()
+setting_changed.connect(_loaded.forget, dispatch_uid="claimkit_plugins")
+
+
+def plugins() -> Plugins:
+    """Return the plugins of this process; loaded when first asked for.
+
+    Raises:
+        PluginBroken, PluginCollision: a plugin cannot be loaded; the message names it.
+    """
+    return _loaded.plugins()
+
+
+class OrmStore:
+    """:class:`claimkit.stores.Store` over the tables of the installed rooms.
+
+    Args:
+        using: Alias of the database; all parts share it, and thereby its transaction.
+    """
+
+    def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
+        self.using = using
+        self._parts: dict[str, Any] = {}
+
+    @property
+    def claims(self) -> ClaimStore:
+        """Claims, where ``claimkit_django.claims`` is installed."""
+        return cast("ClaimStore", self._part("claims"))
+
+    @property
+    def cube(self) -> CubeStore:
+        """The cube, where ``claimkit_django.drift`` is installed."""
+        return cast("CubeStore", self._part("cube"))
+
+    @property
+    def findings(self) -> FindingLog:
+        """Findings, where ``claimkit_django.drift`` is installed."""
+        return cast("FindingLog", self._part("findings"))
+
+    def has(self, part: str) -> bool:
+        """Whether an installed room provides ``part``: claims, cube or findings."""
+        return _find_part(part) is not None
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """Run the block in one transaction, or in a savepoint of the one that is open.
+
+        Writers of one tenant take turns: every write of a part first locks the tenant's row.
+        """
+        with transaction.atomic(using=self.using):
+            yield
+
+    def close(self) -> None:
+        """Forget the parts; the connection stays Django's."""
+        self._parts.clear()
+
+    def _part(self, name: str) -> Any:
+        if name not in self._parts:
+            path = _find_part(name)
+            if path is None:
+                raise StoreError(
+                    f"no installed app keeps {name}", remedy="Add its room to INSTALLED_APPS"
+                )
+            self._parts[name] = import_string(path)(self.using)
+        return self._parts[name]
+
+
+def _find_part(name: str) -> str | None:
+    for app in apps.get_app_configs():
+        parts: dict[str, str] = getattr(app, "store_parts", {})
+        if name in parts:
+            return parts[name]
+    return None
+
+
+def open_store(using: str | None = None) -> OrmStore:
+    """Return a store over the database ``using``, ``default`` if not named."""
+    return OrmStore(using or DEFAULT_DB_ALIAS)
+
+
+def make_bus(store: OrmStore) -> Bus:
+    """Return a bus for one piece of work: cube upkeep, the plugins' listeners, host signals."""
+    listeners: list[Listener] = []
+    if store.has("cube"):
+        listeners.append(CubeUpkeep(store.cube))
+    listeners.extend(plugins().listeners.values())
+    listeners.append(SignalSender(store.using))
+    return Bus(listeners)
+
+
+def patient_key(tenant: TenantKey) -> bytes:
+    """Return the tenant's key for patient tokens; the same as long as the secret is.
+
+    Derived from ``CLAIMKIT["CLAIMS"]["PATIENT_KEY"]``, or from ``SECRET_KEY`` where that is
+    empty, so that equal members of two tenants have different tokens.
+    """
+    secret = config().claims.patient_key or settings.SECRET_KEY
+    return hmac.new(
+        secret.encode(), b"claimkit.patient_token:" + tenant.encode(), hashlib.sha256
+    ).digest()

@@ -1,0 +1,24 @@
+"""The tenants room as a Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+__all__ = ["TenantsApp"]
+
+
+class TenantsApp(AppConfig):
+    """Tenants, memberships and the scope; every other room stands on it."""
+
+    name = "claimkit_django.tenants"
+    label = "claimkit_tenants"
+    verbose_name = _("Tenants")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks and the guards against removal."""
+        from claimkit_django.tenants import checks, members
+
+        checks.register_checks()
+        members.connect_guards()

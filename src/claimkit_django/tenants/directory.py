@@ -1,0 +1,76 @@
+"""Which tenants a person may enter, and which one a request is about."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from claimkit.tenants import Tenant as TenantValue
+from claimkit.tenants import TenantHint
+from claimkit.types import TenantKey
+from claimkit_django import runtime
+from claimkit_django.conf import config
+from claimkit_django.tenants.models import Membership, Tenant
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+__all__ = ["SESSION_KEY", "OrmTenantDirectory", "choose_tenant", "permitted_tenants", "resolve"]
+
+logger = logging.getLogger(__name__)
+
+#: Where the admin keeps the tenant that a person chose.
+SESSION_KEY = "claimkit_tenant"
+
+
+class OrmTenantDirectory:
+    """:class:`claimkit.tenants.TenantDirectory` over the table of tenants."""
+
+    def find(self, key: TenantKey) -> TenantValue | None:
+        """Return the tenant called ``key``, or None."""
+        row = Tenant.objects.filter(key=key).first()
+        return row.to_value() if row else None
+
+
+def permitted_tenants(user: Any) -> dict[TenantKey, Tenant]:
+    """Return the active tenants that a person is a member of, by key; one query."""
+    if not user.is_authenticated or not user.is_active:
+        return {}
+    rows = Membership.objects.filter(user_id=user.pk, tenant__active=True).select_related("tenant")
+    return {TenantKey(member.tenant.key): member.tenant for member in rows}
+
+
+def resolve(user: Any, *, wanted: str) -> Tenant | None:
+    """Return the tenant that plugins choose among those the person may enter, or None.
+
+    A superuser may name any active tenant, and each such entry is logged.
+    """
+    permitted = permitted_tenants(user)
+    if wanted and wanted not in permitted and getattr(user, "is_superuser", False):
+        outside = Tenant.objects.filter(key=wanted, active=True).first() if user.is_active else None
+        if outside is not None:
+            permitted = {TenantKey(outside.key): outside}
+            logger.warning(
+                "superuser enters a tenant without membership",
+                extra={"actor": actor_of(user), "tenant": outside.key},
+            )
+    if not permitted:
+        return None
+    hint = TenantHint(actor=actor_of(user), permitted=tuple(sorted(permitted)), wanted=wanted)
+    chosen = runtime.plugins().resolve_tenant(hint)
+    return permitted[chosen] if chosen is not None else None
+
+
+def actor_of(user: Any) -> str:
+    """Return the stable key by which rows remember a person; empty for nobody."""
+    return f"user:{user.pk}" if user.is_authenticated else ""
+
+
+def choose_tenant(request: HttpRequest) -> Tenant | None:
+    """Return the tenant of a request: named by header, else chosen in the session, else the only one."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return None
+    session = getattr(request, "session", {})
+    wanted = request.headers.get(config().tenants.header, "") or session.get(SESSION_KEY, "")
+    return resolve(user, wanted=wanted)

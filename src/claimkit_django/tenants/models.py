@@ -1,0 +1,171 @@
+"""Rows of the tenants room, and the abstract row that everything of a tenant descends from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from claimkit.tenants import Role
+from claimkit.tenants import Tenant as TenantValue
+from claimkit.types import TenantKey
+from claimkit_django.tenants.guards import guard_delete, guard_save, remember_tenant
+from claimkit_django.tenants.members import MembershipQuerySet, guard_membership
+from claimkit_django.tenants.scope import TenantManager, UnscopedManager
+from claimkit_django.tenants.timezones import validate_timezone
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["Membership", "Tenant", "TenantModel"]
+
+_KEY = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+
+
+class Tenant(models.Model):
+    """An organization whose claims are kept apart from everyone else's."""
+
+    key = models.CharField(
+        max_length=63,
+        validators=[
+            RegexValidator(
+                rf"^{_KEY}\Z", _("Use lower-case letters, digits, hyphens, underscores.")
+            )
+        ],
+        help_text=_("Stable public name, such as northside. It never changes."),
+    )
+    name = models.CharField(max_length=200)
+    timezone = models.CharField(max_length=64, default="UTC", validators=[validate_timezone])
+    active = models.BooleanField(
+        default=True, help_text=_("Nobody works in an inactive tenant; its data stays.")
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["key"]
+        constraints = [
+            models.UniqueConstraint(fields=["key"], name="tenants_tenant_key"),
+            models.CheckConstraint(condition=~models.Q(key=""), name="tenants_tenant_key_given"),
+            models.CheckConstraint(condition=~models.Q(name=""), name="tenants_tenant_name_given"),
+            models.CheckConstraint(
+                condition=~models.Q(timezone=""), name="tenants_tenant_timezone_given"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def to_value(self) -> TenantValue:
+        """Return the tenant as the core knows it."""
+        return TenantValue(
+            key=TenantKey(self.key), name=self.name, timezone=self.timezone, active=self.active
+        )
+
+
+class RoleChoices(models.TextChoices):
+    """The roles of :class:`claimkit.tenants.Role`, with labels for people."""
+
+    VIEWER = Role.VIEWER.value, _("Viewer")
+    ANALYST = Role.ANALYST.value, _("Analyst")
+    ADMIN = Role.ADMIN.value, _("Admin")
+    OWNER = Role.OWNER.value, _("Owner")
+
+
+class Membership(models.Model):
+    """One person's role in one tenant; a person may belong to several."""
+
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.CASCADE, related_name="memberships", db_index=False
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="claimkit_memberships",
+    )
+    role = models.CharField(
+        max_length=16, choices=RoleChoices.choices, default=RoleChoices.VIEWER.value
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = MembershipQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["tenant_id", "user_id"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "user"], name="tenants_membership_once"),
+            models.CheckConstraint(
+                condition=models.Q(role__in=[role.value for role in Role]),
+                name="tenants_membership_role",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.get_role_display()})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, unless that would leave the tenant without an owner.
+
+        Raises:
+            LastOwner: this is the tenant's only owner and would stop being one.
+        """
+        with guard_membership(self):
+            super().save(*args, **kwargs)
+
+    def to_role(self) -> Role:
+        """Return the role as the core knows it."""
+        return Role(self.role)
+
+
+class TenantModel(models.Model):
+    """A row that belongs to one tenant.
+
+    ``objects`` is bound to the tenant in scope and raises
+    :class:`claimkit.errors.TenantRequired` without one; ``unscoped`` sees every tenant and is
+    for code that is about all of them. A row never changes its tenant.
+    """
+
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.DO_NOTHING, related_name="+", db_index=False, editable=False
+    )
+
+    objects = TenantManager()
+    unscoped = UnscopedManager()
+
+    class Meta:
+        abstract = True
+        base_manager_name = "objects"
+        default_manager_name = "objects"
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> Any:
+        """Remember whose row was read, so that a save can refuse to give it to someone else."""
+        return remember_tenant(super().from_db(db, field_names, values))
+
+    def save_base(self, *args: Any, **kwargs: Any) -> None:
+        """Write the row, in the scope of its tenant only.
+
+        Raises:
+            TenantRequired: no tenant is in scope.
+            TenantForbidden: the row belongs, or would belong, to another tenant.
+        """
+        guard_save(self, kwargs.get("using"))
+        super().save_base(*args, **kwargs)
+        remember_tenant(self)
+
+    save_base.alters_data = True  # type: ignore[attr-defined]
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the row, in the scope of its tenant only.
+
+        Raises:
+            TenantRequired: no tenant is in scope.
+            TenantForbidden: the row belongs to another tenant.
+        """
+        guard_delete(self, kwargs.get("using"))
+        return super().delete(*args, **kwargs)
+
+    delete.alters_data = True  # type: ignore[attr-defined]

@@ -1,0 +1,35 @@
+"""Public identifiers: a prefix that says what it is, and 128 random bits that say nothing else.
+
+Database ids stay inside; whoever sees ``upl_…`` can neither count nor guess its neighbors.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+__all__ = ["new_finding_uid", "new_run_uid", "new_upload_uid"]
+
+#: Crockford's base 32 without letters that people mix up.
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_LENGTH = 26
+
+
+def _new_uid(prefix: str) -> str:
+    number = secrets.randbits(128)
+    digits = "".join(_ALPHABET[number >> shift & 31] for shift in range(5 * _LENGTH - 5, -1, -5))
+    return f"{prefix}_{digits}"
+
+
+def new_upload_uid() -> str:
+    """Return a new identifier of an upload: ``upl_`` and 26 characters."""
+    return _new_uid("upl")
+
+
+def new_finding_uid() -> str:
+    """Return a new identifier of a finding: ``fnd_`` and 26 characters."""
+    return _new_uid("fnd")
+
+
+def new_run_uid() -> str:
+    """Return a new identifier of a watch run: ``run_`` and 26 characters."""
+    return _new_uid("run")
