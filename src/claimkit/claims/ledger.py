@@ -1,0 +1,170 @@
+"""The ledger of claims: what a batch adds to what is known, the same for every store.
+
+A store keeps events, their service lines and one position per claim. It implements only the
+primitives: load what is known of the claims that a batch touches, and write what
+:func:`merge` says. The decisions are here:
+
+1. :func:`~claimkit.claims.statements.statements_of` turns records into events with an identity.
+2. :func:`merge` drops those that are known word for word, lets corrections replace,
+   and folds every touched claim anew from all its events.
+3. :func:`~claimkit.claims.standing.fold` says where a claim stands: a pure function of the set of
+   its events, so that files may come in any order, overlap and come again.
+4. :func:`facts_of` takes from a position what drift may know.
+
+What happens in each case::
+
+    same file again, overlapping files,        same identities: nothing changes
+    files that a clearinghouse split
+    pending row, then decided row              two events: submission, then decision
+    corrected row of an export                 same identity, other content: replaces
+    837 and 835 in either order                submission and decision of one claim
+    paid, reversed, corrected                  net money, first and current decision
+    primary and secondary payer                money of both, decision of the first
+    frequency 7 and 8                          later submissions of the claim
+    the same decision in CSV and 835           counted once, by the 835
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from claimkit.claims.model import Added
+from claimkit.claims.standing import fold, in_order
+from claimkit.claims.statements import Statement, claim_key, events_of, statements_of
+from claimkit.events import ClaimFacts, FactsChange
+from claimkit.types import day_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from claimkit.claims.model import Claim, ClaimEvent, ClaimPosition, ServiceLine
+    from claimkit.types import Day
+
+__all__ = [
+    "Changeset",
+    "Statement",
+    "claim_key",
+    "events_of",
+    "facts_of",
+    "fold",
+    "in_order",
+    "merge",
+    "statements_in",
+    "statements_of",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changeset:
+    """What a store must write, and what to tell about it."""
+
+    #: Events to insert, or to replace by claim key and event key.
+    events: Sequence[ClaimEvent] = ()
+    #: Claim key and event key → the service lines that from now on belong to the event.
+    lines: Mapping[tuple[int, int], Sequence[ServiceLine]] = field(default_factory=dict)
+    #: Events that replace one that is stored; their old lines must go.
+    replaced: Sequence[ClaimEvent] = ()
+    #: Positions to insert, or to replace by claim key.
+    positions: Sequence[ClaimPosition] = ()
+    added: Added = field(default_factory=Added)
+    #: Facts before and after, only where they differ.
+    changes: Sequence[FactsChange] = ()
+
+
+def merge(
+    statements: Iterable[Statement],
+    events: Mapping[int, Sequence[ClaimEvent]],
+    positions: Mapping[int, ClaimPosition],
+) -> Changeset:
+    """Return what a batch changes.
+
+    Args:
+        statements: The batch, in file order.
+        events: Claim key → all stored events of the claim, for every claim of the batch.
+        positions: Claim key → its stored position, for every stored claim of the batch.
+    """
+    batch: dict[int, dict[int, Statement]] = defaultdict(dict)
+    told = 0
+    for one in statements:
+        told += 1
+        said = batch[one.event.claim_key]
+        other = said.setdefault(one.event.event_key, one)
+        if other.event.content != one.event.content:
+            said[one.event.event_key] = one
+    written: list[Statement] = []
+    replaced: list[ClaimEvent] = []
+    folded: list[ClaimPosition] = []
+    changes: list[FactsChange] = []
+    for key, said in batch.items():
+        known = {one.event_key: one for one in events.get(key, ())}
+        news = [one for one in said.values() if _is_news(one.event, known)]
+        if not news:
+            continue
+        written += news
+        replaced += [one.event for one in news if one.event.event_key in known]
+        known |= {one.event.event_key: one.event for one in news}
+        position = fold(known.values())
+        folded.append(position)
+        stored = positions.get(key)
+        before = None if stored is None else facts_of(stored)
+        after = facts_of(position)
+        if before != after:
+            changes.append(FactsChange(before, after))
+    new = sum(one.claim_key not in positions for one in folded)
+    return Changeset(
+        events=[one.event for one in written],
+        lines={(one.event.claim_key, one.event.event_key): one.lines for one in written},
+        replaced=replaced,
+        positions=folded,
+        added=Added(
+            new=new,
+            changed=len(folded) - new,
+            same=len(batch) - len(folded),
+            statements_same=told - len(written),
+        ),
+        changes=changes,
+    )
+
+
+def _is_news(event: ClaimEvent, known: Mapping[int, ClaimEvent]) -> bool:
+    """Whether an event is not known, or corrects what is known and was not corrected since."""
+    other = known.get(event.event_key)
+    if other is None:
+        return True
+    return other.content != event.content and other.known_on <= event.known_on
+
+
+def facts_of(position: ClaimPosition) -> ClaimFacts:
+    """Return what drift may know of a claim, in day numbers and cents."""
+    return ClaimFacts(
+        payer=position.payer,
+        procedure_group=position.procedure_group,
+        facility=position.facility,
+        line_of_business=position.line_of_business,
+        submitted_day=_day_or_none(position.submitted_on),
+        decided_day=_day_or_none(position.first_decided_on),
+        paid_day=_day_or_none(position.paid_on),
+        outcome=position.first_outcome.value,
+        category=position.first_category,
+        reason=position.first_reason,
+        charge=position.charge,
+        allowed=position.allowed,
+        paid=position.paid,
+        first_pass=position.first_pass,
+    )
+
+
+def _day_or_none(date: dt.date | None) -> Day | None:
+    return None if date is None else day_of(date)
+
+
+def statements_in(claims: Iterable[Claim], *, upload: str, known_on: dt.date) -> list[Statement]:
+    """Return the statements of many records, in their order."""
+    return [
+        statement
+        for claim in claims
+        for statement in statements_of(claim, upload=upload, known_on=known_on)
+    ]

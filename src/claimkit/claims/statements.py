@@ -1,0 +1,305 @@
+"""What one record says, as events with an identity: the same statement again is the same event.
+
+Hides how a statement is recognized. Every event has three hashes beside its claim's:
+
+``event_key``
+    Who says it about what. The same key again is the same statement, whatever file, upload or
+    row it comes in, so that a second delivery, overlapping files and files that a clearinghouse
+    split change nothing.
+``content``
+    All that it says. A known key with another content is a correction and replaces.
+``decision_key``
+    Which decision or submission it is part of, where several rows tell one.
+
+What makes the identity depends on what the source can change:
+
+=============  ====================================================================================
+835            One event per CLP. Remittances are never edited, so amounts belong to the identity:
+               claim, payer's claim number, status, payment reference (else raw payer), decision
+               date, amounts, and the reader's ordinal of word-for-word repetitions.
+837            One event per CLM: claim, raw payer, payer sequence, frequency, reference to the
+               replaced claim, submission date, ordinal.
+FHIR           One event per resource: claim, raw payer, kind, payer's claim number, date.
+CSV            One event per service line, because exports come in any order and grouping: claim,
+               raw payer, kind, frequency, date, payer's claim number, and the line's procedure,
+               modifiers, revenue code and service date. Lines equal in all of these count by
+               their rank. Amounts are no part of it: a corrected row replaces.
+=============  ====================================================================================
+
+Line numbers of a CSV are no part of the identity: where there is no such column they are ordinals,
+which change when the export is sorted another way. Identities use the payer as *stated*, so that
+a changed payer mapping corrects events and never doubles them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from hashlib import blake2b
+from typing import TYPE_CHECKING, NamedTuple
+
+from claimkit.claims.model import ClaimEvent, ClaimKind, EventKind, Outcome
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from claimkit.claims.model import Claim, ServiceLine
+    from claimkit.types import Cents
+
+__all__ = ["Statement", "claim_key", "events_of", "statements_of"]
+
+#: X12 claim frequency 8: the provider withdraws the claim.
+_VOID = "8"
+_SUBMISSIONS = frozenset({ClaimKind.PROFESSIONAL, ClaimKind.INSTITUTIONAL, ClaimKind.DENTAL})
+#: CLP02 22, and the word that CSV status texts fold to.
+_TAKEN_BACK = frozenset({"22", "reversed"})
+
+
+class Statement(NamedTuple):
+    """One event and the service lines that came with it."""
+
+    event: ClaimEvent
+    lines: Sequence[ServiceLine]
+
+
+class _Amounts(NamedTuple):
+    charge: Cents
+    allowed: Cents | None
+    paid: Cents
+    patient_responsibility: Cents
+
+
+class _Part(NamedTuple):
+    """A record, or the line of it that is a statement of its own."""
+
+    identity: str
+    lines: list[ServiceLine]
+    amounts: _Amounts
+    procedure_code: str
+    procedure_group: str
+    service_from: dt.date | None
+    position: int
+
+
+def claim_key(patient_control_number: str) -> int:
+    """Return the 64-bit signed key of a claim, by its provider's own number.
+
+    Payers return the number in upper case or without punctuation, so these do not count;
+    leading zeros do.
+
+    >>> claim_key("ab-0012 7") == claim_key("AB00127"), claim_key("0127") == claim_key("127")
+    (True, False)
+    """
+    folded = patient_control_number.upper()
+    if not folded.isalnum():
+        folded = "".join(filter(str.isalnum, folded)) or folded.strip()
+    return _hash(folded)
+
+
+def events_of(claim: Claim, *, upload: str, known_on: dt.date) -> list[ClaimEvent]:
+    """Return the events of one normalized record: one, or one per service line of a CSV.
+
+    Args:
+        claim: The record, after all normalizers.
+        upload: Public id of the upload that it came with.
+        known_on: The day on which the upload became known.
+    """
+    return [one.event for one in statements_of(claim, upload=upload, known_on=known_on)]
+
+
+def statements_of(claim: Claim, *, upload: str, known_on: dt.date) -> list[Statement]:
+    """Return the events of one record, each with its service lines; see :func:`events_of`."""
+    key = claim_key(claim.patient_control_number)
+    kind = _kind(claim)
+    decision = f"{key}|{kind}|{_submission_or_decision(claim, kind)}"
+    whole = claim.kind is not ClaimKind.CSV
+    said = _content(claim)
+    made = []
+    for part in [_whole(claim)] if whole else _lines_apart(claim, kind):
+        identity = f"{decision}|{part.identity}"
+        event_key = _hash(identity)
+        event = ClaimEvent(
+            claim_key=key,
+            event_key=event_key,
+            content=_hash(f"{said}{part.amounts}{_lines_content(part.lines, numbered=whole)}"),
+            decision_key=event_key if whole else _hash(decision),
+            kind=kind,
+            source=claim.kind,
+            patient_control_number=claim.patient_control_number,
+            payer_claim_control_number=claim.payer_claim_control_number,
+            original_reference=claim.original_reference,
+            frequency=claim.frequency,
+            status=claim.status,
+            payer=claim.payer,
+            procedure_code=part.procedure_code,
+            procedure_group=part.procedure_group,
+            facility=claim.facility,
+            line_of_business=claim.filing_indicator,
+            provider=claim.rendering_npi or claim.billing_npi or claim.billing_tin,
+            authorization_number=claim.authorization_number,
+            patient_token=claim.patient_token,
+            outcome=claim.outcome,
+            category=claim.category,
+            reason=claim.reason,
+            remark=claim.remark,
+            service_from=part.service_from,
+            submitted_on=claim.submitted_on,
+            received_on=claim.received_on,
+            decided_on=claim.decided_on,
+            paid_on=claim.paid_on,
+            charge=part.amounts.charge,
+            allowed=part.amounts.allowed,
+            paid=part.amounts.paid,
+            patient_responsibility=part.amounts.patient_responsibility,
+            upload=upload,
+            position=part.position,
+            known_on=known_on,
+        )
+        made.append(Statement(event, part.lines))
+    return made
+
+
+def _hash(text: str) -> int:
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _kind(claim: Claim) -> EventKind:
+    submission = EventKind.VOIDED if claim.frequency == _VOID else EventKind.SUBMITTED
+    if claim.kind in _SUBMISSIONS:
+        return submission
+    if claim.outcome is Outcome.REVERSED or claim.status in _TAKEN_BACK:
+        return EventKind.REVERSED
+    if claim.outcome is Outcome.PENDING:
+        # A payer that says "pended" has not been sent anything by saying so; an export has.
+        return EventKind.NOTED if claim.kind is ClaimKind.REMITTANCE else submission
+    return EventKind.NOTED if claim.outcome is Outcome.OTHER else EventKind.DECIDED
+
+
+def _submission_or_decision(claim: Claim, kind: EventKind) -> str:
+    """Return what tells this decision or submission of the claim from its others."""
+    source = "837" if claim.kind in _SUBMISSIONS else claim.kind
+    payer = (claim.payer_id or claim.payer_name).upper()
+    decided = claim.decided_on or claim.paid_on
+    number = claim.payer_claim_control_number
+    if claim.kind is ClaimKind.REMITTANCE:
+        sent_with = claim.payment_reference or payer
+        return f"{source}|{number}|{claim.status}|{sent_with}|{decided}"
+    if kind in (EventKind.SUBMITTED, EventKind.VOIDED):
+        return (
+            f"{source}|{payer}|{claim.payer_sequence}|{claim.frequency}"
+            f"|{claim.original_reference}|{claim.submitted_on}"
+        )
+    return f"{source}|{payer}|{claim.frequency}|{number}|{decided}"
+
+
+def _whole(claim: Claim) -> _Part:
+    amounts = _Amounts(claim.charge, claim.allowed, claim.paid, claim.patient_responsibility)
+    if claim.kind is ClaimKind.REMITTANCE:
+        identity = (
+            f"{amounts.charge}|{amounts.paid}|{amounts.patient_responsibility}|{claim.ordinal}"
+        )
+    else:
+        identity = f"{claim.ordinal}"
+    return _Part(
+        identity=identity,
+        lines=claim.lines,
+        amounts=amounts,
+        procedure_code=claim.procedure_code,
+        procedure_group=claim.procedure_group,
+        service_from=claim.service_from,
+        position=claim.position,
+    )
+
+
+def _lines_apart(claim: Claim, kind: EventKind) -> list[_Part]:
+    """Return a CSV record line by line, the record's own amounts split as the lines'."""
+    amounts = _split(claim)
+    if kind is EventKind.REVERSED:
+        # Exports tell a take-back as a negative amount or as a status beside the old one.
+        amounts = [_negated(one) for one in amounts]
+    if len(claim.lines) < 2:
+        line = claim.lines[0] if claim.lines else None
+        place = _place(line) if line else f"{claim.procedure_code}|||{claim.service_from}"
+        return [_line_part(claim, line, amounts[0], f"{place}|0|{claim.ordinal}")]
+    parts = []
+    seen: dict[str, int] = defaultdict(int)
+    ranked = sorted(
+        zip(claim.lines, amounts, strict=True),
+        key=lambda pair: (pair[0].number, pair[1].charge, pair[1].paid),
+    )
+    for line, its in ranked:
+        place = _place(line)
+        parts.append(_line_part(claim, line, its, f"{place}|{seen[place]}|{claim.ordinal}"))
+        seen[place] += 1
+    parts.sort(key=lambda part: part.position)
+    return parts
+
+
+def _place(line: ServiceLine) -> str:
+    modifiers = ":".join(line.modifiers)
+    return f"{line.procedure_code}|{modifiers}|{line.revenue_code}|{line.service_from}"
+
+
+def _line_part(claim: Claim, line: ServiceLine | None, its: _Amounts, identity: str) -> _Part:
+    own = line is None or not line.procedure_code or line.procedure_code == claim.procedure_code
+    return _Part(
+        identity=identity,
+        lines=[] if line is None else [line],
+        amounts=its,
+        procedure_code=claim.procedure_code if line is None or own else line.procedure_code,
+        procedure_group=claim.procedure_group if own else "",
+        service_from=(line and line.service_from) or claim.service_from,
+        position=(line and line.position) or claim.position,
+    )
+
+
+def _split(claim: Claim) -> list[_Amounts]:
+    """Split a record's amounts over its lines; what lines leave over goes to the largest one."""
+    whole = _Amounts(claim.charge, claim.allowed, claim.paid, claim.patient_responsibility)
+    lines = claim.lines
+    if len(lines) < 2:
+        return [whole]
+    largest = max(range(len(lines)), key=lambda i: (lines[i].charge, _place(lines[i])))
+    charge = _shares(whole.charge, [line.charge for line in lines], largest)
+    paid = _shares(whole.paid, [line.paid for line in lines], largest)
+    owed = [sum(a.amount for a in line.adjustments if a.group == "PR") for line in lines]
+    owed = _shares(whole.patient_responsibility, owed, largest)
+    allowed: Sequence[Cents | None] = [line.allowed for line in lines]
+    if whole.allowed is not None:
+        allowed = _shares(whole.allowed, [line.allowed or 0 for line in lines], largest)
+    return [_Amounts(*one) for one in zip(charge, allowed, paid, owed, strict=True)]
+
+
+def _shares(total: Cents, parts: list[Cents], largest: int) -> list[Cents]:
+    parts[largest] += total - sum(parts)
+    return parts
+
+
+def _negated(amounts: _Amounts) -> _Amounts:
+    charge, allowed, paid, owed = amounts
+    return _Amounts(
+        -abs(charge), None if allowed is None else -abs(allowed), -abs(paid), -abs(owed)
+    )
+
+
+def _content(claim: Claim) -> str:
+    """Return all that a record says beyond amounts and lines; where it stood does not count."""
+    return (
+        f"{claim.patient_control_number}|{claim.payer_claim_control_number}"
+        f"|{claim.original_reference}|{claim.frequency}|{claim.status}|{claim.payer}"
+        f"|{claim.facility}|{claim.filing_indicator}|{claim.rendering_npi}|{claim.billing_npi}"
+        f"|{claim.billing_tin}|{claim.authorization_number}|{claim.patient_token}"
+        f"|{claim.procedure_code}|{claim.procedure_group}"
+        f"|{claim.outcome}|{claim.category}|{claim.reason}|{claim.remark}|{claim.service_from}"
+        f"|{claim.submitted_on}|{claim.received_on}|{claim.decided_on}|{claim.paid_on}|"
+    )
+
+
+def _lines_content(lines: Sequence[ServiceLine], *, numbered: bool) -> str:
+    return "".join(
+        f"|{line.number if numbered else ''}|{line.procedure_system}|{_place(line)}|{line.units}"
+        f"|{line.service_to}|{line.charge}|{line.allowed}|{line.paid}|{line.billed_procedure}"
+        f"|{line.adjustments and [tuple(map(str, one)) for one in line.adjustments]}|{line.remarks}"
+        for line in lines
+    )
