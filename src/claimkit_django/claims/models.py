@@ -198,10 +198,11 @@ class RejectedRow(TenantModel):
 class Dimension(TenantModel):
     """A name that rows refer to by a small code: a payer, a procedure, a reason.
 
-    Code 0 is the empty name of every axis and has no row.
+    Code 0 is the empty name of every axis and has no row. All axes of a tenant share one
+    sequence of codes, so that what is new since a code is one range of the primary key.
     """
 
-    pk = models.CompositePrimaryKey("tenant_id", "axis", "code")
+    pk = models.CompositePrimaryKey("tenant_id", "code")
     axis = models.CharField(max_length=24)
     code = models.IntegerField()
     name = models.TextField()

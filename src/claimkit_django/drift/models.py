@@ -37,9 +37,12 @@ def _tenant_without_constraint() -> models.ForeignKey[Tenant, Tenant]:
 
 
 class DriftDimension(TenantModel):
-    """A name on an axis of the cube; code 0 is the empty name and has no row."""
+    """A name on an axis of the cube; code 0 is the empty name and has no row.
 
-    pk = models.CompositePrimaryKey("tenant_id", "axis", "code")
+    All axes of a tenant share one sequence of codes.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "code")
     axis = models.CharField(max_length=24)
     code = models.IntegerField()
     name = models.TextField()
@@ -66,6 +69,7 @@ class CubeDecision(TenantModel):
         "payer",
         "procedure_group",
         "outcome",
+        "reason",
         "age_days",
     )
     tenant = _tenant_without_constraint()
@@ -74,6 +78,7 @@ class CubeDecision(TenantModel):
     payer = models.IntegerField()
     procedure_group = models.IntegerField()
     outcome = models.IntegerField()
+    reason = models.IntegerField()
     age_days = models.SmallIntegerField()
     claims = models.BigIntegerField()
     charge = models.BigIntegerField()
@@ -87,7 +92,7 @@ class CubeDecision(TenantModel):
                 condition=Q(age_days__gte=-1, age_days__lte=120), name="drift_decision_age"
             ),
             models.CheckConstraint(
-                condition=Q(payer__gte=0, procedure_group__gte=0, outcome__gte=0),
+                condition=Q(payer__gte=0, procedure_group__gte=0, outcome__gte=0, reason__gte=0),
                 name="drift_decision_codes",
             ),
         ]
@@ -190,12 +195,15 @@ class Finding(TenantModel):
     why = models.JSONField(default=list, blank=True)
     evidence = models.JSONField(default=dict, blank=True)
 
-    #: As of when it was first recorded, and when its end was.
-    found_on = models.DateField()
-    resolved_on = models.DateField(null=True, blank=True)
-    #: What people were last told, in cents and rank; worse is measured against it.
-    told_dollars = models.BigIntegerField()
-    told_severity_rank = models.SmallIntegerField(choices=SeverityRank.choices)
+    #: First night on which it would have been told, had somebody looked every night.
+    detected_on = models.DateField(null=True, blank=True)
+    #: Last day of the incident, once it is over.
+    ended_on = models.DateField(null=True, blank=True)
+    #: What people were last told, in cents and rank; None while it was never pushed.
+    told_dollars = models.BigIntegerField(null=True, blank=True)
+    told_severity_rank = models.SmallIntegerField(
+        choices=SeverityRank.choices, null=True, blank=True
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -208,7 +216,7 @@ class Finding(TenantModel):
                 condition=Q(state="open"),
                 name="drift_finding_open_money",
             ),
-            models.Index(fields=["tenant", "-found_on", "-id"], name="drift_finding_recent"),
+            models.Index(fields=["tenant", "-as_of", "-id"], name="drift_finding_recent"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["tenant", "uid"], name="drift_finding_uid"),
@@ -233,7 +241,12 @@ class Finding(TenantModel):
                 name="drift_finding_severity",
             ),
             models.CheckConstraint(
-                condition=Q(told_severity_rank__gte=1, told_severity_rank__lte=4),
+                condition=Q(told_severity_rank__isnull=True, told_dollars__isnull=True)
+                | Q(
+                    told_severity_rank__gte=1,
+                    told_severity_rank__lte=4,
+                    told_dollars__isnull=False,
+                ),
                 name="drift_finding_told",
             ),
             models.CheckConstraint(condition=Q(high__gte=F("low")), name="drift_finding_interval"),
@@ -242,8 +255,8 @@ class Finding(TenantModel):
             ),
             models.CheckConstraint(
                 condition=(
-                    Q(state="open", resolved_on__isnull=True)
-                    | Q(state="resolved", resolved_on__isnull=False)
+                    Q(state="open", ended_on__isnull=True)
+                    | Q(state="resolved", ended_on__isnull=False)
                     | Q(state="accepted")
                 ),
                 name="drift_finding_life",

@@ -1,10 +1,9 @@
 """Tables of the claims room."""
 
-import django.db.models.deletion
-from django.db import migrations, models
-
 import claimkit_django.claims.files
 import claimkit_django.uids
+import django.db.models.deletion
+from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
@@ -406,7 +405,6 @@ class Migration(migrations.Migration):
                     "pk",
                     models.CompositePrimaryKey(
                         "tenant_id",
-                        "axis",
                         "code",
                         blank=True,
                         editable=False,

@@ -1,9 +1,8 @@
 """Tables of the drift room."""
 
+import claimkit_django.uids
 import django.db.models.deletion
 from django.db import migrations, models
-
-import claimkit_django.uids
 
 
 class Migration(migrations.Migration):
@@ -26,6 +25,7 @@ class Migration(migrations.Migration):
                         "payer",
                         "procedure_group",
                         "outcome",
+                        "reason",
                         "age_days",
                         blank=True,
                         editable=False,
@@ -38,6 +38,7 @@ class Migration(migrations.Migration):
                 ("payer", models.IntegerField()),
                 ("procedure_group", models.IntegerField()),
                 ("outcome", models.IntegerField()),
+                ("reason", models.IntegerField()),
                 ("age_days", models.SmallIntegerField()),
                 ("claims", models.BigIntegerField()),
                 ("charge", models.BigIntegerField()),
@@ -66,7 +67,10 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
-                            ("outcome__gte", 0), ("payer__gte", 0), ("procedure_group__gte", 0)
+                            ("outcome__gte", 0),
+                            ("payer__gte", 0),
+                            ("procedure_group__gte", 0),
+                            ("reason__gte", 0),
                         ),
                         name="drift_decision_codes",
                     ),
@@ -178,7 +182,6 @@ class Migration(migrations.Migration):
                     "pk",
                     models.CompositePrimaryKey(
                         "tenant_id",
-                        "axis",
                         "code",
                         blank=True,
                         editable=False,
@@ -275,13 +278,15 @@ class Migration(migrations.Migration):
                 ("preliminary", models.BooleanField(default=True)),
                 ("why", models.JSONField(blank=True, default=list)),
                 ("evidence", models.JSONField(blank=True, default=dict)),
-                ("found_on", models.DateField()),
-                ("resolved_on", models.DateField(blank=True, null=True)),
-                ("told_dollars", models.BigIntegerField()),
+                ("detected_on", models.DateField(blank=True, null=True)),
+                ("ended_on", models.DateField(blank=True, null=True)),
+                ("told_dollars", models.BigIntegerField(blank=True, null=True)),
                 (
                     "told_severity_rank",
                     models.SmallIntegerField(
-                        choices=[(1, "Low"), (2, "Medium"), (3, "High"), (4, "Critical")]
+                        blank=True,
+                        choices=[(1, "Low"), (2, "Medium"), (3, "High"), (4, "Critical")],
+                        null=True,
                     ),
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -308,9 +313,7 @@ class Migration(migrations.Migration):
                         fields=["tenant", "-dollars_per_month", "-id"],
                         name="drift_finding_open_money",
                     ),
-                    models.Index(
-                        fields=["tenant", "-found_on", "-id"], name="drift_finding_recent"
-                    ),
+                    models.Index(fields=["tenant", "-as_of", "-id"], name="drift_finding_recent"),
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("tenant", "uid"), name="drift_finding_uid"),
@@ -348,7 +351,15 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
-                            ("told_severity_rank__gte", 1), ("told_severity_rank__lte", 4)
+                            models.Q(
+                                ("told_dollars__isnull", True), ("told_severity_rank__isnull", True)
+                            ),
+                            models.Q(
+                                ("told_dollars__isnull", False),
+                                ("told_severity_rank__gte", 1),
+                                ("told_severity_rank__lte", 4),
+                            ),
+                            _connector="OR",
                         ),
                         name="drift_finding_told",
                     ),
@@ -364,8 +375,8 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
-                            models.Q(("resolved_on__isnull", True), ("state", "open")),
-                            models.Q(("resolved_on__isnull", False), ("state", "resolved")),
+                            models.Q(("ended_on__isnull", True), ("state", "open")),
+                            models.Q(("ended_on__isnull", False), ("state", "resolved")),
                             ("state", "accepted"),
                             _connector="OR",
                         ),

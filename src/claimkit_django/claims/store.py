@@ -1,0 +1,246 @@
+"""Claims in the database: :class:`claimkit.claims.store.ClaimStore` over the rows of this room.
+
+What a batch changes is decided by :func:`claimkit.claims.ledger.merge`; here are its primitives:
+wait for the tenant's turn, load what is known of the claims that the batch touches, write what
+``merge`` says. The number of statements per batch is fixed, whatever its size.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections, transaction
+
+from claimkit.claims.ledger import claim_key, in_order, merge, statements_in
+from claimkit.claims.model import Outcome
+from claimkit.claims.store import ClaimTotals, Merged
+from claimkit_django.bulk import BulkTable, OnConflict, among, insert_rows
+from claimkit_django.claims import models
+from claimkit_django.claims.codes import OUTCOMES
+from claimkit_django.claims.rows import (
+    ADJUSTMENTS,
+    CLAIMS,
+    EVENTS,
+    LINES,
+    Encoder,
+    adjustment_of,
+    adjustment_rows,
+    clean,
+    event_of,
+    line_of,
+    line_rows,
+    names_in,
+    position_of,
+)
+from claimkit_django.dictionaries import NameTable
+from claimkit_django.tenants.turns import find_tenant, take_turn
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Collection, Iterator, Sequence
+
+    from claimkit.claims.ledger import Changeset
+    from claimkit.claims.model import (
+        Adjustment,
+        ClaimBatch,
+        ClaimEvent,
+        ClaimPosition,
+        ServiceLine,
+    )
+    from claimkit.types import TenantKey
+    from claimkit_django.dictionaries import Dictionary
+
+__all__ = ["OrmClaimStore"]
+
+
+class OrmClaimStore:
+    """Claims of all tenants in one database."""
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._names = NameTable(models.Dimension, using)
+
+    def add(
+        self, tenant: TenantKey, batch: ClaimBatch, *, upload: str, known_on: dt.date
+    ) -> Merged:
+        """Add a batch of normalized claims; see :meth:`claimkit.claims.store.ClaimStore.add`.
+
+        Raises:
+            TenantUnknown: there is no such tenant, or it is not active.
+        """
+        statements = statements_in(batch.claims, upload=upload, known_on=known_on)
+        keys = {one.event.claim_key for one in statements}
+        with transaction.atomic(using=self._using, savepoint=False):
+            tenant_id = take_turn(tenant, self._using).pk
+            names = self._names.load(tenant_id)
+            events = self._events(tenant_id, keys, names)
+            positions = {one.claim_key: one for one in self._positions(tenant_id, keys, names)}
+            changeset = merge(statements, events, positions)
+            self._write(tenant_id, changeset, names)
+        return Merged(added=changeset.added, changes=changeset.changes)
+
+    def find(self, tenant: TenantKey, patient_control_number: str) -> ClaimPosition | None:
+        """Return the position of one claim by its (folded) patient control number."""
+        tenant_id = find_tenant(tenant, self._using).pk
+        keys = {claim_key(patient_control_number)}
+        found = self._positions(tenant_id, keys, self._names.load(tenant_id))
+        return found[0] if found else None
+
+    def history(self, tenant: TenantKey, claim_key: int) -> Sequence[ClaimEvent]:
+        """Return a claim's events, oldest decision first."""
+        tenant_id = find_tenant(tenant, self._using).pk
+        events = self._events(tenant_id, {claim_key}, self._names.load(tenant_id))
+        return in_order(events.get(claim_key, ()))
+
+    def lines(self, tenant: TenantKey, claim_key: int) -> Sequence[ServiceLine]:
+        """Return the service lines of a claim's events, in the order of its history."""
+        tenant_id = find_tenant(tenant, self._using).pk
+        adjustments: dict[tuple[int, int], list[Adjustment]] = defaultdict(list)
+        for event_key, line, *one in self._select(
+            ADJUSTMENTS.columns[2:4] + ADJUSTMENTS.columns[5:],
+            ADJUSTMENTS,
+            tenant_id,
+            "claim_key = %s ORDER BY event_key, line, ordinal",
+            [claim_key],
+        ):
+            adjustments[event_key, line].append(adjustment_of(one))
+        found: dict[int, list[ServiceLine]] = defaultdict(list)
+        for event_key, ordinal, *row in self._select(
+            LINES.columns[2:],
+            LINES,
+            tenant_id,
+            "claim_key = %s ORDER BY event_key, ordinal",
+            [claim_key],
+        ):
+            found[event_key].append(line_of(row, adjustments[event_key, ordinal]))
+        events = self.history(tenant, claim_key)
+        return [line for event in events for line in found[event.event_key]]
+
+    def scan(self, tenant: TenantKey, *, batch_size: int = 5_000) -> Iterator[list[ClaimPosition]]:
+        """Yield all positions of a tenant by claim key, in constant memory."""
+        tenant_id = find_tenant(tenant, self._using).pk
+        after: int | None = None
+        while True:
+            names = self._names.load(tenant_id)
+            where, parameters = ("claim_key > %s AND ", [after]) if after is not None else ("", [])
+            rows = self._select(
+                CLAIMS.columns[1:-1],
+                CLAIMS,
+                tenant_id,
+                f"{where}1 = 1 ORDER BY claim_key LIMIT %s",
+                [*parameters, batch_size],
+            )
+            if rows:
+                yield [position_of(row, names) for row in rows]
+            if len(rows) < batch_size:
+                return
+            after = rows[-1][0]
+
+    def totals(self, tenant: TenantKey) -> ClaimTotals:
+        """Return sums over the tenant's current positions; one pass over them."""
+        tenant_id = find_tenant(tenant, self._using).pk
+        sums = (
+            "count(*)",
+            f"sum(CASE WHEN outcome = {OUTCOMES[Outcome.PENDING]} THEN 1 ELSE 0 END)",
+            f"sum(CASE WHEN outcome = {OUTCOMES[Outcome.DENIED]} THEN 1 ELSE 0 END)",
+            "sum(charge)",
+            "sum(paid)",
+            "sum(CASE WHEN has_submission AND has_decision THEN 1 ELSE 0 END)",
+            "sum(reversals)",
+        )
+        with connections[self._using].cursor() as cursor:
+            cursor.execute(
+                f"SELECT {', '.join(sums)} FROM {self._quoted(CLAIMS.name)} WHERE tenant_id = %s",
+                [tenant_id],
+            )
+            claims, pending, denied, charge, paid, joined, reversals = (
+                int(value or 0) for value in cursor.fetchone()
+            )
+        return ClaimTotals(
+            claims=claims,
+            pending=pending,
+            denied=denied,
+            charge=charge,
+            paid=paid,
+            joined=joined,
+            reversals=reversals,
+        )
+
+    # -- primitives -----------------------------------------------------------------------
+
+    def _write(self, tenant_id: int, changeset: Changeset, names: Dictionary) -> None:
+        if not changeset.events:
+            return
+        wanted = names_in(changeset.events, changeset.positions)
+        pairs = [(axis, clean(text)) for axis, texts in wanted.items() for text in texts]
+        encoder = Encoder(tenant_id, self._names.grow(tenant_id, names, pairs), wanted)
+        if changeset.replaced:
+            self._forget_lines(tenant_id, changeset.replaced)
+        # In the order of the keys: neighbors in the index are written one after the other.
+        events = sorted(map(encoder.event_row, changeset.events), key=itemgetter(1, 2))
+        insert_rows(self._using, EVENTS, events, OnConflict.REPLACE)
+        claims = sorted(map(encoder.claim_row, changeset.positions), key=itemgetter(1))
+        insert_rows(self._using, CLAIMS, claims, OnConflict.REPLACE)
+        ordered = sorted(changeset.lines.items(), key=itemgetter(0))
+        insert_rows(
+            self._using,
+            LINES,
+            [row for key, lines in ordered for row in line_rows(tenant_id, key, lines)],
+        )
+        insert_rows(
+            self._using,
+            ADJUSTMENTS,
+            [row for key, lines in ordered for row in adjustment_rows(tenant_id, key, lines)],
+        )
+
+    def _forget_lines(self, tenant_id: int, replaced: Sequence[ClaimEvent]) -> None:
+        connection = connections[self._using]
+        # The claim's key leads the index; the event's key tells its statements apart.
+        claims = among(connection, "claim_key", {one.claim_key for one in replaced})
+        events = among(connection, "event_key", {one.event_key for one in replaced})
+        with connection.cursor() as cursor:
+            for table in (ADJUSTMENTS, LINES):
+                cursor.execute(
+                    f"DELETE FROM {self._quoted(table.name)}"
+                    f" WHERE tenant_id = %s AND {claims[0]} AND {events[0]}",
+                    [tenant_id, claims[1], events[1]],
+                )
+
+    def _events(
+        self, tenant_id: int, keys: Collection[int], names: Dictionary
+    ) -> dict[int, list[ClaimEvent]]:
+        where, parameter = among(connections[self._using], "claim_key", keys)
+        found: dict[int, list[ClaimEvent]] = defaultdict(list)
+        for row in self._select(EVENTS.columns[1:], EVENTS, tenant_id, where, [parameter]):
+            found[row[0]].append(event_of(row, names))
+        return found
+
+    def _positions(
+        self, tenant_id: int, keys: Collection[int], names: Dictionary
+    ) -> list[ClaimPosition]:
+        where, parameter = among(connections[self._using], "claim_key", keys)
+        rows = self._select(CLAIMS.columns[1:-1], CLAIMS, tenant_id, where, [parameter])
+        return [position_of(row, names) for row in rows]
+
+    def _select(
+        self,
+        columns: Sequence[str],
+        table: BulkTable,
+        tenant_id: int,
+        where: str,
+        parameters: Sequence[Any],
+    ) -> list[tuple[Any, ...]]:
+        chosen = ", ".join(map(self._quoted, columns))
+        with connections[self._using].cursor() as cursor:
+            cursor.execute(
+                f"SELECT {chosen} FROM {self._quoted(table.name)} WHERE tenant_id = %s AND {where}",
+                [tenant_id, *parameters],
+            )
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+    def _quoted(self, name: str) -> str:
+        quoted: str = connections[self._using].ops.quote_name(name)
+        return quoted
