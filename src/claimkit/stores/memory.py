@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from claimkit.claims.model import ClaimBatch, ClaimEvent, ClaimPosition, ServiceLine
-    from claimkit.drift.findings import Finding, Recorded
+    from claimkit.claims.store import ClaimStore
+    from claimkit.drift.cube import CubeStore
+    from claimkit.drift.findings import Finding, FindingLog, Recorded
     from claimkit.types import Day, TenantKey
 
 __all__ = ["MemoryStore"]
@@ -41,9 +43,9 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._transaction = _Transaction()
-        self.claims = MemoryClaimStore(self._transaction)
-        self.cube = MemoryCubeStore(self._transaction)
-        self.findings = MemoryFindingLog(self._transaction)
+        self.claims: ClaimStore = MemoryClaimStore(self._transaction)
+        self.cube: CubeStore = MemoryCubeStore(self._transaction)
+        self.findings: FindingLog = MemoryFindingLog(self._transaction)
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
