@@ -1,0 +1,53 @@
+# ruff: noqa: E402 - see register_assert_rewrite
+"""What every store must do: test classes for whoever writes one.
+
+Subclass the suite in your own tests and give it your store::
+
+    from claimkit.testing.conformance import StoreConformance
+
+    class TestMyStore(StoreConformance):
+        @pytest.fixture
+        def store(self, tmp_path):
+            store = MyStore(tmp_path / "claims.db")
+            yield store
+            store.close()
+
+:class:`StoreConformance` is all of it. :class:`ClaimStoreConformance`, :class:`CubeStoreConformance` and
+:class:`FindingLogConformance` are its parts, for stores that are not finished. Three fixtures may be
+overridden beside ``store``:
+
+``make_tenant``
+    Returns the key of a tenant that no test has used; override it where tenants must exist.
+``connect``
+    Opens the same store once more, as another thread or process would; without it the tests of
+    concurrent writers are skipped.
+``cube_tables``
+    The cube tables to try; the built-in ones if not overridden.
+
+The oracle is :class:`claimkit.stores.memory.MemoryStore`: the same claims must give the same
+positions, history, lines, totals, facts and cells. The suite needs pytest and Hypothesis.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+# Before the suites are imported, so that their bare assertions explain themselves.
+pytest.register_assert_rewrite(
+    "claimkit.testing.conformance.claims",
+    "claimkit.testing.conformance.cube",
+    "claimkit.testing.conformance.findings",
+    "claimkit.testing.conformance.store",
+)
+
+from claimkit.testing.conformance.claims import ClaimStoreConformance
+from claimkit.testing.conformance.cube import CubeStoreConformance
+from claimkit.testing.conformance.findings import FindingLogConformance
+from claimkit.testing.conformance.store import StoreConformance
+
+__all__ = [
+    "ClaimStoreConformance",
+    "CubeStoreConformance",
+    "FindingLogConformance",
+    "StoreConformance",
+]
