@@ -90,7 +90,10 @@ class Upload(TenantModel):
 
     #: The day the file became known; set once, so that a restart tells the same story.
     known_on = models.DateField()
-    attempts = models.PositiveIntegerField(default=0)
+    #: Runs so far; also the token by which a run knows that a later one took over.
+    attempts = models.IntegerField(default=0)
+    #: Batches that are in, with their counts; a restart reads over them.
+    batches_done = models.IntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     #: Renewed with every batch; a processing upload whose heart stopped may be taken over.
@@ -128,6 +131,8 @@ class Upload(TenantModel):
                     claims_same__gte=0,
                     statements_same__gte=0,
                     rows_rejected__gte=0,
+                    attempts__gte=0,
+                    batches_done__gte=0,
                 ),
                 name="claims_upload_counts",
             ),

@@ -71,7 +71,8 @@ class Migration(migrations.Migration):
                 ("error_code", models.CharField(blank=True, max_length=64)),
                 ("error_message", models.TextField(blank=True)),
                 ("known_on", models.DateField()),
-                ("attempts", models.PositiveIntegerField(default=0)),
+                ("attempts", models.IntegerField(default=0)),
+                ("batches_done", models.IntegerField(default=0)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("started_at", models.DateTimeField(blank=True, null=True)),
                 ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
@@ -540,6 +541,8 @@ class Migration(migrations.Migration):
             model_name="upload",
             constraint=models.CheckConstraint(
                 condition=models.Q(
+                    ("attempts__gte", 0),
+                    ("batches_done__gte", 0),
                     ("claims_changed__gte", 0),
                     ("claims_new__gte", 0),
                     ("claims_same__gte", 0),

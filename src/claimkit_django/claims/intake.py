@@ -1,0 +1,281 @@
+"""From a stored upload to kept claims: idempotent, restartable, with visible progress.
+
+The story: :func:`run_import` takes the upload over (:func:`_take_over`), streams its file through
+:func:`claimkit.claims.intake.import_claims`, and notes each batch, its counts and its rejected rows
+in the batch's own transaction (:class:`_Notes`). So whatever happens, the row tells what is in.
+A run that was killed is simply run again: batches that are noted are read over, and the
+result is that of one whole run. A run that finds a later one at work leaves the field to it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from claimkit.claims.intake import import_claims
+from claimkit.claims.model import ClaimKind, RowProblem
+from claimkit.claims.readers import ReadOptions
+from claimkit.errors import ClaimkitError
+from claimkit.tenants import use_tenant
+from claimkit.types import SystemClock
+from claimkit_django.claims.models import RejectedRow, Upload
+from claimkit_django.claims.rows import clean
+from claimkit_django.conf import config
+from claimkit_django.runtime import make_bus, open_store, patient_key, plugins
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Iterator
+
+    from claimkit.claims.intake import ImportReport
+    from claimkit.claims.model import Added, ClaimBatch
+    from claimkit.types import Clock, Progress, TenantKey
+
+__all__ = ["problem_of", "problems_of", "run_import", "unfinished_uploads"]
+
+logger = logging.getLogger(__name__)
+
+_DONE = (Upload.Status.SUCCESS, Upload.Status.PARTIAL)
+#: Rejected rows that are read at a time for the repair file.
+_CHUNK = 2_000
+
+
+class _Overtaken(Exception):
+    """A later run took the upload over; this one must not write another word."""
+
+
+def run_import(
+    tenant: TenantKey,
+    uid: str,
+    *,
+    using: str = DEFAULT_DB_ALIAS,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+) -> Upload:
+    """Import an upload's file and return the upload as it ended.
+
+    An upload that is in already is returned unchanged. A failed one is tried again.
+
+    Raises:
+        Upload.DoesNotExist: the tenant has no such upload.
+        Exception: whatever was not foreseen, after the upload was marked as failed.
+    """
+    with use_tenant(tenant):
+        upload = _take_over(uid, using)
+        if upload.status in _DONE:
+            return upload
+        notes = _Notes(upload, using)
+        try:
+            report = _read(tenant, upload, using, clock or SystemClock(), progress, notes)
+            notes.finish(report)
+        except _Overtaken:
+            logger.info("import overtaken by a later run", extra={"upload": uid})
+        except ClaimkitError as error:
+            notes.fail(error.code, str(error))
+        except FileNotFoundError:
+            notes.fail("file_missing", "the stored file is gone. Upload it again")
+        except Exception:
+            # Isolation point: the row must not say "processing" for ever.
+            logger.exception("import failed", extra={"upload": uid, "tenant": tenant})
+            _fail_somehow(notes, using)
+            raise
+        return Upload.objects.using(using).get(uid=uid)
+
+
+def unfinished_uploads(
+    *, using: str = DEFAULT_DB_ALIAS, silent_since: dt.datetime
+) -> list[tuple[str, str]]:
+    """Return (tenant key, uid) of uploads of all tenants that nobody has worked on since."""
+    waiting = Upload.unscoped.using(using).filter(
+        status__in=[Upload.Status.QUEUED, Upload.Status.PROCESSING], tenant__active=True
+    )
+    silent = waiting.exclude(heartbeat_at__gte=silent_since)
+    return list(silent.order_by("created_at", "pk").values_list("tenant__key", "uid"))
+
+
+def problems_of(upload: Upload) -> Iterator[RowProblem]:
+    """Yield the rejected rows of an upload, in file order, in constant memory."""
+    rows = RejectedRow.objects.using(upload._state.db).filter(upload=upload).order_by("ordinal")
+    return map(problem_of, rows.iterator(chunk_size=_CHUNK))
+
+
+def problem_of(row: RejectedRow) -> RowProblem:
+    """Return the rejected row as the core knows it."""
+    return RowProblem(
+        code=row.code,
+        message=row.message,
+        remedy=row.remedy,
+        position=row.position,
+        kind=ClaimKind(row.kind),
+        field_name=row.field_name,
+        value=row.value,
+        raw=tuple(row.raw),
+    )
+
+
+def _take_over(uid: str, using: str) -> Upload:
+    """Mark the upload as processed by this run, from whatever unfinished state it is in."""
+    now = timezone.now()
+    with transaction.atomic(using=using):
+        upload = Upload.objects.using(using).select_for_update(no_key=True).get(uid=uid)
+        if upload.status in _DONE:
+            return upload
+        upload.status = Upload.Status.PROCESSING
+        upload.attempts += 1
+        upload.started_at = upload.started_at or now
+        upload.heartbeat_at = now
+        upload.finished_at = None
+        upload.error_code = upload.error_message = ""
+        upload.save(using=using)
+    return upload
+
+
+def _read(
+    tenant: TenantKey,
+    upload: Upload,
+    using: str,
+    clock: Clock,
+    progress: Progress | None,
+    notes: _Notes,
+) -> ImportReport:
+    store = open_store(using)
+    with upload.file.open("rb") as stream:
+        return import_claims(
+            stream,
+            name=upload.name,
+            tenant=tenant,
+            store=store,
+            plugins=plugins(),
+            bus=make_bus(store),
+            clock=clock,
+            patient_key=patient_key(tenant),
+            upload=upload.uid,
+            known_on=upload.known_on,
+            options=_options(upload),
+            reader=upload.reader,
+            progress=progress,
+            on_batch=notes.take_batch,
+        )
+
+
+def _options(upload: Upload) -> ReadOptions:
+    claims = config().claims
+    asked: dict[str, Any] = upload.options
+    return ReadOptions(
+        batch_size=claims.batch_size,
+        max_problems=claims.max_problems,
+        max_problem_share=claims.max_problem_share,
+        columns=asked.get("columns", {}),
+        date_order=asked.get("date_order", ""),
+        nulls=frozenset(asked.get("nulls", ())),
+    )
+
+
+class _Notes:
+    """What one run writes in the upload's row, as long as no later run has taken over."""
+
+    def __init__(self, upload: Upload, using: str) -> None:
+        self._upload = upload
+        self._using = using
+        self._known_batches = upload.batches_done
+        self._batches = 0
+        self._rejected = 0
+
+    def take_batch(self, batch: ClaimBatch, added: Added) -> None:
+        """Note a batch inside its transaction; one that an earlier run noted only passes by.
+
+        Raises:
+            _Overtaken: a later run is at work; rolls the batch back.
+        """
+        self._batches += 1
+        ordinal = self._rejected
+        self._rejected += len(batch.problems)
+        if self._batches <= self._known_batches:
+            self._write(heartbeat_at=timezone.now())
+            return
+        self._write(
+            heartbeat_at=timezone.now(),
+            batches_done=self._batches,
+            bytes_done=min(batch.bytes_read, self._upload.bytes_total),
+            rows_rejected=self._rejected,
+            claims_new=F("claims_new") + added.new,
+            claims_changed=F("claims_changed") + added.changed,
+            claims_same=F("claims_same") + added.same,
+            statements_same=F("statements_same") + added.statements_same,
+        )
+        self._keep(batch.problems, ordinal)
+
+    def finish(self, report: ImportReport) -> None:
+        """Close the row: the file is in, whole or without its rejected rows."""
+        partial = report.rejected > 0
+        self._write(
+            status=Upload.Status.PARTIAL if partial else Upload.Status.SUCCESS,
+            finished_at=timezone.now(),
+            bytes_done=F("bytes_total"),
+            sha256=report.sha256,
+            reader=report.reader,
+            rows_rejected=report.rejected,
+            header=list(map(clean, report.header)),
+            kinds={str(kind): asdict(tally) for kind, tally in report.kinds.items()},
+        )
+
+    def fail(self, code: str, message: str) -> None:
+        """Close the row with a reason for people; what is in stays in."""
+        with_rows = Upload.objects.using(self._using).filter(pk=self._upload.pk)
+        with_rows.filter(attempts=self._upload.attempts).update(
+            status=Upload.Status.FAILED,
+            finished_at=timezone.now(),
+            error_code=code,
+            error_message=message,
+        )
+
+    def _write(self, **values: Any) -> None:
+        mine = Upload.objects.using(self._using).filter(
+            pk=self._upload.pk,
+            attempts=self._upload.attempts,
+            status=Upload.Status.PROCESSING,
+        )
+        if not mine.update(**values):
+            raise _Overtaken
+
+    def _keep(self, problems: Iterable[RowProblem], start: int) -> None:
+        RejectedRow.objects.using(self._using).bulk_create(
+            [
+                RejectedRow(
+                    tenant_id=self._upload.tenant_id,
+                    upload=self._upload,
+                    ordinal=ordinal,
+                    position=one.position,
+                    kind=one.kind.value,
+                    code=one.code,
+                    message=clean(one.message),
+                    remedy=clean(one.remedy),
+                    field_name=clean(one.field_name)[:200],
+                    value=clean(one.value)[:64],
+                    raw=list(map(clean, one.raw)),
+                )
+                for ordinal, one in enumerate(problems, start=start)
+            ],
+            batch_size=500,
+        )
+
+
+def _fail_somehow(notes: _Notes, using: str) -> None:
+    """Mark the upload as failed, even if the connection is what failed."""
+    connection = connections[using]
+    if connection.in_atomic_block:
+        return
+    connection.close_if_unusable_or_obsolete()
+    try:
+        notes.fail(
+            "internal_error",
+            "something unexpected stopped the import; what was read so far is in. "
+            "Start it again, and ask the operator if it fails again",
+        )
+    except DatabaseError:
+        logger.exception("upload could not be marked as failed")

@@ -1,0 +1,162 @@
+"""Runs of the watch, each with a row that says what it looked at and what it changed.
+
+The story: :func:`run_watch` notes that it began, lets :func:`claimkit.drift.watch.watch` read the cube,
+detect and record, and notes how it ended. Two runs at once, or the same run again, make one set of
+findings: recording is where writers of a tenant take turns.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import TYPE_CHECKING, Any
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
+from django.utils import timezone
+
+from claimkit.claims.ledger import facts_of
+from claimkit.drift.watch import rebuild_cube, watch
+from claimkit.errors import ClaimkitError
+from claimkit.tenants import use_tenant
+from claimkit.types import SystemClock
+from claimkit_django.conf import config
+from claimkit_django.drift.models import WatchRun
+from claimkit_django.runtime import make_bus, open_store, plugins
+
+if TYPE_CHECKING:
+    from claimkit.drift.watch import WatchReport
+    from claimkit.types import Clock, Progress, TenantKey
+
+__all__ = ["dead_runs", "run_rebuild", "run_watch"]
+
+logger = logging.getLogger(__name__)
+
+
+def run_watch(
+    tenant: TenantKey,
+    *,
+    as_of: dt.date | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+    actor: str = "",
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+) -> WatchReport:
+    """Watch one tenant and keep a row of the run.
+
+    Raises:
+        ClaimkitError: no such tenant or detector; the run is marked as failed.
+    """
+    store = open_store(using)
+    with use_tenant(tenant):
+        row = _begin(using, actor)
+        try:
+            report = watch(
+                tenant=tenant,
+                store=store,
+                detectors=plugins().detectors,
+                config=config().drift,
+                as_of=as_of,
+                bus=make_bus(store),
+                clock=clock or SystemClock(),
+                progress=_with_heartbeat(row, using, progress),
+            )
+        except Exception as error:
+            # Isolation point: the row must not say "running" for ever. Told on, of course.
+            _fail(row, using, error)
+            raise
+        _end(row, using, report)
+    return report
+
+
+def run_rebuild(
+    tenant: TenantKey,
+    *,
+    using: str = DEFAULT_DB_ALIAS,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Make a tenant's cube again from its claims, in one transaction; return how many claims.
+
+    Raises:
+        TenantUnknown: there is no such tenant, or it is not active.
+    """
+    store = open_store(using)
+    with store.atomic():
+        return rebuild_cube(
+            tenant=tenant,
+            cube=store.cube,
+            facts=([facts_of(one) for one in batch] for batch in store.claims.scan(tenant)),
+            known_on=(clock or SystemClock()).now().date(),
+            progress=progress,
+        )
+
+
+def dead_runs(*, using: str = DEFAULT_DB_ALIAS, silent_since: dt.datetime) -> int:
+    """Mark running runs of all tenants as failed whose heart has not beaten since; return how many."""
+    silent = WatchRun.unscoped.using(using).filter(
+        status=WatchRun.Status.RUNNING, heartbeat_at__lt=silent_since
+    )
+    return silent.update(
+        status=WatchRun.Status.FAILED,
+        finished_at=timezone.now(),
+        error_code="run_died",
+        error_message="the run stopped without a word; start it again",
+    )
+
+
+def _begin(using: str, actor: str) -> WatchRun:
+    now = timezone.now()
+    row = WatchRun(started_at=now, heartbeat_at=now, actor=actor)
+    row.save(using=using)
+    return row
+
+
+def _with_heartbeat(row: WatchRun, using: str, progress: Progress | None) -> Progress:
+    def tell(step: str, done: int, total: int | None) -> None:
+        WatchRun.objects.using(using).filter(pk=row.pk).update(heartbeat_at=timezone.now())
+        if progress is not None:
+            progress(step, done, total)
+
+    return tell
+
+
+def _end(row: WatchRun, using: str, report: WatchReport) -> None:
+    recorded = report.recorded
+    row.status = WatchRun.Status.SUCCESS
+    row.as_of = report.as_of
+    row.new, row.worse = len(recorded.new), len(recorded.worse)
+    row.same, row.resolved = len(recorded.same), len(recorded.resolved)
+    row.cells = report.cells
+    row.details = _details(report)
+    row.heartbeat_at = row.finished_at = timezone.now()
+    row.save(using=using)
+
+
+def _details(report: WatchReport) -> dict[str, Any]:
+    states: dict[str, int] = {}
+    for payer in report.payers:
+        states[payer.state.value] = states.get(payer.state.value, 0) + 1
+    return {
+        "state": report.state.value,
+        "decisions": report.decisions,
+        "scanned_from": report.scanned_from.isoformat(),
+        "payers": states,
+    }
+
+
+def _fail(row: WatchRun, using: str, error: Exception) -> None:
+    known = isinstance(error, ClaimkitError)
+    connection = connections[using]
+    if connection.in_atomic_block and connection.needs_rollback:
+        return
+    connection.close_if_unusable_or_obsolete()
+    try:
+        with transaction.atomic(using=using):
+            WatchRun.objects.using(using).filter(pk=row.pk).update(
+                status=WatchRun.Status.FAILED,
+                finished_at=timezone.now(),
+                error_code=error.code if isinstance(error, ClaimkitError) else "internal_error",
+                error_message=str(error) if known else "something unexpected stopped the run",
+            )
+    except DatabaseError:
+        logger.exception("run could not be marked as failed")
