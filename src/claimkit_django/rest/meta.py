@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, inline_serializer
 from rest_framework import exceptions, serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
@@ -13,7 +13,9 @@ from rest_framework.response import Response
 from claimkit_django.http.problems import TYPES
 from claimkit_django.http.versions import CURRENT
 from claimkit_django.rest.filters import refuse_unknown
-from claimkit_django.rest.views import ApiView, link
+from claimkit_django.rest.links import link
+from claimkit_django.rest.schema import operation
+from claimkit_django.rest.views import ApiView
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -38,7 +40,7 @@ class RootView(ApiView):
     permission_classes = (AllowAny,)
     tag = "meta"
 
-    @extend_schema(
+    @operation(
         operation_id="root",
         summary="List what there is",
         responses=inline_serializer(
@@ -79,7 +81,7 @@ class ProblemTypeView(ApiView):
     tag = "meta"
     cache_control = "public, max-age=86400"
 
-    @extend_schema(
+    @operation(
         operation_id="problem_types_retrieve",
         summary="Explain a kind of problem",
         parameters=[OpenApiParameter("code", str, OpenApiParameter.PATH, enum=sorted(TYPES))],

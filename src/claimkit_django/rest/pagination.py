@@ -8,7 +8,9 @@ bound to the filters and the ordering that they were made for.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
+import operator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -110,7 +112,11 @@ class KeysetPagination(BasePagination):
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Describe a page for OpenAPI."""
-        link = {"type": ["string", "null"], "format": "uri-reference"}
+        link = {
+            "type": ["string", "null"],
+            "format": "uri-reference",
+            "example": "/api/v1/claims/?page_size=1&cursor=WyJmMDA",
+        }
         return {
             "type": "object",
             "required": ["results", "_links"],
@@ -120,9 +126,9 @@ class KeysetPagination(BasePagination):
                     "type": "object",
                     "required": ["self", "next", "prev"],
                     "properties": {
-                        "self": {"type": "string", "format": "uri-reference"},
+                        "self": {**link, "type": "string"},
                         "next": link,
-                        "prev": link,
+                        "prev": {**link, "example": None},
                     },
                 },
             },
@@ -177,7 +183,7 @@ class KeysetPagination(BasePagination):
 
     def _link(self, *, backwards: bool) -> str:
         row = self.rows[0 if backwards else -1]
-        values = [_pack(getattr(row, key.column)) for key in self.keys]
+        values = [_pack(_value(row, key.column)) for key in self.keys]
         query = self.request.query_params.copy()
         query[CURSOR] = signing.dumps([self.digest, backwards, values], salt=_SALT)
         return f"{self.request.path}?{query.urlencode()}"
@@ -198,11 +204,14 @@ def _order_by(key: SortKey, *, backwards: bool) -> OrderBy:
 
 def _after(keys: Sequence[SortKey], values: Sequence[Any], *, backwards: bool) -> Q:
     """Return the condition for rows strictly after ``values`` in the order of ``keys``."""
-    condition = Q(pk__in=[])
+    ways: list[Q] = []
     equal = Q()
     for key, value in zip(keys, values, strict=True):
-        condition |= equal & _beyond(key, value, backwards=backwards)
+        beyond = _beyond(key, value, backwards=backwards)
+        if beyond is not None:
+            ways.append(equal & beyond)
         equal &= Q(**{f"{key.column}__isnull": True} if value is None else {key.column: value})
+    condition = functools.reduce(operator.or_, ways)
     first, value = keys[0], values[0]
     if not first.nullable and len(keys) > 1:
         # Redundant, but lets the planner start the index scan at the edge instead of at the top.
@@ -211,12 +220,17 @@ def _after(keys: Sequence[SortKey], values: Sequence[Any], *, backwards: bool) -
     return condition
 
 
-def _beyond(key: SortKey, value: Any, *, backwards: bool) -> Q:
+def _beyond(key: SortKey, value: Any, *, backwards: bool) -> Q | None:
+    """Return the condition for values after ``value`` in one column; None where there is none."""
     missing = Q(**{f"{key.column}__isnull": True})
     if value is None:
-        return ~missing if backwards else Q(pk__in=[])
+        return ~missing if backwards else None
     beyond = Q(**{f"{key.column}__{'lt' if key.descending else 'gt'}": value})
     return beyond | missing if key.nullable and not backwards else beyond
+
+
+def _value(row: Any, column: str) -> Any:
+    return row[column] if isinstance(row, dict) else getattr(row, column)
 
 
 def _digest(request: Request) -> str:

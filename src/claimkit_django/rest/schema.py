@@ -9,17 +9,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+)
 from rest_framework import serializers
+from rest_framework.permissions import AllowAny
 
 from claimkit import __version__
 from claimkit_django.http.problems import MEDIA_TYPE, TYPES, Problem
-from claimkit_django.http.versions import HEADER as API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["SETTINGS", "TAGS", "FieldProblemSerializer", "KitSchema", "ProblemSerializer", "ours"]
+__all__ = [
+    "SETTINGS",
+    "TAGS",
+    "FieldProblemSerializer",
+    "KitSchema",
+    "ProblemSerializer",
+    "operation",
+    "ours",
+]
 
 #: Tag → what its operations are about.
 TAGS = {
@@ -68,58 +81,79 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 
 class KitSchema(AutoSchema):
-    """Adds what all of claimkit's operations share: tag, error responses, version header."""
+    """Adds what all of claimkit's operations share: tag, headers, and problems for all errors."""
 
     def get_tags(self) -> list[str]:
         """Return the view's ``tag``, or that of drf-spectacular."""
         tag = getattr(self.view, "tag", "")
         return [tag] if tag else super().get_tags()
 
-    def get_response_serializers(self) -> Any:
-        """Add the problems that the operation can answer to what the view declares."""
-        declared: Any = super().get_response_serializers()
-        method = self.method
-        if not isinstance(declared, dict):
-            declared = {"201" if self._is_create_operation() else "200": declared}
-        problems = {(str(code), MEDIA_TYPE): self._problem(code) for code in self._statuses(method)}
-        named = {str(key[0] if isinstance(key, tuple) else key) for key in declared}
-        return {
-            **declared,
-            **{key: response for key, response in problems.items() if key[0] not in named},
-        }
-
-    def _statuses(self, method: str) -> Sequence[int]:
-        statuses = [400, 401, 403, 406, 429, 500]
-        if "{" in self.path or self.view.kwargs.get("uid"):
-            statuses.append(404)
-        if method in {"POST", "PUT", "PATCH"}:
-            statuses += [413, 415]
-        return sorted(statuses)
-
-    @staticmethod
-    def _problem(status: int) -> OpenApiResponse:
-        kind = next(one for one in TYPES.values() if one.status == status)
-        example = Problem.of(kind.code).body(None) | {
-            "type": f"https://example.org/api/v1/problems/{kind.code}",
-            "request_id": "0f9e6c1b4f6f4d0f8f6b5a4c3d2e1f00",
-        }
-        return OpenApiResponse(
-            response=ProblemSerializer,
-            description=kind.title,
-            examples=[OpenApiExample(kind.code, value=example, media_type=MEDIA_TYPE)],
-        )
-
     def get_override_parameters(self) -> list[Any]:
-        """Describe the version header."""
+        """Describe the request headers that the view reads."""
         return [
             OpenApiParameter(
-                name=API_VERSION,
+                name=name,
                 location=OpenApiParameter.HEADER,
-                description="Which version of the API should answer; the current one by default.",
+                description=description,
                 required=False,
                 type=str,
             )
+            for name, description in _headers(self.view).items()
         ]
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        # Here and not in get_response_serializers(), which @extend_schema overrides.
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        if direction == "response":
+            for status in self._statuses():
+                bodies.setdefault(
+                    str(status),
+                    self._get_response_for_code(  # type: ignore[no-untyped-call]
+                        _problem(status), str(status), [MEDIA_TYPE]
+                    ),
+                )
+        return dict(sorted(bodies.items()))
+
+    def _statuses(self) -> Sequence[int]:
+        statuses = [400, 406, 429, 500]
+        if AllowAny not in self.view.permission_classes:
+            statuses += [401, 403]
+        if "{" in self.path or "tenant" in str(_headers(self.view)).lower():
+            statuses.append(404)
+        if self.method in {"POST", "PUT", "PATCH"}:
+            statuses += [413, 415]
+        return statuses
+
+
+def operation(**told: Any) -> Callable[[Any], Any]:
+    """Describe an operation: ``extend_schema`` of drf-spectacular on top of :class:`KitSchema`.
+
+    ``extend_schema`` on a method otherwise builds on the host's ``DEFAULT_SCHEMA_CLASS``.
+    """
+
+    def describe(method: Any) -> Any:
+        method.schema = KitSchema
+        return extend_schema(**told)(method)
+
+    return describe
+
+
+def _headers(view: Any) -> dict[str, str]:
+    headers: dict[str, str] = view.request_headers()
+    return headers
+
+
+def _problem(status: int) -> OpenApiResponse:
+    kind = next(one for one in TYPES.values() if one.status == status)
+    example = Problem.of(kind.code).body(None) | {
+        "type": f"https://example.org/api/v1/problems/{kind.code}/",
+        "request_id": "0f9e6c1b4f6f4d0f8f6b5a4c3d2e1f00",
+    }
+    return OpenApiResponse(
+        response=ProblemSerializer,
+        description=kind.title,
+        examples=[OpenApiExample(kind.code, value=example, media_type=MEDIA_TYPE)],
+    )
 
 
 def ours(

@@ -7,16 +7,18 @@ people; everything else is the view's own. What belongs to a tenant builds on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from django.urls import reverse
 from rest_framework import exceptions
+from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSetMixin
 
 from claimkit.errors import did_you_mean
 from claimkit_django.http import versions
+from claimkit_django.http.problems import MEDIA_TYPE
 from claimkit_django.http.request_ids import HEADER as REQUEST_ID
 from claimkit_django.http.request_ids import current_request_id
 from claimkit_django.rest.filters import OrderingBackend, StrictFilterBackend
@@ -34,9 +36,8 @@ if TYPE_CHECKING:
 
     from claimkit_django.rest.filters import Ordering
     from claimkit_django.rest.pagination import SortKey
-    from django.http import HttpRequest
 
-__all__ = ["ApiView", "ListSettings", "link"]
+__all__ = ["ApiView", "ApiViewSet", "ListSettings"]
 
 
 class ApiView(APIView):
@@ -51,6 +52,10 @@ class ApiView(APIView):
     tag: str = ""
     #: Sent unless the response says otherwise: browsers keep nothing of other people's claims.
     cache_control = "private, no-cache"
+
+    def request_headers(self) -> dict[str, str]:
+        """Return the optional request headers that the view reads, with what each is for."""
+        return {versions.HEADER: "Which version of the API should answer; by default the current."}
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         """Answer errors as RFC 9457 problems."""
@@ -82,6 +87,9 @@ class ApiView(APIView):
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> Response:
         """Add the headers that every answer of the API carries."""
+        if getattr(response, "exception", False):
+            # Whatever format was asked for, an error is a problem.
+            request.accepted_renderer, request.accepted_media_type = JSONRenderer(), MEDIA_TYPE
         final = super().finalize_response(request, cast("Response", response), *args, **kwargs)
         final.headers.setdefault(
             versions.HEADER, getattr(request, "version", None) or versions.CURRENT
@@ -93,26 +101,20 @@ class ApiView(APIView):
         return final
 
 
-class ListSettings:
+class ApiViewSet(ViewSetMixin, ApiView):
+    """Several operations on one resource, for routers."""
+
+
+class ListSettings(GenericAPIView[Any]):
     """How lists are filtered, ordered and paged; mix it in before a generic view."""
 
     pagination_class = KeysetPagination
     filter_backends = (StrictFilterBackend, OrderingBackend)
     #: Public name → columns; the whole allow-list.
-    orderings: Mapping[str, Ordering] = {}
+    orderings: ClassVar[Mapping[str, Ordering]] = {}
     #: Name in :attr:`orderings`, with ``-`` for descending.
     default_ordering: str = ""
 
     def sort_keys(self, request: Request) -> Sequence[SortKey]:
         """Return the columns that a page is sorted by."""
-        return OrderingBackend.chosen(request, self).keys  # type: ignore[arg-type]
-
-
-def link(request: Request | HttpRequest, name: str, **kwargs: Any) -> str:
-    """Return the path of a named claimkit address, in the namespace that the request came by.
-
-    Paths, not URLs: a forged ``Host`` header must not come back as a link.
-    """
-    match = request.resolver_match
-    namespace = match.namespace if match else "claimkit"
-    return reverse(f"{namespace}:{name}" if namespace else name, kwargs=kwargs or None)
+        return OrderingBackend.chosen(request, self).keys

@@ -13,7 +13,7 @@ from django.template import Context, Engine
 from django.templatetags.static import static
 from django.views.decorators.http import require_safe
 
-from claimkit_django.rest.views import link
+from claimkit_django.rest.links import link
 from django.http import HttpRequest, HttpResponse
 
 __all__ = ["redoc", "swagger_ui"]

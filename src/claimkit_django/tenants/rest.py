@@ -1,0 +1,180 @@
+"""The tenants of the caller, and the view that everything of a tenant builds on."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.db.models import F
+from drf_spectacular.utils import (
+    OpenApiExample,
+    extend_schema_view,
+)
+from rest_framework import mixins, serializers
+
+from claimkit.errors import TenantRequired, TenantUnknown
+from claimkit.tenants import Role
+from claimkit_django.conf import config
+from claimkit_django.rest.filters import Ordering, StrictFilterSet
+from claimkit_django.rest.links import LinksField
+from claimkit_django.rest.pagination import SortKey
+from claimkit_django.rest.permissions import HasRole
+from claimkit_django.rest.schema import operation
+from claimkit_django.rest.views import ApiView, ApiViewSet, ListSettings
+from claimkit_django.tenants.directory import resolve
+from claimkit_django.tenants.members import role_of
+from claimkit_django.tenants.models import Membership, Tenant
+from claimkit_django.tenants.scope import enter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.db.models import QuerySet
+    from django.http.response import HttpResponseBase
+    from rest_framework.request import Request
+
+    from claimkit_django.tenants.models import TenantModel
+
+__all__ = ["ANALYST_WRITES", "READ", "TenantRowsView", "TenantView", "TenantViewSet"]
+
+#: Roles of a resource that members read.
+READ: Mapping[str, Role] = dict.fromkeys(("GET", "HEAD", "OPTIONS"), Role.VIEWER)
+#: Roles of a resource that analysts also write.
+ANALYST_WRITES: Mapping[str, Role] = {
+    **READ,
+    **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), Role.ANALYST),
+}
+
+
+class TenantView(ApiView):
+    """A view that runs in the scope of one tenant, entered before anything else is looked at."""
+
+    permission_classes = (HasRole,)
+    #: Method → role that it takes; see :class:`claimkit_django.rest.permissions.RoleAware`.
+    roles: ClassVar[Mapping[str, Role]] = READ
+    role: Role | None = None
+    _scope: ExitStack
+
+    def request_headers(self) -> dict[str, str]:
+        """Add the header by which a member of several tenants chooses one."""
+        chosen = {header_name(): "Key of the tenant; members of several must name one."}
+        return super().request_headers() | chosen
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Leave the scope once the answer is made."""
+        with ExitStack() as self._scope:
+            return super().dispatch(request, *args, **kwargs)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Learn who calls, then enter the tenant: before permissions, filters and objects.
+
+        Raises:
+            TenantRequired: the caller is a member of none, or of several and chose none.
+            TenantUnknown: the chosen tenant is not one of the caller's.
+        """
+        super().perform_authentication(request)
+        if not request.user.is_authenticated:
+            return
+        tenant, self.role = _choose(request)
+        self._scope.enter_context(enter(tenant))
+
+
+class TenantRowsView(ListSettings, TenantView):
+    """Lists and objects of one model of the tenant in scope, found by ``uid``."""
+
+    model: ClassVar[type[TenantModel]]
+    lookup_field = "uid"
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Return the rows of the tenant in scope; none while a schema is made."""
+        if getattr(self, "swagger_fake_view", False):
+            nothing: QuerySet[Any] = self.model.objects.none()
+            return nothing
+        rows: QuerySet[Any] = self.model.objects.all()
+        return rows
+
+
+class TenantSerializer(serializers.ModelSerializer[Tenant]):
+    """A tenant as one of its members sees it."""
+
+    role = serializers.ChoiceField(
+        choices=[role.value for role in Role], read_only=True, help_text="What you may do in it."
+    )
+    _links = LinksField({"self": ("tenant-detail", {"key": "key"})})
+
+    class Meta:
+        model = Tenant
+        fields = ("key", "name", "timezone", "role", "_links")
+        read_only_fields = fields
+
+
+_EXAMPLE = OpenApiExample(
+    "northside",
+    value={
+        "key": "northside",
+        "name": "Northside Hospital",
+        "timezone": "America/New_York",
+        "role": "analyst",
+        "_links": {"self": "/api/v1/tenants/northside/"},
+    },
+    response_only=True,
+    status_codes=["200"],
+)
+
+
+@extend_schema_view(
+    list=operation(summary="List your tenants", examples=[_EXAMPLE]),
+    retrieve=operation(summary="Get one of your tenants", examples=[_EXAMPLE]),
+)
+class TenantViewSet(
+    ListSettings,
+    ApiViewSet,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+):
+    """The tenants that the caller is a member of, with the caller's role in each."""
+
+    tag = "tenants"
+    serializer_class = TenantSerializer
+    filterset_class = StrictFilterSet
+    lookup_field = "key"
+    lookup_value_regex = "[a-z0-9_-]+"
+    orderings: ClassVar[Mapping[str, Ordering]] = {"key": Ordering(SortKey("key"))}
+    default_ordering = "key"
+
+    def get_queryset(self) -> QuerySet[Tenant]:
+        """Return active tenants with the caller as a member; nobody else's exist here."""
+        if getattr(self, "swagger_fake_view", False):
+            return Tenant.objects.none()
+        person: Any = self.request.user
+        mine = Membership.objects.filter(user_id=person.pk)
+        return Tenant.objects.filter(active=True, memberships__in=mine).annotate(
+            role=F("memberships__role")
+        )
+
+
+def header_name() -> str:
+    """Return the name of the header by which a member of several tenants chooses one."""
+    return config().tenants.header
+
+
+def _choose(request: Request) -> tuple[Tenant, Role]:
+    """Return the caller's tenant for this request and the role in it; two queries at most.
+
+    Raises:
+        TenantRequired: the caller is a member of none, or of several and chose none.
+        TenantUnknown: the chosen tenant is not one of the caller's.
+    """
+    # Where the middleware chose, it knew the session's user; DRF may have found another one.
+    tenant: Tenant | None = getattr(request._request, "claimkit_tenant", None)
+    role = role_of(request.user, tenant) if tenant is not None else None
+    if tenant is not None and role is not None:
+        return tenant, role
+    wanted = request.headers.get(header_name(), "")
+    tenant = resolve(request.user, wanted=wanted)
+    role = role_of(request.user, tenant) if tenant is not None else None
+    if tenant is not None and role is not None:
+        return tenant, role
+    if wanted:
+        raise TenantUnknown("there is no such tenant")
+    raise TenantRequired("no tenant is chosen", remedy=f"Name one in {header_name()}")

@@ -1,0 +1,12 @@
+"""Addresses of the tenants room in the API."""
+
+from __future__ import annotations
+
+from rest_framework.routers import SimpleRouter
+
+from claimkit_django.tenants.rest import TenantViewSet
+
+router = SimpleRouter()
+router.register("tenants", TenantViewSet, basename="tenant")
+
+urlpatterns = router.urls

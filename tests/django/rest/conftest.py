@@ -1,0 +1,136 @@
+"""Two tenants with a few rows each, and a person of every role."""
+
+from __future__ import annotations
+
+import datetime as dt
+from types import SimpleNamespace
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from claimkit.claims.ledger import claim_key
+from claimkit.claims.model import Outcome
+from claimkit.tenants import Role, use_tenant
+from claimkit_django.claims.codes import OUTCOMES
+from claimkit_django.claims.models import Claim, Dimension, RejectedRow, Upload
+from claimkit_django.drift.models import Finding
+from claimkit_django.tenants.models import Membership, Tenant
+
+
+@pytest.fixture(autouse=True)
+def _middleware(settings):
+    settings.MIDDLEWARE = [
+        "claimkit_django.http.request_ids.RequestIdMiddleware",
+        "claimkit_django.http.problems.ProblemMiddleware",
+        "claimkit_django.http.versions.ApiVersionMiddleware",
+        *settings.MIDDLEWARE,
+    ]
+
+
+class House:
+    """One tenant with its people and rows."""
+
+    def __init__(self, key, payers):
+        self.tenant = Tenant.objects.create(key=key, name=key.title(), timezone="UTC")
+        self.key = key
+        self.people = {}
+        for role in Role:
+            user = get_user_model().objects.create_user(f"{role.value}@{key}", password="x")
+            Membership.objects.create(tenant=self.tenant, user=user, role=role.value)
+            self.people[role] = user
+        with use_tenant(key):
+            self._make_rows(payers)
+
+    def _make_rows(self, payers):
+        for code, name in enumerate(payers, start=1):
+            Dimension.objects.create(axis="payer", code=code, name=name)
+        Dimension.objects.create(axis="procedure_group", code=9, name="Imaging: MRI")
+        self.claims = []
+        for number in range(6):
+            denied = number % 3 == 0
+            decided = dt.date(2026, 3, 1) + dt.timedelta(days=number)
+            self.claims.append(
+                Claim.objects.create(
+                    claim_key=claim_key(f"{self.key}-{number}"),
+                    patient_control_number=f"{self.key}-{number}",
+                    payer=1 + number % len(payers),
+                    procedure_group=9,
+                    outcome=OUTCOMES[Outcome.DENIED if denied else Outcome.PAID],
+                    decided_on=decided,
+                    listed_on=decided,
+                    charge=123_456,
+                    paid=0 if denied else 100_050,
+                    allowed=None if denied else 110_000,
+                )
+            )
+        self.upload = Upload.objects.create(
+            name="era.835",
+            bytes_total=10,
+            bytes_done=10,
+            status=Upload.Status.PARTIAL,
+            rows_rejected=2,
+            header=["Claim ID", "Billed"],
+            known_on=dt.date(2026, 3, 9),
+            started_at=timezone.now(),
+            finished_at=timezone.now(),
+        )
+        for ordinal, cell in enumerate(["=HYPERLINK(0)", "-12..5"]):
+            RejectedRow.objects.create(
+                upload=self.upload,
+                ordinal=ordinal,
+                position=17 + ordinal,
+                kind="csv",
+                code="money_invalid",
+                message="the amount is not a number",
+                remedy="Correct it",
+                field_name="Billed",
+                raw=["A1007", cell],
+            )
+        self.finding = self.make_finding("open", dollars=4_821_000)
+
+    def make_finding(self, state, *, dollars):
+        with use_tenant(self.key):
+            return Finding.objects.create(
+                fingerprint=f"{self.key}-{dollars}",
+                state=state,
+                signal="denial_rate",
+                detector="lattice",
+                tier="alert",
+                severity="high",
+                severity_rank=3,
+                payer="Aetna",
+                procedure_groups=["Imaging: MRI"],
+                category="authorization_referral",
+                onset=dt.date(2026, 3, 2),
+                as_of=dt.date(2026, 4, 6),
+                ended_on=dt.date(2026, 4, 1) if state == "resolved" else None,
+                unit="share",
+                baseline=0.08,
+                current=0.21,
+                effect=0.13,
+                low=0.09,
+                high=0.17,
+                claims=412,
+                dollars_per_month=dollars,
+                score=31.2,
+                threshold=14.0,
+                summary="Aetna denies more.",
+                why=["far above chance"],
+                evidence={"observed": [0.08, 0.21]},
+            )
+
+    def client(self, role=Role.VIEWER):
+        """Return a client that is signed in as the person with ``role``."""
+        client = APIClient()
+        client.force_login(self.people[role])
+        return client
+
+
+@pytest.fixture
+def world(db):
+    """Two tenants, ``north`` and ``south``."""
+    return SimpleNamespace(
+        north=House("northside", ["Aetna", "Cigna"]), south=House("southside", ["Humana"])
+    )

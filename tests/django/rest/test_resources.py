@@ -1,0 +1,444 @@
+"""The resources over two real tenants."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import include, path
+from rest_framework.test import APIClient
+
+from claimkit.tenants import Role, use_tenant
+from claimkit_django.claims.models import Claim, Upload
+from claimkit_django.tenants.models import Membership
+
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
+
+urlpatterns = [path("", include("claimkit_django.urls"))]
+
+ROOT = "/api/v1/"
+
+
+def good(answer, status=200):
+    assert answer.status_code == status, answer.content
+    assert answer["API-Version"] == "1.0"
+    assert answer["X-Request-ID"]
+    return answer.json()
+
+
+def bad(answer, status):
+    assert answer.status_code == status, answer.content
+    assert answer["Content-Type"] == "application/problem+json"
+    return answer.json()
+
+
+def addresses(house):
+    """Every address of one object of the house."""
+    return [
+        f"{ROOT}uploads/{house.upload.uid}/",
+        f"{ROOT}uploads/{house.upload.uid}/repair/",
+        f"{ROOT}claims/{house.claims[0].uid}/",
+        f"{ROOT}findings/{house.finding.uid}/",
+    ]
+
+
+LISTS = ["uploads/", "claims/", "claims/payer-summary/", "findings/", "drift/active/"]
+
+
+# -- tenants and roles -------------------------------------------------------------------------
+
+
+def test_tenants_are_mine_with_my_role(world):
+    body = good(world.north.client(Role.ANALYST).get(f"{ROOT}tenants/"))
+
+    assert body["results"] == [
+        {
+            "key": "northside",
+            "name": "Northside",
+            "timezone": "UTC",
+            "role": "analyst",
+            "_links": {"self": "/api/v1/tenants/northside/"},
+        }
+    ]
+    assert good(world.north.client().get(f"{ROOT}tenants/northside/"))["role"] == "viewer"
+
+
+def test_another_tenant_is_not_there(world):
+    assert bad(world.north.client().get(f"{ROOT}tenants/southside/"), 404)
+
+
+@pytest.mark.parametrize("method", ["get", "head", "put", "patch", "delete", "post", "options"])
+def test_objects_of_another_tenant_are_not_there_for_any_method(world, method):
+    owner = world.north.client(Role.OWNER)
+    for theirs in addresses(world.south):
+        uid = theirs.split("/")[4]
+        nobodys = theirs.replace(uid, f"{uid[:-1]}{'1' if uid[-1] == '0' else '0'}")
+
+        answer, unknown = getattr(owner, method)(theirs), getattr(owner, method)(nobodys)
+
+        assert answer.status_code == unknown.status_code
+        assert answer.status_code == 404 or method not in {"get", "head"}
+        assert answer.content.replace(answer["X-Request-ID"].encode(), b"") == (
+            unknown.content.replace(unknown["X-Request-ID"].encode(), b"")
+        )
+
+
+@pytest.mark.parametrize("listing", LISTS)
+def test_lists_are_of_one_tenant(world, listing):
+    north = world.north.client(Role.OWNER).get(ROOT + listing)
+    south = world.south.client(Role.OWNER).get(ROOT + listing)
+
+    good(north)
+    good(south)
+    for own, other in ((north, world.south), (south, world.north)):
+        for secret in (other.upload.uid, other.finding.uid, other.claims[0].uid, f"{other.key}-0"):
+            assert secret.encode() not in own.content
+
+
+def test_another_tenants_names_are_not_filters(world):
+    body = bad(world.north.client().get(f"{ROOT}claims/?payer=Humana"), 400)
+
+    assert body["errors"][0]["attr"] == "payer"
+
+
+def test_a_cursor_of_another_tenant_shows_nothing_of_it(world):
+    following = good(world.south.client().get(f"{ROOT}claims/?page_size=2"))["_links"]["next"]
+
+    body = good(world.north.client().get(following))
+
+    assert {row["patient_control_number"][:9] for row in body["results"]} <= {"northside"}
+
+
+@pytest.mark.parametrize("listing", [*LISTS, "tenants/"])
+def test_nobody_signed_in_gets_401(db, listing):
+    assert bad(APIClient().get(ROOT + listing), 401)["code"] == "not_authenticated"
+
+
+def test_a_member_of_nothing_is_told_so(db):
+    client = APIClient()
+    client.force_login(get_user_model().objects.create_user("stranger"))
+
+    assert bad(client.get(f"{ROOT}claims/"), 403)["code"] == "tenant_required"
+    assert good(client.get(f"{ROOT}tenants/"))["results"] == []
+
+
+def test_a_member_of_several_must_choose(world):
+    user = world.north.people[Role.VIEWER]
+    Membership.objects.create(tenant=world.south.tenant, user=user, role="analyst")
+    client = world.north.client()
+
+    assert bad(client.get(f"{ROOT}claims/"), 403)["code"] == "tenant_required"
+    for house in (world.north, world.south):
+        body = good(client.get(f"{ROOT}claims/", headers={"x-tenant": house.key}))
+        assert {row["patient_control_number"][:9] for row in body["results"]} == {house.key}
+
+
+def test_choosing_a_tenant_of_others_is_404(world):
+    answer = world.north.client(Role.OWNER).get(f"{ROOT}claims/", headers={"x-tenant": "southside"})
+
+    assert bad(answer, 404)["code"] == "not_found"
+
+
+def test_an_inactive_tenant_is_closed(world):
+    world.north.tenant.active = False
+    world.north.tenant.save()
+
+    assert bad(world.north.client().get(f"{ROOT}claims/"), 403)["code"] == "tenant_required"
+
+
+def test_basic_credentials_enter_the_tenant_too(world):
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION="Basic b3duZXJAbm9ydGhzaWRlOng=")
+
+    assert len(good(client.get(f"{ROOT}claims/"))["results"]) == 6
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_role_reads_and_analysts_upload(world, role):
+    client = world.north.client(role)
+    for listing in LISTS:
+        good(client.get(ROOT + listing))
+    file = SimpleUploadedFile("claims.csv", b"claim id,billed\nA1,1.00\n")
+    sent = client.post(f"{ROOT}uploads/", {"file": file}, format="multipart")
+    repair = client.get(f"{ROOT}uploads/{world.north.upload.uid}/repair/")
+
+    if role is Role.VIEWER:
+        assert bad(sent, 403)["code"] == "permission_denied"
+        assert bad(repair, 403)["code"] == "permission_denied"
+    else:
+        good(sent, 202)
+        assert repair.status_code == 200
+
+
+# -- claims ------------------------------------------------------------------------------------
+
+
+def test_a_claim_shows_names_words_and_exact_money(world):
+    body = good(world.north.client().get(f"{ROOT}claims/{world.north.claims[1].uid}/"))
+
+    assert body["payer"] == "Cigna"
+    assert body["procedure_group"] == "Imaging: MRI"
+    assert body["outcome"] == "paid"
+    assert body["charge"] == "1234.56"
+    assert body["allowed"] == "1100.00"
+    assert body["facility"] == ""
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        ("payer=Aetna", [4, 2, 0]),
+        ("outcome=denied", [3, 0]),
+        ("procedure_group=Imaging: MRI&outcome=paid&payer=Cigna", [5, 1]),
+        ("decided_from=2026-03-05", [5, 4]),
+        ("decided_to=2026-03-02", [1, 0]),
+        ("decided_from=2026-03-02&decided_to=2026-03-03", [2, 1]),
+        ("patient_control_number=northside-3", [3]),
+        ("patient_control_number=nobody", []),
+        ("ordering=listed_on&page_size=2", [0, 1]),
+        ("", [5, 4, 3, 2, 1, 0]),
+    ],
+)
+def test_documented_filters_work(world, query, numbers):
+    body = good(world.north.client().get(f"{ROOT}claims/?{query}"))
+
+    found = [int(row["patient_control_number"][-1]) for row in body["results"]]
+    assert found == numbers
+
+
+def test_a_misspelt_payer_is_named_with_the_nearest(world):
+    body = bad(world.north.client().get(f"{ROOT}claims/?payer=Aetnna"), 400)
+
+    assert body["errors"][0]["detail"] == "no claim has this name; did you mean 'Aetna'?"
+
+
+def test_a_list_costs_the_same_whatever_its_length(world):
+    client = world.north.client()
+    counts = []
+    for size in (1, 6):
+        with CaptureQueriesContext(connection) as queries:
+            assert len(good(client.get(f"{ROOT}claims/?page_size={size}"))["results"]) == size
+        counts.append(len(queries))
+
+    # session, user, tenant of the middleware, role, claims, names
+    assert counts == [6, 6]
+
+
+@pytest.mark.parametrize(
+    ("listing", "queries"),
+    [
+        ("uploads/", 5),
+        ("findings/", 5),
+        ("drift/active/", 5),
+        ("claims/payer-summary/", 6),
+        ("tenants/", 4),
+    ],
+)
+def test_lists_have_a_query_budget(world, listing, queries):
+    client = world.north.client()
+
+    with CaptureQueriesContext(connection) as seen:
+        good(client.get(ROOT + listing))
+
+    assert len(seen) == queries, [one["sql"][:120] for one in seen]
+
+
+def test_payers_are_summed_and_paged_by_size(world):
+    client = world.north.client()
+    body = good(client.get(f"{ROOT}claims/payer-summary/"))
+    by_denied = good(client.get(f"{ROOT}claims/payer-summary/?ordering=-denied&page_size=1"))
+    second = good(client.get(by_denied["_links"]["next"]))
+
+    first = {row["payer"]: row for row in body["results"]}["Aetna"]
+    assert first == {
+        "payer": "Aetna",
+        "claims": 3,
+        "pending": 0,
+        "decided": 3,
+        "denied": 1,
+        "denial_rate": 0.3333,
+        "charge": "3703.68",
+        "paid": "2001.00",
+        "last_decided_on": "2026-03-05",
+        "_links": {"claims": "/api/v1/claims/?payer=Aetna"},
+    }
+    payers = [row["payer"] for page in (by_denied, second) for row in page["results"]]
+    assert sorted(payers) == ["Aetna", "Cigna"]
+    assert second["_links"]["next"] is None
+
+
+def test_payer_sums_follow_the_filters(world):
+    client = world.north.client()
+    body = good(client.get(f"{ROOT}claims/payer-summary/?outcome=denied&decided_from=2026-03-03"))
+
+    assert [(row["payer"], row["claims"]) for row in body["results"]] == [("Cigna", 1)]
+
+
+# -- findings ----------------------------------------------------------------------------------
+
+
+def test_active_drift_is_open_and_ranked_by_money(world):
+    world.north.make_finding("resolved", dollars=99_000_000)
+    world.north.make_finding("open", dollars=10_000_000)
+    client = world.north.client()
+
+    active = good(client.get(f"{ROOT}drift/active/"))
+    everything = good(client.get(f"{ROOT}findings/"))
+    ended = good(client.get(f"{ROOT}findings/?state=resolved"))
+
+    assert [row["dollars_per_month"] for row in active["results"]] == ["100000.00", "48210.00"]
+    assert len(everything["results"]) == 3
+    assert [row["dollars_per_month"] for row in ended["results"]] == ["990000.00"]
+
+
+def test_a_finding_has_its_evidence_and_leads_to_its_claims(world):
+    client = world.north.client()
+    body = good(client.get(f"{ROOT}findings/{world.north.finding.uid}/"))
+
+    assert body["evidence"] == {"observed": [0.08, 0.21]}
+    assert body["interval"] == [0.09, 0.17]
+    assert good(client.get(body["_links"]["claims"]))["results"]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("severity=high", 1), ("severity=low", 0), ("payer=Aetna", 1), ("onset_from=2026-03-03", 0)],
+)
+def test_findings_are_filtered(world, query, found):
+    body = good(world.north.client().get(f"{ROOT}drift/active/?{query}"))
+
+    assert len(body["results"]) == found
+
+
+# -- uploads -----------------------------------------------------------------------------------
+
+
+def test_an_upload_is_accepted_and_can_be_followed(world):
+    client = world.north.client(Role.ANALYST)
+    content = b"claim id,billed\nA1,1.00\n"
+    answer = client.post(
+        f"{ROOT}uploads/", {"file": SimpleUploadedFile("q1.csv", content)}, format="multipart"
+    )
+
+    body = good(answer, 202)
+    assert answer["Location"] == body["_links"]["self"]
+    assert answer["Cache-Control"] == "no-store"
+    assert body["name"] == "q1.csv"
+    assert body["progress"]["bytes_total"] == len(content)
+    good(client.get(answer["Location"]))
+    with use_tenant("northside"):
+        upload = Upload.objects.get(uid=body["uid"])
+        assert upload.file.read() == content
+        assert upload.actor == f"user:{world.north.people[Role.ANALYST].pk}"
+
+
+@pytest.mark.parametrize(
+    ("payload", "attr"),
+    [
+        ({}, "file"),
+        ({"file": SimpleUploadedFile("empty.csv", b"")}, "file"),
+        ({"file": "not a file"}, "file"),
+        ({"file": SimpleUploadedFile("a.csv", b"x"), "reader": "x21"}, "reader"),
+    ],
+)
+def test_a_bad_upload_names_the_field(world, payload, attr):
+    client = world.north.client(Role.ANALYST)
+    answer = client.post(f"{ROOT}uploads/", payload, format="multipart")
+
+    assert bad(answer, 400)["errors"][0]["attr"] == attr
+
+
+def test_an_upload_that_is_not_multipart_is_415(world):
+    client = world.north.client(Role.ANALYST)
+    answer = client.post(f"{ROOT}uploads/", {"file": "x"}, format="json")
+
+    assert bad(answer, 415)["code"] == "unsupported_media_type"
+
+
+def test_a_broken_multipart_body_is_400(world):
+    client = world.north.client(Role.ANALYST)
+    answer = client.post(f"{ROOT}uploads/", b"no boundary here", content_type="multipart/form-data")
+
+    assert bad(answer, 400)["code"] == "parse_error"
+
+
+def test_what_was_rejected_is_shown_without_the_row(world):
+    client = world.north.client()
+    answer = client.get(f"{ROOT}uploads/{world.north.upload.uid}/")
+
+    body = good(answer)
+    assert [one["position"] for one in body["problems"]] == [17, 18]
+    assert body["progress"] == {"done": True, "percent": 100, "bytes_done": 10, "bytes_total": 10}
+    assert b"A1007" not in answer.content
+
+
+def test_the_repair_file_has_the_rows_and_runs_nothing(world):
+    client = world.north.client(Role.ANALYST)
+    answer = client.get(f"{ROOT}uploads/{world.north.upload.uid}/repair/")
+
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert "attachment" in answer["Content-Disposition"]
+    assert answer["Cache-Control"] == "no-store"
+    lines = b"".join([answer.content]).decode("utf-8-sig").splitlines()
+    assert lines == [
+        "problem,remedy,line,field,Claim ID,Billed",
+        "the amount is not a number,Correct it,17,Billed,A1007,'=HYPERLINK(0)",
+        "the amount is not a number,Correct it,18,Billed,A1007,'-12..5",
+    ]
+
+
+@pytest.mark.parametrize("accept", ["text/csv", "*/*", "application/json"])
+def test_the_repair_file_is_offered_to_who_accepts_it(world, accept):
+    client = world.north.client(Role.ANALYST)
+    answer = client.get(
+        f"{ROOT}uploads/{world.north.upload.uid}/repair/", headers={"accept": accept}
+    )
+
+    assert answer.status_code == 200
+
+
+def test_uploads_are_filtered_by_status(world):
+    client = world.north.client()
+
+    assert good(client.get(f"{ROOT}uploads/?status=success"))["results"] == []
+    assert len(good(client.get(f"{ROOT}uploads/?status=partial"))["results"]) == 1
+
+
+# -- the whole ---------------------------------------------------------------------------------
+
+
+def links_of(value):
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name == "_links":
+                yield from (one for one in inner.values() if one)
+            else:
+                yield from links_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from links_of(inner)
+
+
+def test_every_link_from_the_root_resolves(world):
+    client = world.north.client(Role.OWNER)
+    seen, todo = set(), {ROOT}
+    while todo:
+        address = todo.pop()
+        seen.add(address)
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        assert address.startswith("/")
+        if answer["Content-Type"].startswith("application/json"):
+            todo |= set(links_of(answer.json())) - seen
+
+    assert len(seen) > 20
+
+
+def test_a_deleted_row_is_404(world):
+    with use_tenant("northside"):
+        uid = world.north.claims[0].uid
+        Claim.objects.all().delete()
+
+    assert bad(world.north.client().get(f"{ROOT}claims/{uid}/"), 404)

@@ -1,0 +1,126 @@
+"""The OpenAPI document: complete, valid, and true."""
+
+from __future__ import annotations
+
+import re
+
+import jsonschema
+import pytest
+from django.core.management import call_command
+from django.urls import include, path
+
+from claimkit_django.rest.schema import SETTINGS, TAGS
+
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
+
+urlpatterns = [
+    path("", include("claimkit_django.urls")),
+    path("hosts/own/", lambda request: None),
+]
+
+PATHS = {
+    "/api/v1/": {"get"},
+    "/api/v1/problems/{code}/": {"get"},
+    "/api/v1/tenants/": {"get"},
+    "/api/v1/tenants/{key}/": {"get"},
+    "/api/v1/uploads/": {"get", "post"},
+    "/api/v1/uploads/{uid}/": {"get"},
+    "/api/v1/uploads/{uid}/repair/": {"get"},
+    "/api/v1/claims/": {"get"},
+    "/api/v1/claims/{uid}/": {"get"},
+    "/api/v1/claims/payer-summary/": {"get"},
+    "/api/v1/findings/": {"get"},
+    "/api/v1/findings/{uid}/": {"get"},
+    "/api/v1/drift/active/": {"get"},
+}
+
+
+@pytest.fixture
+def schema(client):
+    answer = client.get("/api/v1/schema/", headers={"accept": "application/vnd.oai.openapi+json"})
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def operations(schema):
+    for where, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {where}", operation
+
+
+def test_every_address_is_described(schema):
+    assert {where: set(methods) for where, methods in schema["paths"].items()} == PATHS
+    assert schema["openapi"].startswith("3.1")
+
+
+def test_every_operation_has_a_known_tag_a_summary_and_an_example(schema):
+    for name, operation in operations(schema):
+        assert set(operation["tags"]) <= set(TAGS), name
+        assert operation["summary"], name
+        assert any(
+            content.get("examples")
+            for status, response in operation["responses"].items()
+            if status.startswith("2")
+            for content in response["content"].values()
+        ), name
+
+
+def test_every_operation_answers_errors_with_the_one_problem(schema):
+    reference = {"$ref": "#/components/schemas/Problem"}
+    for name, operation in operations(schema):
+        errors = {s: r for s, r in operation["responses"].items() if s >= "4"}
+        assert {"400", "500"} <= set(errors), name
+        for response in errors.values():
+            assert response["content"]["application/problem+json"]["schema"] == reference, name
+
+
+def test_every_example_is_valid(schema):
+    for name, operation in operations(schema):
+        for response in operation["responses"].values():
+            for media, content in response["content"].items():
+                for example in content.get("examples", {}).values():
+                    if "json" in media:
+                        whole = {**content["schema"], "components": schema["components"]}
+                        jsonschema.validate(example["value"], whole), name
+
+
+def test_every_documented_parameter_is_known_to_its_view(schema, world):
+    """Sent empty, a known parameter may be refused for its value, never as unknown."""
+    client = world.north.client()
+    for name, operation in operations(schema):
+        where = re.sub(r"\{.*?\}", "not_found", name.partition(" ")[2])
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "query":
+                answer = client.get(where, {parameter["name"]: ""})
+                assert b"unknown_parameter" not in answer.content, (name, parameter["name"])
+
+
+def test_the_command_has_no_warning(settings, tmp_path):
+    settings.ROOT_URLCONF = __name__
+    out = tmp_path / "schema.yml"
+    call_command(
+        "spectacular",
+        "--validate",
+        "--fail-on-warn",
+        "--custom-settings",
+        f"{__name__}.COMMAND_SETTINGS",
+        "--file",
+        str(out),
+    )
+
+    assert "/api/v1/drift/active/" in out.read_text()
+
+
+COMMAND_SETTINGS = {name: one for name, one in SETTINGS.items() if not name.startswith("SERVE_")}
+
+
+@pytest.mark.parametrize("page", ["docs", "redoc"])
+def test_the_pages_load_nothing_from_elsewhere(client, page):
+    answer = client.get(f"/api/v1/{page}/")
+    body = answer.content.decode()
+
+    assert answer.status_code == 200
+    assert not re.findall(r"(?:https?:)?//[a-z]", body)
+    assert "default-src 'none'" in answer["Content-Security-Policy"]
+    assert "http" not in answer["Content-Security-Policy"]
+    assert "/api/v1/schema/" in body.replace("\\u002D", "-").replace("\\u002F", "/")
