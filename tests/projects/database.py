@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,9 +16,13 @@ def database() -> dict[str, Any]:
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": os.environ.get("CLAIMKIT_TEST_SQLITE", ":memory:"),
-            "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 30},
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 30,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;",
+            },
             # A file, so that several connections can be tried against each other.
-            "TEST": {"NAME": os.environ.get("CLAIMKIT_TEST_SQLITE", None)},
+            "TEST": {"NAME": str(Path(tempfile.gettempdir()) / f"claimkit-{os.getpid()}.sqlite3")},
         }
     if wanted == "postgres":
         from tests.postgres import postgres_url
