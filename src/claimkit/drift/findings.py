@@ -155,7 +155,7 @@ class Finding:
     evidence: Evidence = field(default_factory=Evidence, repr=False)
     #: True until re-estimated from decisions after the alert (removes the winner's curse).
     preliminary: bool = True
-    #: First night on which it would have been told, had somebody looked every night.
+    #: First night on which it passed the threshold of its tier, had somebody looked every night.
     detected_on: dt.date | None = None
     #: Set once the change is over: the last day on which it still held.
     ended: dt.date | None = None
@@ -337,11 +337,12 @@ def _carried(finding: Finding, before: Finding) -> Finding:
     """Return tonight's finding with the identity and the history of the open one."""
     # An alert does not sink back to the watch list: people were told, so they hear how it ends.
     tier = Tier.ALERT if before.tier is Tier.ALERT else finding.tier
+    is_promoted = tier is not before.tier
     return replace(
         finding,
         fingerprint=before.fingerprint,
         tier=tier,
-        detected_on=before.detected_on or finding.detected_on,
+        detected_on=(None if is_promoted else before.detected_on) or finding.detected_on,
         told_dollars_per_month=before.told_dollars_per_month,
         told_severity=before.told_severity,
     )

@@ -1,8 +1,257 @@
-"""Streams: what each night's scan compares, observed against expected, day by day."""
+"""Streams: daily denials observed and expected, at every level of payer, procedure and reason.
+
+A stream is one series of days. There are four levels, and two axes on which their windows are
+scanned: by decision day, and by submission day. All streams of a level share the level's part
+of the false-alert budget.
+"""
 
 from __future__ import annotations
 
-__all__ = ["SCAN_WINDOW"]
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from claimkit.drift.baseline import expect, reason_counts
+from claimkit.drift.statistics import cumulate, threshold
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from claimkit.drift.baseline import Baseline
+    from claimkit.drift.history import History
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+__all__ = ["BUDGET_SHARES", "SCAN_WINDOW", "Level", "Streams", "make_streams", "thresholds"]
 
 #: Longest window of decision days that is tested; the baseline ends before it.
 SCAN_WINDOW = 56
+#: Streams with fewer expected denials in 28 days are not tested; their claims count in all others.
+_MIN_EXPECTED = 0.5
+#: Days of a month, for the budget.
+_MONTH = 30.0
+#: Prior standard deviation of what moves all payers at once, relative.
+_COMMON_SD = 0.05
+
+
+class Level(IntEnum):
+    """Levels of the lattice, and the other families that share the budget."""
+
+    PAYER = 0
+    CELL = 1
+    PAYER_REASON = 2
+    CELL_REASON = 3
+    SWAP = 4
+    SPEED = 5
+    ALLOWED_PAYER = 6
+    ALLOWED_CELL = 7
+
+
+#: Each level's part of the false-alert budget.
+BUDGET_SHARES = {
+    Level.PAYER: 0.25,
+    Level.CELL: 0.20,
+    Level.PAYER_REASON: 0.15,
+    Level.CELL_REASON: 0.15,
+    Level.SWAP: 0.05,
+    Level.SPEED: 0.10,
+    Level.ALLOWED_PAYER: 0.05,
+    Level.ALLOWED_CELL: 0.05,
+}
+
+
+def thresholds(level: Level, streams: float, budgets: tuple[float, ...]) -> tuple[float, ...]:
+    """Return for each budget the score that ``streams`` streams of a level exceed at that rate.
+
+    Args:
+        level: Whose part of the budget.
+        streams: How many streams share it; each axis counts.
+        budgets: False findings per tenant and month, all levels together.
+    """
+    share = BUDGET_SHARES[level] / _MONTH / max(streams, 1.0)
+    return tuple(threshold(budget * share) for budget in budgets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Streams:
+    """All streams of the scan range, as cumulative sums with a leading zero.
+
+    Attributes:
+        start: Day of the history at which the scan range begins.
+        level, payer, cell, reason: What each stream is; −1 where a level has none.
+        row: Each stream's row in ``claims``: payers first, then cells.
+        observed, expected, squares: ΣO, ΣE and ΣE² of each stream.
+        claims: Decisions of payers, then of cells.
+        slope: s² of each stream.
+        precision: Denials behind each stream's baseline.
+        payer_observed, payer_expected: Payer by (all, each reason) by day: the common mode.
+        limits: For each budget the threshold of each stream.
+        kept: For each level the mask of its streams that are tested.
+    """
+
+    history: History
+    baseline: Baseline
+    start: int
+    level: Ints
+    payer: Ints
+    cell: Ints
+    reason: Ints
+    row: Ints
+    observed: Floats
+    expected: Floats
+    squares: Floats
+    claims: Floats
+    slope: Floats
+    precision: Floats
+    typical: Floats
+    payer_observed: Floats
+    payer_expected: Floats
+    limits: tuple[Floats, ...]
+    kept: tuple[NDArray[np.bool_], ...]
+
+    def common_mode(self, start: int, end: int) -> Floats:
+        """Return by how much everyone else's denials moved, payer by (all, each reason).
+
+        Leaves each payer out of its own correction, and shrinks to 1 by the evidence there is.
+        Positions index the cumulative sums. An eligibility wave in January or a fault at the
+        registration desk hits all payers, and is not a payer's drift.
+        """
+        observed = self.payer_observed[..., end] - self.payer_observed[..., start]
+        expected = self.payer_expected[..., end] - self.payer_expected[..., start]
+        others_observed = observed.sum(0) - observed
+        others_expected = expected.sum(0) - expected
+        prior = float(np.mean(self.baseline.typical_payer)) / _COMMON_SD**2
+        ratio = 1 + (others_observed - others_expected) / (others_expected + prior)
+        clipped: Floats = np.clip(ratio, 0.7, 1.4)
+        return clipped
+
+    def dispersion(self, start: int, end: int) -> Floats:
+        """Return φ of each stream's window from the sizes of the batches that are in it."""
+        squares = self.squares[:, end] - self.squares[:, start]
+        expected = self.expected[:, end] - self.expected[:, start]
+        return 1 + self.slope * squares / np.maximum(expected, 1e-9)
+
+
+def make_streams(
+    history: History,
+    baseline: Baseline,
+    *,
+    budgets: tuple[float, ...],
+    is_ready: NDArray[np.bool_],
+) -> Streams:
+    """Lay out the streams of the scan range of ``baseline``.
+
+    Args:
+        history: The past.
+        baseline: What is normal.
+        budgets: False findings per month that are tolerated, one per tier.
+        is_ready: Payers with enough history to be tested.
+    """
+    span = baseline.span
+    daily = expect(history, baseline.rate, baseline.age_factor, span.end, span.until)
+    counts = reason_counts(history, span.end, span.until)
+    of_reason = daily.expected[:, None] * baseline.share[..., None]
+    payers, days = len(history.payers), span.scanned
+    categories = len(history.categories)
+    observed = (
+        history.by_payer(daily.observed),
+        daily.observed,
+        history.by_payer(counts).reshape(-1, days),
+        counts.reshape(-1, days),
+    )
+    expected = (
+        history.by_payer(daily.expected),
+        daily.expected,
+        history.by_payer(of_reason).reshape(-1, days),
+        of_reason.reshape(-1, days),
+    )
+    layout = _layout(history)
+    kept = tuple(
+        (one.sum(-1) * 28.0 / days >= _MIN_EXPECTED) & is_ready[payer]
+        for one, (payer, _, _) in zip(expected, layout, strict=True)
+    )
+    level = np.concatenate([np.full(int(keep.sum()), at) for at, keep in enumerate(kept)])
+    payer, cell, reason = (
+        np.concatenate([axes[which][keep] for axes, keep in zip(layout, kept, strict=True)])
+        for which in range(3)
+    )
+    slopes = (
+        baseline.dispersion.payer,
+        baseline.dispersion.cell[history.cell_payer],
+        np.repeat(baseline.dispersion.payer_reason, categories),
+        np.repeat(baseline.dispersion.cell_reason[history.cell_payer], categories),
+    )
+    precisions = (
+        baseline.payer_denials,
+        baseline.denials,
+        history.by_payer(baseline.reason_denials).ravel(),
+        baseline.reason_denials.ravel(),
+    )
+    tested = cumulate(_pick(expected, kept))
+    squares = cumulate(_pick(expected, kept) ** 2)
+    slope = _pick(slopes, kept)
+    by_payer = (
+        np.concatenate([observed[0][:, None], observed[2].reshape(payers, categories, days)], 1),
+        np.concatenate([expected[0][:, None], expected[2].reshape(payers, categories, days)], 1),
+    )
+    return Streams(
+        history=history,
+        baseline=baseline,
+        start=span.end,
+        level=level,
+        payer=payer,
+        cell=cell,
+        reason=reason,
+        row=np.where(cell < 0, payer, payers + cell),
+        observed=cumulate(_pick(observed, kept)),
+        expected=tested,
+        squares=squares,
+        claims=cumulate(np.concatenate([history.by_payer(daily.claims), daily.claims])),
+        slope=slope,
+        precision=_pick(precisions, kept),
+        typical=1 + slope * squares[:, -1] / np.maximum(tested[:, -1], 1e-9),
+        payer_observed=cumulate(by_payer[0]),
+        payer_expected=cumulate(by_payer[1]),
+        limits=_limits(level, budgets, axes=2 if _has_ages(history) else 1),
+        kept=kept,
+    )
+
+
+def _layout(history: History) -> tuple[tuple[Ints, Ints, Ints], ...]:
+    """Return payer, cell and reason of every stream, level by level."""
+    payers = np.arange(len(history.payers))
+    cells = np.arange(history.cells)
+    reasons = np.arange(len(history.categories))
+    none = np.full_like
+    many = len(reasons)
+    return (
+        (payers, none(payers, -1), none(payers, -1)),
+        (history.cell_payer, cells, none(cells, -1)),
+        (
+            np.repeat(payers, many),
+            np.full(len(payers) * many, -1),
+            np.tile(reasons, len(payers)),
+        ),
+        (np.repeat(history.cell_payer, many), np.repeat(cells, many), np.tile(reasons, len(cells))),
+    )
+
+
+def _pick(arrays: tuple[Floats, ...], kept: tuple[NDArray[np.bool_], ...]) -> Floats:
+    return np.concatenate([one[keep] for one, keep in zip(arrays, kept, strict=True)])
+
+
+def _limits(level: Ints, budgets: tuple[float, ...], *, axes: int) -> tuple[Floats, ...]:
+    out = np.zeros((len(budgets), len(level)))
+    for at in range(4):
+        mine = level == at
+        if mine.any():
+            limits = thresholds(Level(at), float(mine.sum()) * axes, budgets)
+            out[:, mine] = np.array(limits)[:, None]
+    return tuple(out)
+
+
+def _has_ages(history: History) -> bool:
+    return bool((history.decided.age >= 0).any())

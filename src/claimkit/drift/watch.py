@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from claimkit.drift.cube import DECISIONS, MAX_AGE, TABLES, tally
+from claimkit.drift.detectors import TellsProgress
 from claimkit.drift.findings import Recorded, Tier
 from claimkit.drift.power import PayerState, watched_payers
 from claimkit.drift.streams import SCAN_WINDOW
@@ -144,7 +145,7 @@ def watch(
     Raises:
         UnknownName: a configured detector is not registered.
     """
-    chosen = [_detector(name, detectors) for name in config.detectors]
+    chosen = [_detector(name, detectors, progress) for name in config.detectors]
     before = tuple(store.findings.open(tenant))
     is_first = not before and not store.findings.all(tenant)
     setting = replace(config, scan_days=config.first_scan_days) if is_first else config
@@ -285,10 +286,13 @@ def _last_day(decisions: Cells, latest: Day) -> Day:
     return int(distinct[-1])
 
 
-def _detector(name: str, detectors: Mapping[str, Detector]) -> Detector:
+def _detector(name: str, detectors: Mapping[str, Detector], progress: Progress | None) -> Detector:
     if name not in detectors:
         raise UnknownName.of("detector", name, detectors)
-    return detectors[name]
+    detector = detectors[name]
+    if progress is not None and isinstance(detector, TellsProgress):
+        return detector.telling(progress)
+    return detector
 
 
 def _events(

@@ -1,0 +1,283 @@
+"""Allowed amounts: paid claims that a payer prices lower than it used to.
+
+The statistic is x = ln(allowed / charge) of each paid claim, centered on its cell's usual value and
+winsorized at ±0.5, weighted by precision. *Allowed*, not *paid*: paid falls every January with
+deductibles.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from claimkit.drift.scan import WINDOWS, Scores
+from claimkit.drift.statistics import NO_SCORE, batch_slope, cumulate, log_choose, sum_by
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from claimkit.drift.baseline import Span
+    from claimkit.drift.history import History
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+__all__ = ["Allowed", "Drop", "fit_allowed", "localize_drop", "measure_drop", "scan_allowed"]
+
+#: Fall in log units that is never counted.
+_DEAD_ZONE = 0.004
+#: Winsorizing half-width around a cell's usual value, in log units.
+_CLIP = 0.5
+#: Paid claims that a cell needs in the baseline, and a window needs to be scored.
+_MIN_BASELINE = 20
+_MIN_CLAIMS = 15
+#: Prior weight, in claims, of the payer's variance for that of a cell.
+_VARIANCE_CLAIMS = 20.0
+#: Relative trend that the error of an effect allows for.
+_TREND_SD = 0.002
+_REST_SCORE = 2.0
+_REST_PART = 0.35
+_NEARLY_ALL = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Allowed:
+    """What is normal, and the scan range as cumulative sums, cell by day.
+
+    ``score`` sums (x − mean) / variance, ``weight`` sums 1 / variance: their quotient is the mean
+    change, and 1 / weight its variance without over-dispersion.
+    """
+
+    start: int
+    span: Span
+    #: Usual value of each cell: winsorizing center, mean around it, variance.
+    center: Floats
+    mean: Floats
+    variance: Floats
+    is_tested: NDArray[np.bool_]
+    #: Precision of each cell's mean.
+    precision: Floats
+    slope: Floats
+    inflation: float
+    #: Over-dispersion factor of a payer's typical day.
+    typical: Floats
+    score: Floats
+    weight: Floats
+    claims: Floats
+    #: Cumulated squares of daily weights, of cells and of payers.
+    squares: Floats
+    payer_squares: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """A change of allowed amounts in log units; negative is a fall."""
+
+    cells: tuple[int, ...] | None
+    size: float
+    error: float
+    claims: float
+
+
+def fit_allowed(history: History, span: Span) -> Allowed:
+    """Fit each cell's usual allowed share of charges, and lay out the scan range."""
+    center = _centers(history, span)
+    base_claims, base_sum, base_square = _sums(history, center, span.start, span.end)
+    claims = base_claims.sum(1)
+    mean = base_sum.sum(1) / np.maximum(claims, 1)
+    variance = np.maximum(0.0, base_square.sum(1) - claims * mean**2) / np.maximum(claims - 1, 1)
+    owner = history.cell_payer
+    of_payer = history.by_payer(variance * claims) / np.maximum(history.by_payer(claims), 1)
+    variance = (variance * claims + _VARIANCE_CLAIMS * of_payer[owner]) / (
+        claims + _VARIANCE_CLAIMS
+    )
+    # Claims that are all priced alike have no variance; a tenth of a percent keeps this finite.
+    variance = np.maximum(variance, 1e-6)
+    is_tested = claims >= _MIN_BASELINE
+
+    def weighted(counts: Floats, sums: Floats) -> tuple[Floats, Floats]:
+        mine, per = is_tested[:, None], variance[:, None]
+        return (
+            np.where(mine, (sums - mean[:, None] * counts) / per, 0.0),
+            np.where(mine, counts / per, 0.0),
+        )
+
+    score, weight = weighted(base_claims, base_sum)
+    slope, inflation = _dispersion(history, score, weight)
+    by_day = history.by_payer(weight)
+    scan_claims, scan_sum, _ = _sums(history, center, span.end, span.until)
+    scan_score, scan_weight = weighted(scan_claims, scan_sum)
+    return Allowed(
+        start=span.end,
+        span=span,
+        center=center,
+        mean=mean,
+        variance=variance,
+        is_tested=is_tested,
+        precision=np.where(is_tested, claims / variance, 1e-9),
+        slope=slope,
+        inflation=inflation,
+        typical=inflation * (1 + slope * (by_day**2).sum(1) / np.maximum(by_day.sum(1), 1e-9)),
+        score=cumulate(scan_score),
+        weight=cumulate(scan_weight),
+        claims=cumulate(np.where(is_tested[:, None], scan_claims, 0.0)),
+        squares=cumulate(scan_weight**2),
+        payer_squares=cumulate(history.by_payer(scan_weight) ** 2),
+    )
+
+
+def _centers(history: History, span: Span) -> Floats:
+    """Return the mean of each cell over the baseline, as if nothing were winsorized."""
+    rows = history.paid.rows(span.start, span.end)
+    cell = history.paid.cell[rows]
+    claims = np.bincount(cell, history.paid.claims[rows], history.cells)
+    total = np.bincount(cell, history.paid.ratio[rows], history.cells)
+    center: Floats = total / np.maximum(claims, 1)
+    return center
+
+
+def _sums(history: History, center: Floats, start: int, end: int) -> tuple[Floats, Floats, Floats]:
+    """Return claims, Σ(x − center) and its squares, winsorized by bin; cell by day."""
+    paid = history.paid
+    rows = paid.rows(start, end)
+    cell, claims = paid.cell[rows], paid.claims[rows]
+    middle = center[cell]
+    total = paid.ratio[rows] - claims * middle
+    square = paid.squared[rows] - 2 * middle * paid.ratio[rows] + claims * middle**2
+    outside = np.abs(total) > _CLIP * claims
+    total = np.clip(total, -_CLIP * claims, _CLIP * claims)
+    square = np.where(outside, claims * _CLIP**2, square)
+    days = end - start
+    key = cell * days + paid.day[rows] - start
+    shape = (history.cells, days)
+    return sum_by(key, claims, *shape), sum_by(key, total, *shape), sum_by(key, square, *shape)
+
+
+def _dispersion(history: History, score: Floats, weight: Floats) -> tuple[Floats, float]:
+    payers = len(history.payers)
+    by_day, rest = history.by_payer(weight), history.by_payer(score)
+    slope = batch_slope(rest**2, by_day, np.arange(payers), payers)
+    weeks = by_day.shape[1] // 7
+    if not weeks:
+        return slope, 1.0
+    shape = (payers, weeks, 7)
+    variance = by_day + slope[:, None] * by_day**2
+    week_rest = rest[:, -7 * weeks :].reshape(shape).sum(2)
+    week_variance = variance[:, -7 * weeks :].reshape(shape).sum(2)
+    square = np.minimum(week_rest**2 / np.maximum(week_variance, 1e-9), 9)
+    inflation = (float(square.sum()) + 20) / (square.size + 20)
+    return slope, float(np.clip(inflation, 1.0, 4.0))
+
+
+def scan_allowed(
+    history: History, allowed: Allowed, night: int, *, reach: Ints
+) -> tuple[Scores, Scores]:
+    """Return the worst fall of each payer and of each cell over windows that end on ``night``."""
+    end = night - allowed.start + 1
+    owner, payers = history.cell_payer, len(history.payers)
+    best = np.full(payers, NO_SCORE), np.zeros(payers, np.int64)
+    best_cell = np.full(history.cells, NO_SCORE), np.zeros(history.cells, np.int64)
+    for days in WINDOWS:
+        start = end - days
+        if start < 0:
+            break
+        score = allowed.score[:, end] - allowed.score[:, start]
+        weight = allowed.weight[:, end] - allowed.weight[:, start]
+        claims = allowed.claims[:, end] - allowed.claims[:, start]
+        squares = allowed.squares[:, end] - allowed.squares[:, start]
+        payer_squares = allowed.payer_squares[:, end] - allowed.payer_squares[:, start]
+        own = weight**2 / allowed.precision
+        variance = (weight + allowed.slope[owner] * squares) * allowed.inflation + own
+        fall = -(score + _DEAD_ZONE * weight)
+        z_cell = np.where(
+            (claims >= _MIN_CLAIMS) & (reach[owner] >= days),
+            fall / np.sqrt(np.maximum(variance, 1e-9)),
+            NO_SCORE,
+        )
+        payer_weight = history.by_payer(weight)
+        payer_variance = (payer_weight + allowed.slope * payer_squares) * allowed.inflation
+        payer_variance += history.by_payer(own)
+        z_payer = np.where(
+            (history.by_payer(claims) >= _MIN_CLAIMS) & (reach >= days),
+            history.by_payer(fall) / np.sqrt(np.maximum(payer_variance, 1e-9)),
+            NO_SCORE,
+        )
+        for (scores, spans), z in ((best, z_payer), (best_cell, z_cell)):
+            better = z > scores
+            scores[better], spans[better] = z[better], days
+    return Scores(*best), Scores(*best_cell)
+
+
+def localize_drop(
+    history: History, allowed: Allowed, payer: int, start: int, end: int
+) -> tuple[int, ...] | None:
+    """Return the cells whose allowed amounts fell over ``start <= day < end``, None for all.
+
+    The same penalized prefix scan as for denials, with the Gaussian likelihood.
+    """
+    cells = history.cells_of(payer)
+    score, weight, _ = _window(history, allowed, cells, start, end)
+    active = np.flatnonzero(weight > 0)
+    if not len(active):
+        return None
+    caution = np.minimum(1, np.sqrt(weight[active] / np.median(weight[active])))
+    order = active[np.argsort(score[active] / weight[active] * caution, kind="stable")]
+    fall, total = (-score[order]).cumsum(), weight[order].cumsum()
+    price = log_choose(len(order))
+    price[-1] = 0.0
+    scale = allowed.typical[payer]
+    size = int(np.argmax(np.maximum(0, fall) ** 2 / (2 * total) / scale - price)) + 1
+    if size < len(order):
+        rest_fall = float(-score[order[size:]].sum())
+        rest_total = float(weight[order[size:]].sum())
+        inside = fall[size - 1] / total[size - 1]
+        is_up = rest_fall / math.sqrt(rest_total * scale) > _REST_SCORE
+        if (is_up and rest_fall / rest_total > _REST_PART * inside) or (
+            total[size - 1] > _NEARLY_ALL * total[-1]
+        ):
+            size = len(order)
+    if size == len(order):
+        return None
+    return tuple(sorted(int(at) + cells.start for at in order[:size]))
+
+
+def measure_drop(
+    history: History,
+    allowed: Allowed,
+    payer: int,
+    cells: tuple[int, ...] | None,
+    start: int,
+    end: int,
+) -> Drop:
+    """Return the mean change of x in a place over ``start <= day < end``, with its error."""
+    where = history.cells_of(payer) if cells is None else np.array(cells)
+    score, weight, claims = _window(history, allowed, where, start, end)
+    total = float(weight.sum())
+    if total <= 0:
+        return Drop(cells=cells, size=0.0, error=math.inf, claims=0.0)
+    factor = float(allowed.typical[payer])
+    behind = float(allowed.precision[where][weight > 0].sum())
+    return Drop(
+        cells=cells,
+        size=float(score.sum()) / total,
+        error=math.sqrt(factor * (1 / total + 1 / max(behind, 1e-9)) + _TREND_SD**2),
+        claims=float(claims.sum()),
+    )
+
+
+def _window(
+    history: History, allowed: Allowed, where: slice | NDArray[np.int64], start: int, end: int
+) -> tuple[Floats, Floats, Floats]:
+    """Return Σ(x − mean)/variance, Σ1/variance and claims of some cells over some days."""
+    claims, total, _ = _sums(history, allowed.center, start, end)
+    tested = allowed.is_tested[where]
+    counts, sums = claims[where].sum(1), total[where].sum(1)
+    variance = allowed.variance[where]
+    return (
+        np.where(tested, (sums - allowed.mean[where] * counts) / variance, 0.0),
+        np.where(tested, counts / variance, 0.0),
+        np.where(tested, counts, 0.0),
+    )

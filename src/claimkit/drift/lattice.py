@@ -1,0 +1,175 @@
+"""Detector ``lattice``: few false alarms, one statement per incident.
+
+The story of a night: :func:`~claimkit.drift.history.make_history` turns the cube into arrays;
+:class:`~claimkit.drift.nights.Week` fits what is normal and lays out the streams of payer,
+procedure and reason; :func:`~claimkit.drift.scan.scan` scores all trailing windows of all streams
+against one budget of false alarms; :class:`~claimkit.drift.incidents.Run` opens, refines and ends
+incidents; :func:`~claimkit.drift.statement.make_finding` says what happened. The method and its
+measurements are in ``explanation/drift`` of the docs.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from claimkit.drift.findings import Signal, Tier
+from claimkit.drift.history import make_history
+from claimkit.drift.incidents import Incident, replay_nights
+from claimkit.drift.nights import Family
+from claimkit.drift.statement import DETECTOR, make_finding
+from claimkit.drift.streams import Level
+from claimkit.types import day_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    from claimkit.config import DriftConfig
+    from claimkit.drift.cube import Cells
+    from claimkit.drift.findings import Finding
+    from claimkit.drift.history import History
+    from claimkit.drift.incidents import Run
+    from claimkit.types import Progress
+
+__all__ = ["LatticeDetector", "replay"]
+
+_FAMILIES = {
+    Signal.DENIAL_RATE: (Family.DENIAL, Level.PAYER),
+    Signal.DENIAL_REASON_MIX: (Family.DENIAL, Level.SWAP),
+    Signal.DECISION_TIME: (Family.SPEED, Level.SPEED),
+    Signal.ALLOWED_AMOUNT: (Family.ALLOWED, Level.ALLOWED_PAYER),
+}
+
+
+class LatticeDetector:
+    """Denials, reasons, decision time and allowed amounts, against each payer's own past."""
+
+    name = DETECTOR
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress = progress
+
+    def telling(self, progress: Progress) -> LatticeDetector:
+        """Return the same detector, which tells ``progress`` of each night."""
+        return LatticeDetector(progress)
+
+    def detect(
+        self,
+        cube: Mapping[str, Cells],
+        *,
+        as_of: dt.date,
+        config: DriftConfig,
+        open_findings: Sequence[Finding] = (),
+    ) -> Sequence[Finding]:
+        """Return what is drifting as of the end of day ``as_of``; pure and deterministic.
+
+        Looks at the last ``config.scan_days`` nights one after the other, each with what it could
+        know. Findings that are open are followed from their own first night on, against the
+        baseline of that time, and are returned again, with ``ended`` set once they are over.
+        """
+        mine = [one for one in open_findings if one.detector == self.name]
+        history = make_history(cube, as_of=day_of(as_of))
+        if history is None:
+            return ()
+        last = history.days - 1
+        run = _replay(
+            history, last - config.scan_days + 1, last, config, mine, progress=self._progress
+        )
+        return tuple(
+            make_finding(run, incident, last)
+            for incident in run.incidents
+            if incident.ended is None or incident.fingerprint
+        )
+
+
+def replay(
+    cube: Mapping[str, Cells],
+    *,
+    start: dt.date,
+    end: dt.date,
+    config: DriftConfig,
+    progress: Progress | None = None,
+) -> tuple[Finding, ...]:
+    """Return every incident that the nights from ``start`` to ``end`` would have told, in order.
+
+    What ended before ``end`` has ``ended`` set. ``detected_on`` is the night it was first told.
+    """
+    history = make_history(cube, as_of=day_of(end))
+    if history is None:
+        return ()
+    first = day_of(start) - history.first
+    run = _replay(history, first, history.days - 1, config, (), progress=progress)
+    return tuple(
+        make_finding(run, incident, history.days - 1 if incident.ended is None else incident.ended)
+        for incident in run.incidents
+    )
+
+
+def _replay(
+    history: History,
+    first: int,
+    last: int,
+    config: DriftConfig,
+    open_findings: Sequence[Finding],
+    *,
+    progress: Progress | None,
+) -> Run:
+    first = max(first, 0)
+    total = last - first + 1
+
+    def tell(night: int) -> None:
+        if progress is not None:
+            progress("looking for drift, night by night", night - first + 1, total)
+
+    return replay_nights(
+        history,
+        first,
+        last,
+        config,
+        known=[partial(_known, one) for one in open_findings],
+        on_night=tell,
+    )
+
+
+def _known(finding: Finding, run: Run) -> Incident | None:
+    """Return the incident of a finding that is open already; None if it cannot be followed."""
+    history = run.history
+    place = finding.segment
+    told = day_of(finding.detected_on or finding.onset) - history.first
+    if place.payer not in history.payers or not 0 <= told < history.days:
+        return None
+    week = run.week(told)
+    family = _FAMILIES.get(finding.signal)
+    if week is None or family is None:
+        return None
+    payer = history.payers.index(place.payer)
+    where = history.cells_of(payer)
+    named = set(place.procedure_groups)
+    cells = tuple(
+        cell
+        for cell in range(where.start, where.stop)
+        if history.groups[history.cell_group[cell]] in named
+    )
+    categories = list(history.categories)
+    reason = categories.index(place.category) if place.category in categories else None
+    return Incident(
+        family=family[0],
+        signal=finding.signal,
+        payer=payer,
+        level=family[1],
+        score=finding.score,
+        limits=(finding.threshold, finding.threshold),
+        week=week,
+        opened=told,
+        alerted=told if finding.tier is Tier.ALERT else None,
+        told=told,
+        onset=max(0, day_of(finding.onset) - history.first),
+        cells=cells or None,
+        reason=reason,
+        effect=finding.effect,
+        error=(finding.interval[1] - finding.interval[0]) / 3.92,
+        believed=finding.effect,
+        is_settled=not finding.preliminary,
+        fingerprint=finding.fingerprint,
+    )

@@ -1,0 +1,199 @@
+"""One week of nights: everything that is fitted once and scanned each night.
+
+The baseline is refitted every seven days, on a grid of calendar days, so that a night gives the
+same answer whichever run looks at it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from claimkit.drift.allowed import fit_allowed, scan_allowed
+from claimkit.drift.baseline import Span, fit_baseline
+from claimkit.drift.findings import Signal
+from claimkit.drift.scan import scan, scan_swaps
+from claimkit.drift.speed import fit_speed, scan_speed
+from claimkit.drift.streams import SCAN_WINDOW, Level, make_streams, thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from claimkit.config import DriftConfig
+    from claimkit.drift.history import History
+    from claimkit.drift.speed import AtRisk
+
+__all__ = ["REFIT_DAYS", "Family", "Hit", "Week", "week_start"]
+
+#: Nights between two fits of the baseline.
+REFIT_DAYS = 7
+#: Part of the baseline's weeks in which a payer must have decided something.
+_MIN_ACTIVE_PART = 0.6
+#: Swaps of reasons are looked for every so many nights; they build up over weeks.
+_SWAP_NIGHTS = 2
+
+
+class Family(StrEnum):
+    """What an incident is about; a payer has at most one open incident of each."""
+
+    DENIAL = "denial"
+    SPEED = "speed"
+    ALLOWED = "allowed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A payer whose score passed a threshold on one night."""
+
+    family: Family
+    signal: Signal
+    level: Level
+    payer: int
+    #: Length of the window that scored best.
+    days: int
+    score: float
+    #: Thresholds: alert, then watch list.
+    limits: tuple[float, float]
+    #: The rising reason of a swap.
+    reason: int | None = None
+
+    @property
+    def is_alert(self) -> bool:
+        """Whether the score passes the threshold for alerts, not only the watch list's."""
+        return self.score > self.limits[0]
+
+
+def week_start(day: int, first: int) -> int:
+    """Return the position of the refit that serves position ``day`` of a history from ``first``."""
+    return day - (day + first) % REFIT_DAYS
+
+
+class Week:
+    """Baseline, streams, speed and allowed amounts for the nights of one week."""
+
+    def __init__(self, history: History, at_risk: AtRisk, start: int, config: DriftConfig) -> None:
+        end = start - SCAN_WINDOW
+        span = Span(max(0, end - config.baseline_days), end, min(history.days, start + REFIT_DAYS))
+        self._history = history
+        self._config = config
+        self._budgets = (config.budget, config.watch_budget)
+        self.span = span
+        self.baseline = fit_baseline(history, span)
+        self.is_ready = _is_ready(history, span, config)
+        self.streams = make_streams(
+            history, self.baseline, budgets=self._budgets, is_ready=self.is_ready
+        )
+        self.speed = fit_speed(history, at_risk, span)
+        self.allowed = fit_allowed(history, span)
+
+    def hits(self, night: int, reach: dict[Family, NDArray[np.int64]]) -> Iterator[Hit]:
+        """Yield the payers that pass the watch threshold on ``night``, one hit per family.
+
+        Args:
+            night: Position in the history.
+            reach: For each family and payer the longest window that may be used.
+        """
+        yield from self._denial_hits(night, reach[Family.DENIAL])
+        yield from self._speed_hits(night, reach[Family.SPEED])
+        yield from self._allowed_hits(night, reach[Family.ALLOWED])
+
+    def _denial_hits(self, night: int, reach: NDArray[np.int64]) -> Iterator[Hit]:
+        streams, dead_zone = self.streams, self._config.dead_zone
+        scores = scan(streams, night, dead_zone=dead_zone, reach=reach)
+        excess = scores.score - streams.limits[0]
+        passed = np.flatnonzero(scores.score > np.minimum(*streams.limits))
+        hit: set[int] = set()
+        for payer in np.unique(streams.payer[passed]).tolist():
+            mine = passed[streams.payer[passed] == payer]
+            at = int(mine[np.argmax(excess[mine])])
+            hit.add(payer)
+            yield Hit(
+                family=Family.DENIAL,
+                signal=Signal.DENIAL_RATE,
+                level=Level(int(streams.level[at])),
+                payer=payer,
+                days=int(scores.days[at]),
+                score=float(scores.score[at]),
+                limits=(float(streams.limits[0][at]), float(streams.limits[1][at])),
+            )
+        if (night + self._history.first) % _SWAP_NIGHTS:
+            return
+        for swap in scan_swaps(
+            streams, night, dead_zone=dead_zone, reach=reach, budgets=self._budgets
+        ):
+            if swap.payer not in hit:
+                yield Hit(
+                    family=Family.DENIAL,
+                    signal=Signal.DENIAL_REASON_MIX,
+                    level=Level.SWAP,
+                    payer=swap.payer,
+                    days=swap.days,
+                    score=swap.score,
+                    limits=(swap.limits[0], swap.limits[1]),
+                    reason=swap.reason,
+                )
+
+    def _speed_hits(self, night: int, reach: NDArray[np.int64]) -> Iterator[Hit]:
+        scores = scan_speed(self.speed, night, reach=reach)
+        tested = self.is_ready & self.speed.is_ready
+        limits = self._limits(Level.SPEED, float(len(self._history.payers)))
+        for payer in np.flatnonzero(tested & (scores.score > min(limits))).tolist():
+            yield Hit(
+                family=Family.SPEED,
+                signal=Signal.DECISION_TIME,
+                level=Level.SPEED,
+                payer=payer,
+                days=int(scores.days[payer]),
+                score=float(scores.score[payer]),
+                limits=limits,
+            )
+
+    def _allowed_hits(self, night: int, reach: NDArray[np.int64]) -> Iterator[Hit]:
+        history, allowed = self._history, self.allowed
+        of_payer, of_cell = scan_allowed(history, allowed, night, reach=reach)
+        limits = self._limits(Level.ALLOWED_PAYER, float(len(history.payers)))
+        cell_limits = self._limits(Level.ALLOWED_CELL, float(allowed.is_tested.sum()))
+        for payer in np.flatnonzero(self.is_ready).tolist():
+            cells = history.cells_of(payer)
+            at = cells.start + int(np.argmax(of_cell.score[cells]))
+            by_payer = float(of_payer.score[payer]) - limits[0]
+            by_cell = float(of_cell.score[at]) - cell_limits[0]
+            is_payer = by_payer >= by_cell
+            score, days, mine = (
+                (of_payer.score[payer], of_payer.days[payer], limits)
+                if is_payer
+                else (of_cell.score[at], of_cell.days[at], cell_limits)
+            )
+            if score > min(mine):
+                yield Hit(
+                    family=Family.ALLOWED,
+                    signal=Signal.ALLOWED_AMOUNT,
+                    level=Level.ALLOWED_PAYER if is_payer else Level.ALLOWED_CELL,
+                    payer=payer,
+                    days=int(days),
+                    score=float(score),
+                    limits=mine,
+                )
+
+    def _limits(self, level: Level, streams: float) -> tuple[float, float]:
+        alert, watch = thresholds(level, streams, self._budgets)
+        return alert, watch
+
+
+def _is_ready(history: History, span: Span, config: DriftConfig) -> NDArray[np.bool_]:
+    """Return which payers have enough history: long enough, and without a hole in it."""
+    days = span.end - np.maximum(span.start, history.since)
+    rows = history.decided.rows(span.start, span.end)
+    payer = history.cell_payer[history.decided.cell[rows]]
+    week = (history.decided.day[rows] - span.start) // 7
+    weeks = (span.end - span.start) // 7 + 1
+    active = np.zeros((len(history.payers), weeks), np.bool_)
+    active[payer, week] = True
+    wanted = _MIN_ACTIVE_PART * config.min_baseline_days / 7
+    ready: NDArray[np.bool_] = (days >= config.min_baseline_days) & (active.sum(1) >= wanted)
+    return ready

@@ -1,0 +1,200 @@
+"""Speed: claims that wait too long, from what is pending and how fast the payer used to decide.
+
+Each day's decisions are compared with the claims at risk: the sum over pending claims of the
+payer's usual hazard at their age, times its weekday factor (the observed-minus-expected process of
+Biswas and Kalbfleisch, *A risk-adjusted CUSUM in continuous time*, Stat. Med. 27, 2008). So a
+slow-down shows within days, before a single late claim has been decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from claimkit.drift.cube import MAX_AGE
+from claimkit.drift.holidays import is_federal_holiday
+from claimkit.drift.scan import WINDOWS, Scores
+from claimkit.drift.statistics import NO_SCORE, batch_slope, cumulate, sum_by
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from claimkit.drift.baseline import Span
+    from claimkit.drift.history import History
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+__all__ = ["AtRisk", "Speed", "delay", "fit_speed", "make_at_risk", "scan_speed"]
+
+#: Relative shortfall of decisions that is never counted.
+_DEAD_ZONE = 0.03
+#: Least over-dispersion of a window.
+_MIN_DISPERSION = 1.5
+_MIN_EXPECTED = 5.0
+#: A day on which all other payers decided less than this part of what was due is a day off.
+_DAY_OFF = 0.15
+_DAY_OFF_EXPECTED = 8.0
+#: Pending claims older than this are not counted in the size of a delay.
+_COUNTED_AGE = 90
+#: Days over which arrivals are averaged.
+_ARRIVAL_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AtRisk:
+    """Pending and decided claims, payer by day by age in days (0 .. MAX_AGE − 1)."""
+
+    pending: NDArray[np.float32]
+    decided: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Speed:
+    """Decisions observed and due, payer by day from ``start``, as cumulative sums."""
+
+    start: int
+    span: Span
+    observed: Floats
+    expected: Floats
+    dispersion: Floats
+    #: Payers whose pending claims are known.
+    is_ready: NDArray[np.bool_]
+
+
+def make_at_risk(history: History) -> AtRisk:
+    """Follow each day's submissions until they are decided."""
+    payers, days = len(history.payers), history.days
+    decided = history.decided
+    known = decided.age >= 0
+    owner = history.cell_payer[decided.cell[known]]
+    key = (owner * days + decided.day[known]) * (MAX_AGE + 1) + decided.age[known]
+    counts = sum_by(key, decided.claims[known], payers, days, MAX_AGE + 1)
+    by_age = counts[..., :MAX_AGE].astype(np.float32)
+    pending = np.zeros((payers, days, MAX_AGE), np.float32)
+    left = np.zeros((payers, MAX_AGE), np.float32)
+    for day in range(days):
+        today = pending[:, day]
+        today[:, 1:] = left[:, :-1]
+        today[:, 0] = history.inflow[:, day]
+        left = np.maximum(0, today - by_age[:, day])
+    return AtRisk(pending, by_age)
+
+
+def fit_speed(history: History, at_risk: AtRisk, span: Span) -> Speed:
+    """Fit each payer's hazard and weekdays on the baseline, and expect with them from there on."""
+    start = max(min(MAX_AGE, span.end - 1), span.start)
+    base = span.end - start
+    pending = at_risk.pending[:, start : span.until].astype(np.float64)
+    decided = at_risk.decided[:, start : span.until].astype(np.float64)
+    hazard = (decided[:, :base].sum(1) + 1e-6) / (pending[:, :base].sum(1) + 1e-3)
+    hazard[:, 1:-1] = hazard[:, :-2] * 0.25 + hazard[:, 1:-1] * 0.5 + hazard[:, 2:] * 0.25
+    due = np.einsum("jta,ja->jt", pending, hazard)
+    observed = decided.sum(2)
+    weekday = (np.arange(start, span.until) + history.first) % 7
+    is_holiday = np.array(
+        [is_federal_holiday(history.first + day) for day in range(start, span.until)]
+    )
+    off = _days_off(observed, due, weekday, base) | is_holiday[None]
+    factor = _weekday_factor(observed, due, weekday, ~off, base)
+    due = np.where(off, 0.0, due * factor[:, weekday])
+    observed = np.where(off, 0.0, observed)
+    level = observed[:, :base].sum(1) / np.maximum(due[:, :base].sum(1), 1e-6)
+    due *= level[:, None]
+    weeks = base // 7
+    dispersion = np.full(len(due), _MIN_DISPERSION)
+    if weeks:
+        shape = (len(due), weeks, 7)
+        week_observed = observed[:, base - 7 * weeks : base].reshape(shape).sum(2)
+        week_due = due[:, base - 7 * weeks : base].reshape(shape).sum(2)
+        owners = np.arange(len(due))
+        slope = batch_slope((week_observed - week_due) ** 2, week_due, owners, len(due))
+        dispersion = np.maximum(_MIN_DISPERSION, 1 + slope * week_due.mean(1))
+    return Speed(
+        start=start,
+        span=span,
+        observed=cumulate(observed),
+        expected=cumulate(due),
+        dispersion=dispersion,
+        is_ready=observed[:, :base].sum(1) >= _MIN_EXPECTED * 10,
+    )
+
+
+def _weekday_factor(
+    observed: Floats, due: Floats, weekday: Ints, counted: NDArray[np.bool_], base: int
+) -> Floats:
+    factor = np.zeros((len(due), 7))
+    for day in range(7):
+        mine = (weekday[:base] == day)[None] & counted[:, :base]
+        on_day = np.where(mine, observed[:, :base], 0.0).sum(1)
+        factor[:, day] = on_day / np.maximum(np.where(mine, due[:, :base], 0.0).sum(1), 1e-6)
+    return factor
+
+
+def _days_off(observed: Floats, due: Floats, weekday: Ints, base: int) -> NDArray[np.bool_]:
+    """Return payer by day: whether everybody else was silent, so that nothing was due.
+
+    Holidays that no calendar here knows, and days whose files are missing, silence all payers.
+    """
+    everything = np.ones_like(observed, np.bool_)
+    factor = _weekday_factor(observed, due, weekday, everything, base)
+    usual = due * factor[:, weekday]
+    others_usual = usual.sum(0) - usual
+    others_observed = observed.sum(0) - observed
+    is_off: NDArray[np.bool_] = (others_usual >= _DAY_OFF_EXPECTED) & (
+        others_observed < _DAY_OFF * others_usual
+    )
+    return is_off
+
+
+def scan_speed(speed: Speed, night: int, *, reach: Ints) -> Scores:
+    """Return each payer's worst shortfall of decisions over the windows that end on ``night``."""
+    end = night - speed.start + 1
+    size = len(speed.dispersion)
+    best, best_days = np.full(size, NO_SCORE), np.zeros(size, np.int64)
+    for days in WINDOWS:
+        if days > end:
+            break
+        observed = speed.observed[:, end] - speed.observed[:, end - days]
+        due = speed.expected[:, end] - speed.expected[:, end - days]
+        floor = np.maximum(due * (1 - _DEAD_ZONE), 1e-9)
+        event = np.where(observed > 0, observed * np.log(np.maximum(observed, 1e-9) / floor), 0.0)
+        deviance = np.maximum(0.0, 2 * (event - (observed - floor)))
+        score = np.sign(floor - observed) * np.sqrt(deviance / speed.dispersion)
+        score[(due < _MIN_EXPECTED) | ~speed.is_ready | (reach < days)] = NO_SCORE
+        better = score > best
+        best[better], best_days[better] = score[better], days
+    return Scores(best, best_days)
+
+
+def delay(
+    history: History, at_risk: AtRisk, span: Span, payer: int, night: int, days: int
+) -> tuple[float, float, float]:
+    """Return by how many days decisions come later, its standard error, and the usual mean.
+
+    Little's law (Little 1961): the excess of pending claims over what arrivals and the usual
+    survival curve leave pending, divided by arrivals a day. A lower bound while the shift is young.
+    The error is the standard deviation of the same figure over the baseline.
+    """
+    start = min(max(MAX_AGE, span.start), span.end - 1)
+    pending = at_risk.pending[payer].astype(np.float64)
+    exposed = pending[start : span.end].sum(0)
+    decided = at_risk.decided[payer, start : span.end].sum(0, dtype=np.float64)
+    hazard = np.where(exposed > 0, decided / np.maximum(exposed, 1), 0.0)
+    survival = np.concatenate([[1.0], np.cumprod(1 - np.minimum(hazard, 1.0))])[:MAX_AGE]
+    inflow = history.inflow[payer]
+
+    def excess(day: int) -> float:
+        first = max(0, day - _ARRIVAL_DAYS + 1)
+        arrivals = float(inflow[first : day + 1].mean()) + 1e-9
+        recent = inflow[max(0, day - _COUNTED_AGE + 1) : day + 1][::-1]
+        usual = float((recent * survival[: len(recent)]).sum())
+        return (float(pending[day, :_COUNTED_AGE].sum()) - usual) / arrivals
+
+    reference = np.array([excess(day) for day in range(start, span.end, 5)])
+    recent = [excess(day) for day in range(max(night - 4, night - days + 1, 0), night + 1)]
+    error = float(reference.std(ddof=1)) if len(reference) > 1 else 1.0
+    shift = float(np.mean(recent)) - float(reference.mean())
+    return shift, max(error, 0.1), float(survival[:_COUNTED_AGE].sum())
