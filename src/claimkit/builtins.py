@@ -4,11 +4,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claimkit.claims.csv import CsvReader
+from claimkit.claims.normalize import builtin_normalizers
+from claimkit.drift.lattice import LatticeDetector
+from claimkit.drift.threshold import ThresholdDetector
 from claimkit.hookspecs import hookimpl
+from claimkit.stores.memory import MemoryStore
+from claimkit.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from claimkit.claims.normalize import Normalizer
+    from claimkit.claims.readers import ClaimReader
+    from claimkit.drift.detectors import Detector
+    from claimkit.stores import Store
     from claimkit.tenants import TenantHint
     from claimkit.types import TenantKey
+
+
+@hookimpl
+def claimkit_register_readers() -> Iterable[ClaimReader]:
+    """Return the CSV reader."""
+    return (CsvReader(),)
+
+
+@hookimpl
+def claimkit_register_normalizers() -> Iterable[Normalizer]:
+    """Return the normalizers that every claim passes."""
+    return builtin_normalizers()
+
+
+@hookimpl
+def claimkit_register_detectors() -> Iterable[Detector]:
+    """Return the lattice detector and the classic threshold rule."""
+    return (LatticeDetector(), ThresholdDetector())
+
+
+@hookimpl(trylast=True)
+def claimkit_open_store(url: str) -> Store | None:
+    """Open ``memory:`` and ``sqlite:///path``."""
+    if url == "memory:":
+        return MemoryStore()
+    if url.startswith("sqlite:///"):
+        return SqliteStore(url.removeprefix("sqlite:///"))
+    return None
 
 
 @hookimpl(trylast=True)

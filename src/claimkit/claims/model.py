@@ -212,6 +212,8 @@ class RowProblem:
     value: str = ""
     #: The row as read, for the repair file only; may hold PHI and never leaves the tenant.
     raw: tuple[str, ...] = field(default=(), repr=False)
+    #: Column names of :attr:`raw`; shared by all problems of a file.
+    header: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +242,13 @@ class ClaimBatch:
     bytes_read: int = 0
     #: Column names of ``RowProblem.raw``, for the repair file; empty for X12.
     header: tuple[str, ...] = ()
+    #: Rows of a CSV behind this batch: all of them, those that are in its claims, and those
+    #: passed over on purpose (blank, repeated word for word). The rest became problems.
+    rows_read: int = 0
+    rows_accepted: int = 0
+    rows_skipped: int = 0
+    #: Why the reader gave up before the file's end; empty when it did not.
+    stopped: str = ""
 
 
 class EventKind(StrEnum):

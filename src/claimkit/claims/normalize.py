@@ -1,14 +1,39 @@
-"""Normalizer port; the built-in normalizers live beside it once written."""
+"""Between reader and store: the port of normalizers, and the built-in ones.
+
+A normalizer works on a whole batch, in place. The built-in ones fill what a record means: the
+payer's canonical name, the claim's procedure and its group, the outcome with its reason, what was
+allowed where the source does not say, and the token that stands for the patient.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from claimkit.claims.model import ClaimBatch
+from claimkit.claims.carc import default_carc_table, judge
+from claimkit.claims.model import ClaimKind, Outcome
+from claimkit.claims.payers import PayerNames
+from claimkit.claims.privacy import patient_token, scrub
+from claimkit.claims.procedures import INPATIENT, default_groups
 
-__all__ = ["NormalizeContext", "Normalizer"]
+if TYPE_CHECKING:
+    from claimkit.claims.carc import CarcTable
+    from claimkit.claims.model import Adjustment, Claim, ClaimBatch, ServiceLine
+    from claimkit.claims.procedures import ProcedureGroups
+    from claimkit.types import Cents
+
+__all__ = [
+    "AllowedNormalizer",
+    "DateNormalizer",
+    "NormalizeContext",
+    "Normalizer",
+    "OutcomeNormalizer",
+    "PatientNormalizer",
+    "PayerNormalizer",
+    "ProcedureNormalizer",
+    "builtin_normalizers",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +55,203 @@ class Normalizer(Protocol):
     def normalize(self, batch: ClaimBatch, context: NormalizeContext) -> None:
         """Fill or repair fields of ``batch.claims``; move hopeless ones to ``batch.problems``."""
         ...
+
+
+class PatientNormalizer:
+    """Replaces member ids by keyed hashes, and scrubs the fields that people type freely."""
+
+    name = "patients"
+    after: tuple[str, ...] = ()
+
+    def normalize(self, batch: ClaimBatch, context: NormalizeContext) -> None:
+        """Fill ``patient_token`` and forget ``member_id``.
+
+        Raises:
+            ConfigError: there are member ids and the key is shorter than 16 bytes.
+        """
+        key = context.patient_key
+        for claim in batch.claims:
+            if claim.member_id:
+                claim.patient_token = patient_token(claim.member_id, key)
+                claim.member_id = ""
+            claim.facility = _scrubbed(claim.facility)
+            claim.payer_name = _scrubbed(claim.payer_name)
+            # Every claim has another number; only those with punctuation can hide a detail.
+            if claim.authorization_number and not claim.authorization_number.isalnum():
+                claim.authorization_number = scrub(claim.authorization_number)
+
+
+#: Facilities and payers are few.
+_scrubbed = lru_cache(maxsize=10_000)(scrub)
+
+
+class PayerNormalizer:
+    """Gives each claim the canonical name of its payer.
+
+    Args:
+        names: Payer names with a mapping; the folded names alone if None.
+    """
+
+    name = "payers"
+    after: tuple[str, ...] = ("patients",)
+
+    def __init__(self, names: PayerNames | None = None) -> None:
+        self._names = names or PayerNames()
+
+    def normalize(self, batch: ClaimBatch, context: NormalizeContext) -> None:
+        """Fill ``payer``; each distinct name of the batch is folded once."""
+        del context
+        known: dict[tuple[str, str], str] = {}
+        for claim in batch.claims:
+            stated = (claim.payer_name, claim.payer_id)
+            payer = known.get(stated)
+            if payer is None:
+                payer = known[stated] = self._names.of(*stated)
+            claim.payer = payer
+
+
+class ProcedureNormalizer:
+    """Finds the procedure that stands for a claim: that of the line with the largest charge.
+
+    Args:
+        groups: Table of groups; the shipped one if None.
+    """
+
+    name = "procedures"
+    after: tuple[str, ...] = ()
+
+    def __init__(self, groups: ProcedureGroups | None = None) -> None:
+        self._groups = groups or default_groups()
+
+    def normalize(self, batch: ClaimBatch, context: NormalizeContext) -> None:
+        """Fill ``procedure_code`` and ``procedure_group``."""
+        del context
+        known: dict[tuple[str, str], str] = {}
+        for claim in batch.claims:
+            line = _leading_line(claim)
+            if line is None:
+                system, code = "HC", claim.procedure_code or claim.drg
+            elif line.procedure_code:
+                system, code = line.procedure_system, line.procedure_code
+            else:
+                system, code = "NU", line.revenue_code
+            claim.procedure_code = code
+            if claim.drg:
+                claim.procedure_group = INPATIENT
+                continue
+            group = known.get((code, system))
+            if group is None:
+                group = known[code, system] = self._groups.of(code, system) if code else ""
+            claim.procedure_group = group
+
+
+def _leading_line(claim: Claim) -> ServiceLine | None:
+    if len(claim.lines) < 2:
+        return claim.lines[0] if claim.lines else None
+    # On equal charges the code decides, so that the order of lines in a file does not.
+    return max(
+        claim.lines,
+        key=lambda line: (line.procedure_code != "", abs(line.charge), line.procedure_code),
+    )
+
+
+class DateNormalizer:
+    """Gives each claim the dates of service that its lines tell."""
+
+    name = "dates"
+    after: tuple[str, ...] = ()
+
+    def normalize(self, batch: ClaimBatch, context: NormalizeContext) -> None:
+        """Fill ``service_from`` and ``service_to`` where the claim itself does not say."""
+        del context
+        for claim in batch.claims:
+            if claim.service_from is None:
+                starts = [line.service_from for line in claim.lines if line.service_from]
+                claim.service_from = min(starts, default=None)
+            if claim.service_to is None:
+                ends = (line.service_to or line.service_from for line in claim.lines)
+                claim.service_to = max(filter(None, ends), default=claim.service_from)
+
+
+#: Contractual reductions of the payment that leave the allowed amount as it is: prompt-pay
+#: discount, withholds, incentives, sequestration.
+_PAYMENT_ONLY = frozenset({"44", "104", "105", "144", "161", "245", "253"})
+
+
+class AllowedNormalizer:
+    """Derives what the payer allowed where a remittance does not say.
+
+    Args:
+        table: Categories of reasons; the shipped table if None.
+    """
+
+    name = "allowed"
+    after: tuple[str, ...] = ()
+
+    def __init__(self, table: CarcTable | None = None) -> None:
+        self._table = table or default_carc_table()
+
+    def normalize(self, batch: ClaimBatch, context: NormalizeContext) -> None:
+        """Fill ``allowed``: the lines' sum, else charge less contractual and denied amounts."""
+        del context
+        for claim in batch.claims:
+            if claim.allowed is None and claim.kind in (ClaimKind.REMITTANCE, ClaimKind.FHIR):
+                claim.allowed = self._allowed(claim)
+
+    def _allowed(self, claim: Claim) -> Cents | None:
+        stated = [line.allowed for line in claim.lines if line.allowed is not None]
+        if stated and len(stated) == len(claim.lines):
+            return sum(stated)
+        adjustments = list(claim.adjustments)
+        for line in claim.lines:
+            adjustments += line.adjustments
+        if not adjustments:
+            return claim.charge if claim.paid == claim.charge else None
+        allowed = claim.charge - sum(map(self._not_allowed, adjustments))
+        # Less allowed than was paid means that the reductions do not add up: better not to know.
+        return allowed if abs(allowed) >= abs(claim.paid) else None
+
+    def _not_allowed(self, one: Adjustment) -> Cents:
+        category = self._table.category(one.reason)
+        reduces = category.name == "contractual" and one.reason not in _PAYMENT_ONLY
+        return one.amount if reduces or category.denial_when_unpaid else 0
+
+
+class OutcomeNormalizer:
+    """Says what became of each claim; see :func:`claimkit.claims.carc.judge`.
+
+    Args:
+        table: Categories of reasons; the shipped table if None.
+    """
+
+    name = "outcomes"
+    after: tuple[str, ...] = ("allowed",)
+
+    def __init__(self, table: CarcTable | None = None) -> None:
+        self._table = table or default_carc_table()
+
+    def normalize(self, batch: ClaimBatch, context: NormalizeContext) -> None:
+        """Fill ``outcome``, ``reason``, ``category`` and ``remark``; add to ``flags`` what was odd."""
+        del context
+        for claim in batch.claims:
+            verdict = judge(claim, self._table)
+            claim.outcome = verdict.outcome
+            claim.reason = verdict.reason
+            claim.category = verdict.category
+            claim.remark = verdict.remark
+            claim.flags.extend(verdict.flags)
+            if claim.outcome is Outcome.DENIED and claim.allowed:
+                # Payers repeat the fee schedule on denied lines: nothing was allowed.
+                claim.allowed = 0
+
+
+def builtin_normalizers() -> tuple[Normalizer, ...]:
+    """Return claimkit's own normalizers."""
+    return (
+        PatientNormalizer(),
+        PayerNormalizer(),
+        ProcedureNormalizer(),
+        DateNormalizer(),
+        AllowedNormalizer(),
+        OutcomeNormalizer(),
+    )

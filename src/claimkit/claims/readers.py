@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
     from claimkit.claims.model import ClaimBatch, ClaimKind
 
-__all__ = ["SNIFF_BYTES", "ClaimReader", "Confidence", "ReadOptions", "choose_reader"]
+__all__ = [
+    "SNIFF_BYTES",
+    "ClaimReader",
+    "Confidence",
+    "ReadOptions",
+    "choose_reader",
+    "refuse_foreign",
+]
 
 #: How much of a file readers are shown before one is chosen.
 SNIFF_BYTES = 65_536
@@ -92,9 +99,7 @@ def choose_reader(
         if wanted not in readers:
             raise UnknownName.of("reader", wanted, readers)
         return readers[wanted]
-    for signature, what, remedy in _FOREIGN:
-        if head.startswith(signature):
-            raise FileRefused(f"this is {what}, not a claims file", remedy=remedy)
+    refuse_foreign(head)
     ranked = sorted(
         ((reader.sniff(head, filename), name) for name, reader in readers.items()),
         key=lambda pair: (-pair[0], pair[1]),
@@ -111,3 +116,14 @@ def choose_reader(
         "this is not a claims file that any installed reader knows",
         remedy="Run 'claimkit plugins' to see the readers",
     )
+
+
+def refuse_foreign(head: bytes) -> None:
+    """Refuse workbooks, archives and documents by their signature.
+
+    Raises:
+        FileRefused: the bytes are none of a text file; the message says what they are.
+    """
+    for signature, what, remedy in _FOREIGN:
+        if head.startswith(signature):
+            raise FileRefused(f"this is {what}, not a claims file", remedy=remedy)

@@ -1,0 +1,374 @@
+"""From a file to kept claims.
+
+The story: :func:`import_claims` shows the head of the file to every reader and takes the surest
+(:func:`~claimkit.claims.readers.choose_reader`). The reader streams batches; rows that cannot be
+taken come along as values. Normalizers clean each batch in their order. Then, in one transaction
+per batch, the store adds it (:meth:`ClaimStore.add <claimkit.claims.store.ClaimStore.add>`) and
+``ClaimsChanged`` is staged for those who count. After the last batch ``ClaimsImported`` tells that
+the file is in. A crash leaves whole batches, and the same file again completes the rest.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import secrets
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
+
+from claimkit.claims.model import Added, ClaimKind, service_lines
+from claimkit.claims.normalize import NormalizeContext
+from claimkit.claims.readers import SNIFF_BYTES, ReadOptions, choose_reader
+from claimkit.events import ClaimsChanged, ClaimsImported
+from claimkit.types import day_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from claimkit.claims.model import Claim, ClaimBatch, RowProblem
+    from claimkit.claims.normalize import Normalizer
+    from claimkit.events import Bus
+    from claimkit.plugins import Plugins
+    from claimkit.stores import Store
+    from claimkit.types import Cents, Clock, Progress, TenantKey
+
+__all__ = ["ImportReport", "KindTally", "import_claims", "preview_claims", "repair_csv"]
+
+#: Rejected rows that a report carries; ``on_problem`` is told of all.
+_KEPT_PROBLEMS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindTally:
+    """What a file holds of one transaction kind; money in cents."""
+
+    claims: int = 0
+    lines: int = 0
+    charge: Cents = 0
+    paid: Cents = 0
+    #: Rows or claims that could not be taken.
+    rejected: int = 0
+    #: Notice code → how often.
+    notices: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What became of one file."""
+
+    name: str
+    upload: str
+    #: Reader that took the file.
+    reader: str
+    #: Of the whole file, hexadecimal.
+    sha256: str
+    #: Bytes read.
+    size: int
+    #: One tally per transaction kind, in order of appearance.
+    kinds: Mapping[ClaimKind, KindTally]
+    #: Claims and statements by what adding them changed; all zero in a preview.
+    added: Added = Added()
+    #: The first 1,000 rejected rows, in file order.
+    problems: tuple[RowProblem, ...] = ()
+    #: Column names of the rejected rows, empty for X12.
+    header: tuple[str, ...] = ()
+    batches: int = 0
+
+    @property
+    def claims(self) -> int:
+        """Claims read, of all kinds."""
+        return sum(one.claims for one in self.kinds.values())
+
+    @property
+    def rejected(self) -> int:
+        """Rows or claims that could not be taken, of all kinds."""
+        return sum(one.rejected for one in self.kinds.values())
+
+
+def import_claims(
+    stream: BinaryIO,
+    *,
+    name: str,
+    tenant: TenantKey,
+    store: Store,
+    plugins: Plugins,
+    bus: Bus,
+    clock: Clock,
+    patient_key: bytes,
+    upload: str = "",
+    known_on: dt.date | None = None,
+    options: ReadOptions | None = None,
+    reader: str = "",
+    progress: Progress | None = None,
+    on_problem: Callable[[RowProblem], object] | None = None,
+    on_batch: Callable[[ClaimBatch, Added], object] | None = None,
+) -> ImportReport:
+    """Read a file into the store; safe to repeat.
+
+    Args:
+        stream: The file, from its start; read once, in constant memory.
+        name: What people call the file; shown in progress and reports.
+        tenant: Whose claims they are.
+        store: Where they go.
+        plugins: Readers and normalizers.
+        bus: Told of each batch and of the whole file.
+        clock: Where the time of the events comes from.
+        patient_key: Secret of the tenant by which member ids are hashed.
+        upload: Public id of this upload; made up if empty.
+        known_on: Day on which the file became known; today if None.
+        options: How to read.
+        reader: Name of the reader to use instead of guessing.
+        progress: Told of bytes read.
+        on_problem: Told of every rejected row, in file order.
+        on_batch: Told of each batch inside its transaction, after the store took it.
+
+    Raises:
+        FileRefused: the file cannot be read as claims; batches before that stay in.
+        UnknownName: no such reader.
+    """
+    now = clock.now()
+    known = known_on or now.date()
+    pass_ = _Pass(stream, name=name, upload=upload, progress=progress, on_problem=on_problem)
+    context = NormalizeContext(patient_key=patient_key, source_name=name)
+    for batch in pass_.batches(plugins, options or ReadOptions(), reader, context):
+        with bus.transaction(store.atomic()):
+            merged = store.claims.add(tenant, batch, upload=pass_.upload, known_on=known)
+            pass_.added += merged.added
+            if merged.changes:
+                bus.stage(
+                    ClaimsChanged(
+                        tenant=tenant, at=now, changes=merged.changes, known_day=day_of(known)
+                    )
+                )
+            if on_batch is not None:
+                on_batch(batch, merged.added)
+    report = pass_.report()
+    with bus.transaction(store.atomic()):
+        bus.stage(
+            ClaimsImported(
+                tenant=tenant,
+                at=clock.now(),
+                upload=report.upload,
+                new=report.added.new,
+                changed=report.added.changed,
+                same=report.added.same,
+                rejected=report.rejected,
+            )
+        )
+    return report
+
+
+def preview_claims(
+    stream: BinaryIO,
+    *,
+    name: str,
+    plugins: Plugins,
+    options: ReadOptions | None = None,
+    reader: str = "",
+    progress: Progress | None = None,
+    on_problem: Callable[[RowProblem], object] | None = None,
+) -> ImportReport:
+    """Read a file, keep nothing, and say what is in it.
+
+    Raises:
+        FileRefused: the file cannot be read as claims.
+        UnknownName: no such reader.
+    """
+    pass_ = _Pass(stream, name=name, upload="", progress=progress, on_problem=on_problem)
+    # Tokens of a preview are thrown away with it, so any key will do.
+    context = NormalizeContext(patient_key=secrets.token_bytes(32), source_name=name)
+    for _ in pass_.batches(plugins, options or ReadOptions(), reader, context):
+        pass
+    return pass_.report()
+
+
+def repair_csv(
+    problems: Iterable[RowProblem], out: BinaryIO, *, header: Sequence[str] = ()
+) -> None:
+    """Write rejected rows with their reasons, to be repaired in a spreadsheet and imported again.
+
+    The reason columns come first; the row follows as it was read. Texts that a spreadsheet would
+    run as a formula get a leading apostrophe.
+    """
+    text = io.TextIOWrapper(out, encoding="utf-8-sig", newline="", write_through=True)
+    rows = csv.writer(text)
+    rows.writerow(["problem", "remedy", "line", "field", *map(_inert, header)])
+    for one in problems:
+        where = (one.message, one.remedy, str(one.position), one.field_name)
+        rows.writerow([*map(_inert, where), *map(_inert, one.raw)])
+    text.flush()
+    text.detach()
+
+
+def _inert(value: str) -> str:
+    return f"'{value}" if value[:1] in "=+-@\t\r" and not _is_number(value) else value
+
+
+def _is_number(value: str) -> bool:
+    return value[1:].replace(".", "", 1).replace(",", "").isdigit()
+
+
+class _Pass:
+    """One pass over one file: hashes, counts and reports what goes by."""
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        *,
+        name: str,
+        upload: str,
+        progress: Progress | None,
+        on_problem: Callable[[RowProblem], object] | None,
+    ) -> None:
+        self.name = name
+        self.upload = upload or f"upl_{secrets.token_hex(12)}"
+        self.added = Added()
+        self._source = _HashingStream(stream)
+        self._progress = progress
+        self._on_problem = on_problem
+        self._tallies: dict[ClaimKind, _Tally] = {}
+        self._problems: list[RowProblem] = []
+        self._header: tuple[str, ...] = ()
+        self._reader = ""
+        self._batches = 0
+
+    def batches(
+        self, plugins: Plugins, options: ReadOptions, wanted: str, context: NormalizeContext
+    ) -> Iterator[ClaimBatch]:
+        """Yield normalized batches."""
+        head = self._source.peek(SNIFF_BYTES)
+        reader = choose_reader(head, self.name, plugins.readers, wanted=wanted)
+        self._reader = reader.name
+        total = self._source.size()
+        for batch in reader.read(self._source, options):  # type: ignore[arg-type]
+            _normalize(batch, plugins.normalizers, context)
+            self._count(batch)
+            yield batch
+            self._batches += 1
+            if self._progress is not None:
+                self._progress(f"reading {self.name}", batch.bytes_read, total)
+        self._source.drain()
+
+    def report(self) -> ImportReport:
+        return ImportReport(
+            name=self.name,
+            upload=self.upload,
+            reader=self._reader,
+            sha256=self._source.sha256.hexdigest(),
+            size=self._source.bytes_read,
+            kinds={kind: tally.frozen() for kind, tally in self._tallies.items()},
+            added=self.added,
+            problems=tuple(self._problems),
+            header=self._header,
+            batches=self._batches,
+        )
+
+    def _count(self, batch: ClaimBatch) -> None:
+        for kind in batch.kinds:
+            self._tallies.setdefault(kind, _Tally())
+        by_kind: dict[ClaimKind, list[int]] = {}
+        for at, claim in enumerate(batch.claims):
+            by_kind.setdefault(claim.kind, []).append(at)
+        for kind, places in by_kind.items():
+            self._tally(kind).take([batch.claims[at] for at in places])
+        fallback = next(iter(self._tallies), ClaimKind.CSV)
+        for notice in batch.notices:
+            self._tally(notice.kind or fallback).notices[notice.code] += 1
+        for problem in batch.problems:
+            self._tally(problem.kind).rejected += 1
+            if len(self._problems) < _KEPT_PROBLEMS:
+                self._problems.append(problem)
+            if self._on_problem is not None:
+                self._on_problem(problem)
+        self._header = batch.header or self._header
+
+    def _tally(self, kind: ClaimKind) -> _Tally:
+        return self._tallies.setdefault(kind, _Tally())
+
+
+class _Tally:
+    """A :class:`KindTally` in the making."""
+
+    def __init__(self) -> None:
+        self.claims = self.lines = self.charge = self.paid = self.rejected = 0
+        self.notices: Counter[str] = Counter()
+
+    def take(self, claims: Sequence[Claim]) -> None:
+        self.claims += len(claims)
+        self.lines += service_lines(claims)
+        self.charge += sum(one.charge for one in claims)
+        self.paid += sum(one.paid for one in claims)
+        for one in claims:
+            self.notices.update(one.flags)
+
+    def frozen(self) -> KindTally:
+        return KindTally(
+            claims=self.claims,
+            lines=self.lines,
+            charge=self.charge,
+            paid=self.paid,
+            rejected=self.rejected,
+            notices=dict(self.notices),
+        )
+
+
+def _normalize(
+    batch: ClaimBatch, normalizers: Sequence[Normalizer], context: NormalizeContext
+) -> None:
+    for one in normalizers:
+        one.normalize(batch, context)
+
+
+class _HashingStream(io.RawIOBase):
+    """Reads through to a stream, hashing every byte once and able to look ahead at its start."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._ahead = b""
+        self.sha256 = hashlib.sha256()
+        self.bytes_read = 0
+
+    def peek(self, size: int) -> bytes:
+        """Return the first bytes without consuming them; only before the first read."""
+        while len(self._ahead) < size and (more := self._stream.read(size - len(self._ahead))):
+            self._ahead += more
+        return self._ahead
+
+    def size(self) -> int | None:
+        """Return the length of the whole stream where it can be known without reading it."""
+        try:
+            here = self._stream.tell()
+            end = self._stream.seek(0, io.SEEK_END)
+            self._stream.seek(here)
+        except (OSError, ValueError, AttributeError):
+            return None
+        return end
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._ahead:
+            wanted = len(self._ahead) if size is None or size < 0 else size
+            chunk, self._ahead = self._ahead[:wanted], self._ahead[wanted:]
+            if size is None or size < 0:
+                chunk += self._stream.read()
+        else:
+            chunk = self._stream.read(-1 if size is None else size)
+        self.sha256.update(chunk)
+        self.bytes_read += len(chunk)
+        return chunk
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        chunk = self.read(len(buffer))
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+    def drain(self) -> None:
+        """Read what the reader left unread, so that the hash is that of the whole file."""
+        while self.read(1 << 20):
+            pass

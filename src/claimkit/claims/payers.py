@@ -1,0 +1,134 @@
+"""Payer names: the many ways in which one payer is written, folded into one name.
+
+States and product words stay: plans of two states are two payers, and a payer's Medicaid product
+is not its commercial one. Nothing is merged by similarity; that is only ever suggested. Identity
+is decided in this order: the tenant's own mapping, the id within its namespace where the mapping
+knows it, the folded name. An id alone never merges two names, because one payer has many ids and
+one id may carry several products.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["UNKNOWN_PAYER", "PayerNames", "fold_payer", "payer_of", "suggest_payers"]
+
+#: Name where a source tells neither name nor id.
+UNKNOWN_PAYER = "UNKNOWN PAYER"
+
+#: Words that tell nothing about which payer it is.
+_NOISE = frozenset(
+    {"CO", "COMPANY", "CORP", "CORPORATION", "GROUP", "INC", "INCORPORATED", "INS", "INSURANCE",
+     "LLC", "LTD", "OF", "PLC", "THE"}
+)  # fmt: skip
+_STATES = {
+    "ALABAMA": "AL", "ALASKA": "AK", "ARIZONA": "AZ", "ARKANSAS": "AR", "CALIFORNIA": "CA",
+    "COLORADO": "CO", "CONNECTICUT": "CT", "DELAWARE": "DE", "FLORIDA": "FL", "GEORGIA": "GA",
+    "HAWAII": "HI", "IDAHO": "ID", "ILLINOIS": "IL", "INDIANA": "IN", "IOWA": "IA",
+    "KANSAS": "KS", "KENTUCKY": "KY", "LOUISIANA": "LA", "MAINE": "ME", "MARYLAND": "MD",
+    "MASSACHUSETTS": "MA", "MICHIGAN": "MI", "MINNESOTA": "MN", "MISSISSIPPI": "MS",
+    "MISSOURI": "MO", "MONTANA": "MT", "NEBRASKA": "NE", "NEVADA": "NV", "NEW HAMPSHIRE": "NH",
+    "NEW JERSEY": "NJ", "NEW MEXICO": "NM", "NEW YORK": "NY", "NORTH CAROLINA": "NC",
+    "NORTH DAKOTA": "ND", "OHIO": "OH", "OKLAHOMA": "OK", "OREGON": "OR", "PENNSYLVANIA": "PA",
+    "RHODE ISLAND": "RI", "SOUTH CAROLINA": "SC", "SOUTH DAKOTA": "SD", "TENNESSEE": "TN",
+    "TEXAS": "TX", "UTAH": "UT", "VERMONT": "VT", "VIRGINIA": "VA", "WASHINGTON": "WA",
+    "WEST VIRGINIA": "WV", "WISCONSIN": "WI", "WYOMING": "WY",
+}  # fmt: skip
+_BLUES = "BLUE CROSS BLUE SHIELD"
+#: Short forms and spellings that billing systems use → the long form.
+_SPELLINGS = (
+    (re.compile(r"\bBC ?BS\b|\bBLUE ?CROSS (?:AND )?BLUE ?SHIELD\b|\bBC/BS\b"), _BLUES),
+    (re.compile(r"\bANTHEM BC\b(?! BS)"), "ANTHEM BLUE CROSS"),
+    (re.compile(r"\bBCBS(?=[A-Z]{2}\b)"), f"{_BLUES} "),
+    (re.compile(r"\bUHC\b|\bUNITED HEALTH ?CARE\b|\bUNITEDHEALTH CARE\b"), "UNITEDHEALTHCARE"),
+    (re.compile(r"\bMCR\b"), "MEDICARE"),
+    (re.compile(r"\bMCD\b"), "MEDICAID"),
+    (re.compile(r"(?<=\S) HEALTH PLANS?\b"), ""),
+)
+#: A state after the Blues is written both ways; elsewhere a state's name may be a payer's own.
+_BLUES_STATE = re.compile(
+    rf"\b{_BLUES} (?:OF )?({'|'.join(sorted(_STATES, key=len, reverse=True))})\b"
+)
+_PUNCTUATION = re.compile(r"[^\w&/]+|_")
+
+
+@lru_cache(maxsize=50_000)
+def fold_payer(name: str) -> str:
+    """Return the canonical spelling of a payer's name, ``""`` of a blank one.
+
+    Folding a folded name changes nothing.
+
+    >>> fold_payer("Blue Lake Mutual Ins. Co."), fold_payer("  BCBS of North Carolina ")
+    ('BLUE LAKE MUTUAL', 'BLUE CROSS BLUE SHIELD NC')
+    """
+    # Folding once may bring words together that fold again ("BC OF BS"): go on until it rests.
+    text = _fold_once(name)
+    while (again := _fold_once(text)) != text:
+        text = again
+    return text
+
+
+def _fold_once(name: str) -> str:
+    text = unicodedata.normalize("NFKC", name).upper().replace("&", " AND ")
+    text = " ".join(_PUNCTUATION.sub(" ", text).split())
+    for pattern, spelled in _SPELLINGS:
+        text = pattern.sub(spelled, text)
+    text = _BLUES_STATE.sub(lambda match: f"{_BLUES} {_STATES[match[1]]}", text)
+    words = text.replace("/", " ").split()
+    kept = [
+        word
+        for at, word in enumerate(words)
+        # Colorado's Blues: here CO is a state.
+        if word not in _NOISE or (word == "CO" and words[max(0, at - 4) : at][-1:] == ["SHIELD"])
+    ]
+    return " ".join(kept or words)
+
+
+class PayerNames:
+    """Canonical payer names, with a tenant's own mapping first.
+
+    Args:
+        mapping: Payer name as anyone writes it, or ``namespace:id`` → canonical name.
+
+    >>> names = PayerNames({"BLM": "Blue Lake Mutual", "PI:60054": "Aetna"})
+    >>> names.of("blm"), names.of("Some Name", "PI:60054"), names.of("Aetna Inc.")
+    ('Blue Lake Mutual', 'Aetna', 'AETNA')
+    """
+
+    def __init__(self, mapping: Mapping[str, str] | None = None) -> None:
+        given = mapping or {}
+        self._by_id = {key: name for key, name in given.items() if ":" in key}
+        self._by_name = {fold_payer(key): name for key, name in given.items() if ":" not in key}
+
+    def of(self, name: str, payer_id: str = "") -> str:
+        """Return the canonical name: by mapping, else the folded name, else the id."""
+        folded = fold_payer(name)
+        if folded in self._by_name:
+            return self._by_name[folded]
+        if payer_id in self._by_id:
+            return self._by_id[payer_id]
+        return folded or payer_id or UNKNOWN_PAYER
+
+
+_DEFAULT = PayerNames()
+
+
+def payer_of(name: str, payer_id: str = "") -> str:
+    """Return the canonical payer of a record without any mapping; see :class:`PayerNames`."""
+    return _DEFAULT.of(name, payer_id)
+
+
+def suggest_payers(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]:
+    """Return known payers that look like ``name``, nearest first; for people to decide on.
+
+    >>> suggest_payers("Blue Lake Mutal", ["BLUE LAKE MUTUAL", "RED HILL HEALTH"])
+    ['BLUE LAKE MUTUAL']
+    """
+    return difflib.get_close_matches(fold_payer(name), list(known), n=limit, cutoff=0.75)
