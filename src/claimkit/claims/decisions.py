@@ -35,9 +35,11 @@ __all__ = [
 _SAME_DECISION_DAYS = 14
 #: Lines of one submission that are decided further apart are not one decision.
 _PARTS_DAYS = 30
+#: Frequencies of claims that replace or withdraw an earlier one.
 REWORK = frozenset({"7", "8"})
 #: CLP02: processed as secondary or tertiary, forwarded or not.
 _AFTER_ANOTHER_PAYER = frozenset({"2", "3", "20", "21"})
+#: Denial category of CARC 18: the payer has the claim already.
 DUPLICATE = "duplicate"
 #: What a source is worth where two tell the same decision; more wins.
 _AUTHORITY = {ClaimKind.REMITTANCE: 2, ClaimKind.FHIR: 1, ClaimKind.CSV: 0}
@@ -55,22 +57,27 @@ class Decision:
 
     @property
     def lead(self) -> ClaimEvent:
+        """The first of its events, which speaks for all."""
         return self.events[0]
 
     @property
     def payer(self) -> str:
+        """The canonical payer, ``""`` where the source tells none."""
         return self.lead.payer
 
     @property
     def number(self) -> str:
+        """The payer's own claim number."""
         return self.lead.payer_claim_control_number
 
     @property
     def after_another_payer(self) -> bool:
+        """Whether the payer says that another one paid before it."""
         return self.lead.status in _AFTER_ANOTHER_PAYER
 
     @property
     def is_duplicate(self) -> bool:
+        """Whether it only says that the payer has the claim already."""
         return all(
             one.category == DUPLICATE and one.outcome is Outcome.DENIED for one in self.events
         )
@@ -89,6 +96,7 @@ def day_of_event(event: ClaimEvent) -> dt.date:
 
 
 def decision_date(event: ClaimEvent) -> dt.date | None:
+    """Return the day of a decision as stated; None where there is none."""
     return event.decided_on or event.paid_on
 
 
@@ -131,6 +139,9 @@ def _is_echo(one: Decision, better: Decision) -> bool:
     dated = all(map(decision_date, (one.lead, better.lead)))
     if dated and abs((one.day - better.day).days) > _SAME_DECISION_DAYS:
         return False
+    # Postings trail: a denial before a payment is a decision of its own, of which no remittance came.
+    if dated and one.day < better.day and (one.paid == 0) != (better.paid == 0):
+        return False
     return (
         one.payer in ("", better.payer)
         or (one.number != "" and one.number == better.number)
@@ -153,8 +164,10 @@ def take_back(decisions: list[Decision], reversals: list[Decision]) -> list[Deci
 
 def _fit(one: Decision, reversal: Decision) -> tuple[bool, bool, bool, dt.date, int, int] | None:
     """Return how well a decision fits a reversal, more is better; None where it cannot be."""
-    numbers = {reversal.number, reversal.lead.original_reference} - {""}
-    same_number = one.number in numbers
+    same_number = one.number != "" and one.number in (
+        reversal.number,
+        reversal.lead.original_reference,
+    )
     same_money = (one.charge, one.paid) == (-reversal.charge, -reversal.paid)
     same_charge = one.charge == -reversal.charge
     earlier = one.day < reversal.day
@@ -202,6 +215,7 @@ def _continues(one: Decision, start: Decision) -> bool:
 
 
 def first_parts(own: Sequence[Decision]) -> list[ClaimEvent]:
+    """Return the events of the first decision: for every part of the claim its earliest."""
     if not own:
         return []
     slots = _slots(own[0])
@@ -213,6 +227,7 @@ def first_parts(own: Sequence[Decision]) -> list[ClaimEvent]:
 
 
 def last_parts(standing: Sequence[Decision]) -> list[ClaimEvent]:
+    """Return the events of the current decision: for every part of the claim its latest."""
     if not standing:
         return []
     start, slots = standing[0], _slots(standing[0])

@@ -6,7 +6,8 @@ order in which files came nor how often they came matters. The rules:
 *One statement, one event.* Of two versions of a statement the one known later counts.
 
 *One decision, told once.* A decision that an export tells and a remittance tells too is counted
-by the remittance: same payer, same claim number or same money, at most 14 days apart.
+by the remittance: same payer, same claim number or same money, at most 14 days apart. An export's
+earlier denial is not the remittance's payment.
 
 *Reversals net out.* A reversal (CLP02 22) takes back one decision: the same money and claim number
 first, then the same claim number, then the same charge, always on or before its own day. On the

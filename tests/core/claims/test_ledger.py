@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from claimkit.claims import standing
 from claimkit.claims.ledger import (
     claim_key,
     events_of,
@@ -322,6 +323,13 @@ def test_merge_in_two_batches_gives_what_one_batch_gives(story: list, cut: int):
     ((expected,), last) = whole.positions, [*first.positions, *second.positions][-1]
     # Where the same statement stood in two files, the first is kept.
     assert replace(last, upload="", position=0) == replace(expected, upload="", position=0)
+
+
+@given(claim=claims())
+def test_a_single_statement_is_folded_like_several(claim):
+    """The short way for claims that were told once is the long way's result."""
+    for event in told(replace(claim, lines=claim.lines[:1])):
+        assert fold([event]) == standing._together([event])
 
 
 def test_fold_of_nothing_is_refused():
@@ -684,6 +692,12 @@ def test_a_decision_of_another_month_counts_beside_the_remittance():
 
     assert (position.first_outcome, position.outcome) == (Outcome.DENIED, Outcome.PAID)
     assert (position.paid, position.charge) == (18_500, 32_000)
+
+
+def test_an_exports_denial_days_before_the_payment_is_a_decision_of_its_own():
+    position = position_of(row(**DENIED, **on(2, 10)), make_claim())
+
+    assert (position.first_outcome, position.outcome) == (Outcome.DENIED, Outcome.PAID)
 
 
 def test_another_payers_row_counts_beside_the_remittance():
