@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.utils.decorators import sync_and_async_middleware
 
 from claimkit_django.tenants.directory import choose_tenant
 from claimkit_django.tenants.scope import enter
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["TenantMiddleware"]
 
 
-@sync_and_async_middleware
 class TenantMiddleware:
     """Enter the tenant that the signed-in caller asks for, or the only one they belong to.
 
@@ -33,6 +31,9 @@ class TenantMiddleware:
     the same for a tenant that is not theirs and for one that does not exist.
     ``request.claimkit_tenant`` is the tenant's row, or None.
     """
+
+    sync_capable = True
+    async_capable = True
 
     def __init__(
         self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from django.apps import apps
 from django.db import models
@@ -121,9 +121,7 @@ class _Guarded(sql.Query):
 
     def bind(self, scope: TenantScope) -> None:
         """Restrict the query to the rows of one tenant, for good."""
-        alias = self.get_initial_alias()
-        assert alias is not None
-        column = Col(alias, self.get_meta().get_field("tenant"))
+        column = Col(self.get_initial_alias(), self.get_meta().get_field("tenant"))
         node = _TenantIs(column, self._tenant_value(scope))
         node.scope = scope
         self.where.add(node, AND)
@@ -189,8 +187,10 @@ class _Guarded(sql.Query):
         """Let the sub-query that exclude() makes for to-many relations pass the guard."""
         condition, needed = super().split_exclude(*args, **kwargs)
         for node in _leaves(condition):
-            if isinstance(node, Exists) and isinstance(node.query, _Guarded):
-                node.query.is_correlated = True
+            # Django writes "EXISTS (...) = TRUE".
+            found = getattr(node, "lhs", node)
+            if isinstance(found, Exists) and isinstance(found.query, _Guarded):
+                found.query.is_correlated = True
         return condition, needed
 
 
@@ -250,9 +250,7 @@ class TenantQuerySet(models.QuerySet[_T]):
 
     @property
     def _guarded(self) -> _Guarded:
-        query = self.query
-        assert isinstance(query, _Guarded)
-        return query
+        return cast("_Guarded", self.query)
 
     def raw(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse: SQL text cannot be scoped. ``Model.unscoped.raw()`` says so openly.
