@@ -1,0 +1,150 @@
+"""The demo: two hospitals, a year of claims each, planted drifts, found by the real pipeline.
+
+The story: :func:`main` migrates the database, makes the hospitals with a person of every role
+(:mod:`example.people`), writes a year of synthetic claims as the files that billing systems and
+payers send (:mod:`example.scenario`), hands each file to the import that an upload goes through,
+watches each hospital, prints what changed, and writes the reports that the site links to. Run
+again, it changes nothing, and says so.
+
+    python example_project/demo.py
+
+All that it writes is in ``.demo/``; delete the folder to start over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+PROJECT = Path(__file__).resolve().parent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from claimkit_django.claims.models import Upload
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; 0 when every planted drift was found and nothing else was."""
+    arguments = _parser().parse_args(argv)
+    started = time.monotonic()
+    _set_up_django()
+    from example import people, scenario
+
+    is_exact = True
+    for hospital in scenario.HOSPITALS:
+        tenant = people.make_tenant(
+            key=hospital.key, name=hospital.name, timezone=hospital.timezone
+        )
+        print(f"\n{hospital.name}")
+        written = scenario.write_files(hospital, scale=arguments.scale, progress=show)
+        uploads = [_import(tenant, path) for path in written.files]
+        for upload in uploads:
+            print(f"  {_in_words(upload)}")
+        told = scenario.watch(hospital, progress=show)
+        print(told.text(width=shutil.get_terminal_size().columns, color=_wants_color()))
+        print(f"  Planted and found: {told.compared_with(written.planted)}")
+        print(f"  Report: {_shown(told.write_report(uploads))}")
+        is_exact = is_exact and told.is_exact(written.planted)
+    _say_how_to_look(time.monotonic() - started)
+    return 0 if is_exact else 1
+
+
+def show(step: str, done: int, total: int | None) -> None:
+    """Draw a progress bar on standard error; the way every long step of claimkit tells of itself."""
+    if not sys.stderr.isatty():
+        return
+    percent = min(100, 100 * done // total) if total else 0
+    filled = percent // 5
+    line = f"[{'█' * filled}{'·' * (20 - filled)}] {percent:3d} %  {step}"
+    width = shutil.get_terminal_size().columns
+    is_over = total is not None and done >= total
+    # The bar goes when its step is over: what it led to is printed instead.
+    sys.stderr.write("\r\x1b[K" if is_over else f"\r\x1b[K{line[: width - 1]}")
+    sys.stderr.flush()
+
+
+def _set_up_django() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example.settings")
+    sys.path.insert(0, str(PROJECT))
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0, interactive=False)
+
+
+def _import(tenant: Any, path: Path) -> Upload:
+    """Import one file as an upload of the site would be."""
+    from django.core.files import File
+    from django.utils import timezone
+
+    from claimkit_django.claims.intake import run_import
+    from claimkit_django.claims.models import Upload
+    from claimkit_django.tenants.scope import enter
+
+    with enter(tenant), path.open("rb") as stream:
+        upload = Upload.objects.create(
+            file=File(stream, name=path.name),
+            name=path.name,
+            bytes_total=path.stat().st_size,
+            source="demo",
+            known_on=timezone.localdate(),
+        )
+    return run_import(tenant.key, upload.uid, progress=show)
+
+
+def _in_words(upload: Upload) -> str:
+    if upload.error_message:
+        return f"{upload.name}: {upload.error_message}"
+    size = f"{upload.bytes_total / 1_000_000:.1f} MB"
+    if not upload.claims_new and not upload.claims_changed:
+        return f"{upload.name} ({size}): nothing changed, {upload.claims_same:,} claims known"
+    rejected = f", {upload.rows_rejected:,} rows rejected" if upload.rows_rejected else ""
+    return (
+        f"{upload.name} ({size}): {upload.claims_new:,} claims new, "
+        f"{upload.claims_changed:,} changed{rejected}"
+    )
+
+
+def _say_how_to_look(seconds: float) -> None:
+    from example import people
+
+    python = _shown(Path(sys.executable))
+    manage = _shown(PROJECT / "manage.py")
+    print(f"\nDone in {seconds:.0f} seconds. To open the site:\n")
+    print(f"  {python} {manage} runserver 127.0.0.1:8000")
+    print(f"  {python} -m celery --workdir {_shown(PROJECT)} -A example worker --pool solo")
+    print("\nthe second in another terminal: it reads the files that you upload. Then go to")
+    print("http://127.0.0.1:8000/ and sign in, for the demo only, with the password")
+    print(f"\n  {people.password()}\n\nas any of")
+    for name, may in people.who_is_who().items():
+        print(f"  {name:18} {may}")
+
+
+def _shown(path: Path) -> str:
+    """Return the path as one would type it here."""
+    absolute = path.absolute()
+    here = Path.cwd()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+def _wants_color() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="share of the usual number of claims (default: 1)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""Addresses of the example: claimkit's API beside the site's own pages."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth import views as auth
+from django.urls import include, path
+
+from example import views
+
+urlpatterns = [
+    path("", views.start, name="start"),
+    path("files/", views.uploads, name="uploads"),
+    path("tenant/", views.choose_tenant, name="choose-tenant"),
+    path("reports/<slug:key>/", views.report, name="report"),
+    path("login/", auth.LoginView.as_view(), name="login"),
+    path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("", include("claimkit_django.urls")),
+]

@@ -1,0 +1,124 @@
+"""The site's own pages: what changed, and the files that were sent.
+
+They show how a host builds on claimkit: `TenantMiddleware` has put a tenant in scope, the store
+answers with values of the core, and `queue_import` hands a file to the same pipeline as the API.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from claimkit.tenants import Role, current_tenant, in_tenant
+from claimkit_django.claims.models import Upload
+from claimkit_django.claims.tasks import queue_import
+from claimkit_django.runtime import open_store
+from claimkit_django.tenants.directory import SESSION_KEY, actor_of, permitted_tenants
+from claimkit_django.tenants.members import role_of
+from claimkit_django.tenants.models import Membership
+from django.http import FileResponse, Http404
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+#: The report is a page of its own, with its style inside and nothing to run.
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+
+
+@require_safe
+@login_required
+def start(request: HttpRequest) -> HttpResponse:
+    """Show the open findings of the tenant in scope, most expensive first."""
+    context = _tenant_context(request)
+    if context["tenant"] is not None:
+        store = open_store()
+        findings = store.findings.open(current_tenant())
+        context |= {
+            "findings": findings,
+            "at_risk": sum(one.dollars_per_month for one in findings),
+            "as_of": max((one.as_of for one in findings), default=None),
+            "totals": store.claims.totals(current_tenant()),
+            "report": _report(current_tenant()).is_file(),
+        }
+    return render(request, "example/start.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def uploads(request: HttpRequest) -> HttpResponse:
+    """Show the files that were sent, and take another one."""
+    context = _tenant_context(request)
+    if context["tenant"] is None:
+        return render(request, "example/uploads.html", context)
+    if request.method == "POST":
+        return _take_file(request, may_upload=context["may_upload"])
+    context["uploads"] = Upload.objects.order_by("-created_at")[:50]
+    return render(request, "example/uploads.html", context)
+
+
+@require_POST
+@login_required
+def choose_tenant(request: HttpRequest) -> HttpResponse:
+    """Remember which of the user's tenants the pages are about."""
+    membership = get_object_or_404(
+        Membership.objects.filter(user=request.user, tenant__active=True),
+        tenant__key=request.POST.get("tenant", ""),
+    )
+    request.session[SESSION_KEY] = membership.tenant.key
+    return redirect("start")
+
+
+@require_safe
+@login_required
+def report(_request: HttpRequest, key: str) -> HttpResponse | FileResponse:
+    """Send the tenant's report as ``demo.py`` wrote it; other tenants have none."""
+    if not in_tenant() or key != current_tenant() or not _report(key).is_file():
+        raise Http404
+    response = FileResponse(_report(key).open("rb"), content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = REPORT_POLICY
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _tenant_context(request: HttpRequest) -> dict[str, Any]:
+    """Return what every page shows: whose data it is, and what the user may do with it."""
+    tenant = request.claimkit_tenant  # type: ignore[attr-defined]
+    role = role_of(request.user, tenant) if tenant else None
+    return {
+        "tenant": tenant,
+        "tenants": sorted(permitted_tenants(request.user).values(), key=lambda one: one.name),
+        "role": role,
+        "may_upload": role is not None and role.includes(Role.ANALYST),
+    }
+
+
+def _take_file(request: HttpRequest, *, may_upload: bool) -> HttpResponse:
+    file = request.FILES.get("file")
+    if not may_upload:
+        raise PermissionDenied
+    if file is None or not file.size:
+        messages.error(request, "Choose a file that is not empty.")
+        return redirect("uploads")
+    upload = Upload.objects.create(
+        file=file,
+        name=file.name,
+        bytes_total=file.size,
+        source="site",
+        actor=actor_of(request.user),
+        known_on=timezone.localdate(),
+    )
+    queue_import(upload)
+    messages.success(request, f"{upload.name} was taken and will be read by the worker.")
+    return redirect("uploads")
+
+
+def _report(key: str) -> Path:
+    return Path(settings.REPORTS_DIR) / key / "report.html"
