@@ -60,8 +60,9 @@ class DriftConfig:
     watch_budget: float = 1.0
     #: Days of baseline before the scan range.
     baseline_days: int = 182
-    #: Fewer days of baseline than this: the tenant is "learning".
-    min_baseline_days: int = 120
+    #: Payers with fewer days of baseline than this are "learning"; with two more weeks to look at,
+    #: a payer can be watched.
+    min_baseline_days: int = 90
     #: Relative change of expected denials that is never an alert (slow benign trends).
     dead_zone: float = 0.05
     #: Past nights that each run looks at again, so that nothing is missed between two runs.

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from claimkit.drift.allowed import localize_drop, measure_drop
+from claimkit.drift.findings import Signal
 from claimkit.drift.localize import localize, measure, total
-from claimkit.drift.nights import REFIT_DAYS, Family, Week, week_start
+from claimkit.drift.nights import REFIT_DAYS, Family, Week, scan_length, week_start
 from claimkit.drift.speed import delay, make_at_risk
-from claimkit.drift.streams import SCAN_WINDOW, Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from claimkit.config import DriftConfig
-    from claimkit.drift.findings import Signal
     from claimkit.drift.history import History
     from claimkit.drift.nights import Hit
     from claimkit.drift.speed import AtRisk
+    from claimkit.drift.streams import Level
 
-__all__ = ["OUTAGE_PART", "Incident", "Measured", "Run", "replay_nights"]
+__all__ = ["Incident", "Measured", "Run", "replay_nights"]
 
 #: Nights after which an incident is measured on later decisions only, and may end.
 _SETTLE_DAYS = 14
@@ -41,8 +41,6 @@ _END_EVIDENCE_WATCH = 0.0
 _END_WINDOWS = (14, 28, 56)
 #: A delay is over when less than this part of it is left.
 _DELAY_LEFT = 0.35
-#: Decisions due below this part of expected are an outage, not a slow-down.
-OUTAGE_PART = 0.15
 
 
 class Measured(NamedTuple):
@@ -77,7 +75,8 @@ class Incident:
     #: Share of claims, days, or log units; see :class:`claimkit.drift.findings.Finding`.
     effect: float = 0.0
     error: float = 0.0
-    is_outage: bool = False
+    #: Part of the decisions due that did not come, in the window that told.
+    shortfall: float = 0.0
     #: Measured on later decisions only.
     is_settled: bool = False
     ended: int | None = None
@@ -112,7 +111,7 @@ class Run:
     def week(self, night: int) -> Week | None:
         """Return the fit that serves ``night``, or None before there is any baseline."""
         start = week_start(night, self.history.first)
-        if start - SCAN_WINDOW < REFIT_DAYS:
+        if start - scan_length(self.history, start, self.config) < REFIT_DAYS:
             return None
         if self._week is None or self._week[0] != start:
             self._week = (start, Week(self.history, self.at_risk, start, self.config))
@@ -152,6 +151,7 @@ class Run:
                 alerted=night if hit.is_alert else None,
                 told=night,
                 onset=night - hit.days + 1,
+                cells=None if hit.cell is None else (hit.cell,),
                 reason=hit.reason,
             )
             self.adopt(incident)
@@ -159,6 +159,7 @@ class Run:
         elif known.alerted is None and hit.is_alert and night >= known.told:
             known.alerted = known.told = night
             known.signal, known.level, known.reason = hit.signal, hit.level, hit.reason
+            known.cells = None if hit.cell is None else (hit.cell,)
             known.score, known.limits = hit.score, hit.limits
             known.week = week
             known.onset = night - hit.days + 1
@@ -218,43 +219,48 @@ def replay_nights(
 
 
 def _measure_denials(run: Run, incident: Incident, night: int) -> None:
-    baseline = incident.week.baseline
-    if incident.signal.endswith("mix"):
-        place_cells, place_reason = None, incident.reason
-    else:
-        since_onset = total(run.history, baseline, incident.onset, night + 1)
-        place = localize(run.history, baseline, since_onset, incident.payer)
-        place_cells, place_reason = place.cells, place.reason
+    """Localize anew on all days since onset, unless what is found there is no rise."""
+    history, baseline, payer = run.history, incident.week.baseline, incident.payer
     incident.is_settled = night >= incident.told + _SETTLE_DAYS
     start = incident.told + 1 if incident.is_settled else incident.onset
-    totals = total(run.history, baseline, start, night + 1)
-    effect = measure(run.history, baseline, totals, incident.payer, place_cells, place_reason)
-    if effect.claims < 1:
-        return
-    incident.cells, incident.reason = place_cells, place_reason
-    incident.effect, incident.error = effect.size, effect.error
+    totals = total(history, baseline, start, night + 1)
+    cells, reason = incident.cells, incident.reason
+    if incident.signal is Signal.DENIAL_RATE:
+        place = localize(
+            history, baseline, total(history, baseline, incident.onset, night + 1), payer
+        )
+        effect = measure(history, baseline, totals, payer, place.cells, place.reason)
+        if effect.size > 0:
+            cells, reason = place.cells, place.reason
+    effect = measure(history, baseline, totals, payer, cells, reason)
+    if effect.claims >= 1:
+        incident.cells, incident.reason = cells, reason
+        incident.effect, incident.error = effect.size, effect.error
 
 
 def _measure_speed(run: Run, incident: Incident, night: int) -> None:
-    span = incident.week.span
+    span, payer = incident.week.span, incident.payer
     days = night - incident.onset + 1
-    shift, error, _ = delay(run.history, run.at_risk, span, incident.payer, night, days)
+    shift, error, _ = delay(run.history, run.at_risk, span, payer, night, days)
     incident.effect, incident.error = shift, error
     incident.is_settled = night >= incident.told + _SETTLE_DAYS
     if night == incident.told:
         speed = incident.week.speed
         end = night - speed.start + 1
-        observed = speed.observed[incident.payer, end] - speed.observed[incident.payer, end - days]
-        due = speed.expected[incident.payer, end] - speed.expected[incident.payer, end - days]
-        incident.is_outage = bool(observed < OUTAGE_PART * due)
+        observed = speed.observed[payer, end] - speed.observed[payer, end - days]
+        due = speed.expected[payer, end] - speed.expected[payer, end - days]
+        incident.shortfall = 1 - float(observed / max(due, 1e-9))
 
 
 def _measure_allowed(run: Run, incident: Incident, night: int) -> None:
-    allowed = incident.week.allowed
-    cells = localize_drop(run.history, allowed, incident.payer, incident.onset, night + 1)
+    history, allowed, payer = run.history, incident.week.allowed, incident.payer
+    cells = localize_drop(history, allowed, payer, incident.onset, night + 1)
     incident.is_settled = night >= incident.told + _SETTLE_DAYS
     start = incident.told + 1 if incident.is_settled else incident.onset
-    drop = measure_drop(run.history, allowed, incident.payer, cells, start, night + 1)
+    drop = measure_drop(history, allowed, payer, cells, start, night + 1)
+    if drop.size >= 0:
+        cells = incident.cells
+        drop = measure_drop(history, allowed, payer, cells, start, night + 1)
     if math.isfinite(drop.error):
         incident.cells, incident.effect, incident.error = cells, drop.size, drop.error
 

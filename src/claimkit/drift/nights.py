@@ -27,9 +27,21 @@ if TYPE_CHECKING:
     from claimkit.config import DriftConfig
     from claimkit.drift.history import History
     from claimkit.drift.speed import AtRisk
+    from claimkit.types import Day
 
-__all__ = ["REFIT_DAYS", "Family", "Hit", "Week", "week_start"]
+__all__ = [
+    "MIN_SCAN_WINDOW",
+    "REFIT_DAYS",
+    "Family",
+    "Hit",
+    "Week",
+    "ready_on",
+    "scan_length",
+    "week_start",
+]
 
+#: Shortest scan range that a short history is scanned with.
+MIN_SCAN_WINDOW = 14
 #: Nights between two fits of the baseline.
 REFIT_DAYS = 7
 #: Part of the baseline's weeks in which a payer must have decided something.
@@ -59,7 +71,8 @@ class Hit:
     score: float
     #: Thresholds: alert, then watch list.
     limits: tuple[float, float]
-    #: The rising reason of a swap.
+    #: Cell and reason of the stream that scored best; the rising reason of a swap.
+    cell: int | None = None
     reason: int | None = None
 
     @property
@@ -73,11 +86,33 @@ def week_start(day: int, first: int) -> int:
     return day - (day + first) % REFIT_DAYS
 
 
+def scan_length(history: History, start: int, config: DriftConfig) -> int:
+    """Return how many days before ``start`` are scanned: fewer while the history is short.
+
+    A young tenant gives up the longest windows, not the baseline: what it cannot do is to see
+    slow changes.
+    """
+    known = start - int(history.since.min())
+    spare = known - config.min_baseline_days - MIN_SCAN_WINDOW
+    return min(SCAN_WINDOW, max(MIN_SCAN_WINDOW, spare))
+
+
+def ready_on(since: Day, tenant_since: Day, config: DriftConfig) -> Day:
+    """Return the first night on which a payer can be tested that is known since day ``since``.
+
+    A payer that is known as long as its tenant, two weeks more or less, waits for the shortest
+    scan range, one that comes later for the longest, which the tenant has by then.
+    """
+    is_late = since - tenant_since > MIN_SCAN_WINDOW
+    night = since + config.min_baseline_days + (SCAN_WINDOW if is_late else MIN_SCAN_WINDOW)
+    return night + -night % REFIT_DAYS
+
+
 class Week:
     """Baseline, streams, speed and allowed amounts for the nights of one week."""
 
     def __init__(self, history: History, at_risk: AtRisk, start: int, config: DriftConfig) -> None:
-        end = start - SCAN_WINDOW
+        end = start - scan_length(history, start, config)
         span = Span(max(0, end - config.baseline_days), end, min(history.days, start + REFIT_DAYS))
         self._history = history
         self._config = config
@@ -120,6 +155,8 @@ class Week:
                 days=int(scores.days[at]),
                 score=float(scores.score[at]),
                 limits=(float(streams.limits[0][at]), float(streams.limits[1][at])),
+                cell=int(streams.cell[at]) if streams.cell[at] >= 0 else None,
+                reason=int(streams.reason[at]) if streams.reason[at] >= 0 else None,
             )
         if (night + self._history.first) % _SWAP_NIGHTS:
             return
@@ -178,6 +215,7 @@ class Week:
                     days=int(days),
                     score=float(score),
                     limits=mine,
+                    cell=None if is_payer else at,
                 )
 
     def _limits(self, level: Level, streams: float) -> tuple[float, float]:

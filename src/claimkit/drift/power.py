@@ -118,6 +118,7 @@ def watched_payers(
     np.minimum.at(first, payer, day)
     last = np.full(size, np.iinfo(np.int64).min, np.int64)
     np.maximum.at(last, payer, day)
+    tenant_first = int(first[total > 0].min()) if (total > 0).any() else today
     order = sorted(np.flatnonzero(total > 0).tolist(), key=lambda at: (-total[at], names[at]))
     return tuple(
         _payer_watch(
@@ -126,7 +127,7 @@ def watched_payers(
             int(recent[at]),
             float(denied[at] / total[at]),
             as_of=as_of,
-            config=config,
+            ready=date_of(ready_on(int(first[at]), tenant_first, config)),
         )
         for at in order
     )
@@ -139,11 +140,10 @@ def _payer_watch(
     rate: float,
     *,
     as_of: dt.date,
-    config: DriftConfig,
+    ready: dt.date,
 ) -> PayerWatch:
-    ready_on = date_of(day_of(span[0]) + config.min_baseline_days + config.scan_days)
     smallest = smallest_change(rate=rate, claims=recent)
-    if ready_on > as_of:
+    if ready > as_of:
         state = PayerState.LEARNING
     elif recent == 0:
         state = PayerState.SILENT
@@ -154,7 +154,7 @@ def _payer_watch(
         state=state,
         since=span[0],
         until=span[1],
-        ready_on=ready_on if state is PayerState.LEARNING else None,
+        ready_on=ready if state is PayerState.LEARNING else None,
         decisions=recent,
         denial_rate=rate,
         smallest_change=smallest,

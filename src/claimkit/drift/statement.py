@@ -46,6 +46,8 @@ __all__ = ["DETECTOR", "make_finding"]
 #: Name of the detector, part of every fingerprint.
 DETECTOR = "lattice"
 _Z95 = 1.96
+#: With more of the decisions due missing than this it is an outage, not a slow-down.
+_OUTAGE_PART = 0.85
 _LEVELS = {
     Level.PAYER: "all decisions of a payer",
     Level.CELL: "one procedure group of a payer",
@@ -184,8 +186,13 @@ def _speed_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
     dollars = round(max(0.0, incident.effect) * arrivals * value)
     since = date_words(date_of(history.first + incident.onset))
     name = history.payers[payer]
-    if incident.is_outage and not incident.is_settled:
+    if not incident.is_settled and incident.shortfall > _OUTAGE_PART:
         told = f"{name} has decided almost no claims since {since}"
+    elif not incident.is_settled and incident.shortfall > 0:
+        told = (
+            f"{name} has decided {share_words(incident.shortfall)} fewer claims than were due "
+            f"since {since}"
+        )
     else:
         told = (
             f"{name} decides claims {day_words(max(0.0, round(incident.effect, 1)))} later "

@@ -77,7 +77,7 @@ def threshold(rate: float) -> float:
     """Return h such that one stream crosses it ``rate`` times a day by chance.
 
     >>> round(threshold(0.1 / 30 / 1400), 2)
-    5.1
+    4.89
     """
     low, high = 2.0, 12.0
     target = math.log(max(rate, 1e-30))
