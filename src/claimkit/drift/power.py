@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from claimkit.drift.nights import ready_on
 from claimkit.types import date_of, day_of
 
 if TYPE_CHECKING:
