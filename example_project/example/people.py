@@ -41,9 +41,7 @@ def password() -> str:
 
 def make_tenant(*, key: str, name: str, timezone: str) -> Tenant:
     """Make a hospital and its people, or leave them as they are."""
-    tenant, _ = Tenant.objects.get_or_create(
-        key=key, defaults={"name": name, "timezone": timezone}
-    )
+    tenant, _ = Tenant.objects.get_or_create(key=key, defaults={"name": name, "timezone": timezone})
     # The owner first: a tenant is never without one.
     for role in reversed(Role):
         _join(tenant, _user(f"{key}-{role.value}"), role)
