@@ -52,6 +52,7 @@ __all__ = [
     "fold",
     "in_order",
     "merge",
+    "sift",
     "statements_in",
     "statements_of",
 ]
@@ -129,12 +130,37 @@ def merge(
     )
 
 
+def sift(
+    statements: Sequence[Statement], known: Mapping[tuple[int, int], tuple[int, dt.date]]
+) -> tuple[list[Statement], Added]:
+    """Return the statements about claims of which there is news, and what the others count.
+
+    Stores use it to load whole claims only where something changes: most of a file that comes
+    again, or of an export that grows, is known word for word.
+
+    Args:
+        statements: The batch, in file order.
+        known: Claim key and event key → content and day of becoming known, as stored.
+    """
+    touched: set[int] = set()
+    for event, _ in statements:
+        stored = known.get((event.claim_key, event.event_key))
+        if stored is None or _supersedes(event, *stored):
+            touched.add(event.claim_key)
+    kept = [one for one in statements if one.event.claim_key in touched]
+    claims = {one.event.claim_key for one in statements}
+    same = Added(same=len(claims) - len(touched), statements_same=len(statements) - len(kept))
+    return kept, same
+
+
 def _is_news(event: ClaimEvent, known: Mapping[int, ClaimEvent]) -> bool:
-    """Whether an event is not known, or corrects what is known and was not corrected since."""
     other = known.get(event.event_key)
-    if other is None:
-        return True
-    return other.content != event.content and other.known_on <= event.known_on
+    return other is None or _supersedes(event, other.content, other.known_on)
+
+
+def _supersedes(event: ClaimEvent, content: int, known_on: dt.date) -> bool:
+    """Whether an event corrects what is known and was not corrected since."""
+    return event.content != content and known_on <= event.known_on
 
 
 def facts_of(position: ClaimPosition) -> ClaimFacts:

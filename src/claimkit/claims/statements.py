@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from hashlib import blake2b
+from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from claimkit.claims.model import ClaimEvent, ClaimKind, EventKind, Outcome
@@ -50,9 +51,22 @@ __all__ = ["Statement", "claim_key", "events_of", "statements_of"]
 
 #: X12 claim frequency 8: the provider withdraws the claim.
 _VOID = "8"
+#: A 64-bit signed number, as databases keep it.
+_KEY = Struct(">q")
 _SUBMISSIONS = frozenset({ClaimKind.PROFESSIONAL, ClaimKind.INSTITUTIONAL, ClaimKind.DENTAL})
 #: CLP02 22, and the word that CSV status texts fold to.
 _TAKEN_BACK = frozenset({"22", "reversed"})
+
+
+class _DayTexts(dict["dt.date | None", str]):
+    """Days as text; a lookup costs a sixth of formatting, and there are few days."""
+
+    def __missing__(self, day: dt.date | None) -> str:
+        text = self[day] = str(day)
+        return text
+
+
+_DAY = _DayTexts()
 
 
 class Statement(NamedTuple):
@@ -121,7 +135,7 @@ def statements_of(claim: Claim, *, upload: str, known_on: dt.date) -> list[State
         event = ClaimEvent(
             claim_key=key,
             event_key=event_key,
-            content=_hash(f"{said}{part.amounts}{_lines_content(part.lines, numbered=whole)}"),
+            content=_hash(f"{identity}{said}{_amounts_and_lines(part, numbered=whole)}"),
             decision_key=event_key if whole else _hash(decision),
             kind=kind,
             source=claim.kind,
@@ -160,8 +174,8 @@ def statements_of(claim: Claim, *, upload: str, known_on: dt.date) -> list[State
 
 
 def _hash(text: str) -> int:
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+    key: int = _KEY.unpack(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())[0]
+    return key
 
 
 def _kind(claim: Claim) -> EventKind:
@@ -184,13 +198,13 @@ def _submission_or_decision(claim: Claim, kind: EventKind) -> str:
     number = claim.payer_claim_control_number
     if claim.kind is ClaimKind.REMITTANCE:
         sent_with = claim.payment_reference or payer
-        return f"{source}|{number}|{claim.status}|{sent_with}|{decided}"
+        return f"{source}|{number}|{claim.status}|{sent_with}|{_DAY[decided]}"
     if kind in (EventKind.SUBMITTED, EventKind.VOIDED):
         return (
             f"{source}|{payer}|{claim.payer_sequence}|{claim.frequency}"
-            f"|{claim.original_reference}|{claim.submitted_on}"
+            f"|{claim.original_reference}|{_DAY[claim.submitted_on]}"
         )
-    return f"{source}|{payer}|{claim.frequency}|{number}|{decided}"
+    return f"{source}|{payer}|{claim.frequency}|{number}|{_DAY[decided]}"
 
 
 def _whole(claim: Claim) -> _Part:
@@ -220,7 +234,7 @@ def _lines_apart(claim: Claim, kind: EventKind) -> list[_Part]:
         amounts = [_negated(one) for one in amounts]
     if len(claim.lines) < 2:
         line = claim.lines[0] if claim.lines else None
-        place = _place(line) if line else f"{claim.procedure_code}|||{claim.service_from}"
+        place = _place(line) if line else f"{claim.procedure_code}|||{_DAY[claim.service_from]}"
         return [_line_part(claim, line, amounts[0], f"{place}|0|{claim.ordinal}")]
     parts = []
     seen: dict[str, int] = defaultdict(int)
@@ -238,7 +252,7 @@ def _lines_apart(claim: Claim, kind: EventKind) -> list[_Part]:
 
 def _place(line: ServiceLine) -> str:
     modifiers = ":".join(line.modifiers)
-    return f"{line.procedure_code}|{modifiers}|{line.revenue_code}|{line.service_from}"
+    return f"{line.procedure_code}|{modifiers}|{line.revenue_code}|{_DAY[line.service_from]}"
 
 
 def _line_part(claim: Claim, line: ServiceLine | None, its: _Amounts, identity: str) -> _Part:
@@ -291,15 +305,24 @@ def _content(claim: Claim) -> str:
         f"|{claim.facility}|{claim.filing_indicator}|{claim.rendering_npi}|{claim.billing_npi}"
         f"|{claim.billing_tin}|{claim.authorization_number}|{claim.patient_token}"
         f"|{claim.procedure_code}|{claim.procedure_group}"
-        f"|{claim.outcome}|{claim.category}|{claim.reason}|{claim.remark}|{claim.service_from}"
-        f"|{claim.submitted_on}|{claim.received_on}|{claim.decided_on}|{claim.paid_on}|"
+        f"|{claim.outcome}|{claim.category}|{claim.reason}|{claim.remark}|{_DAY[claim.service_from]}"
+        f"|{_DAY[claim.submitted_on]}|{_DAY[claim.received_on]}|{_DAY[claim.decided_on]}|{_DAY[claim.paid_on]}|"
     )
 
 
-def _lines_content(lines: Sequence[ServiceLine], *, numbered: bool) -> str:
-    return "".join(
-        f"|{line.number if numbered else ''}|{line.procedure_system}|{_place(line)}|{line.units}"
-        f"|{line.service_to}|{line.charge}|{line.allowed}|{line.paid}|{line.billed_procedure}"
-        f"|{line.adjustments and [tuple(map(str, one)) for one in line.adjustments]}|{line.remarks}"
-        for line in lines
-    )
+def _amounts_and_lines(part: _Part, *, numbered: bool) -> str:
+    charge, allowed, paid, owed = part.amounts
+    text = f"{charge}|{allowed}|{paid}|{owed}"
+    for line in part.lines:
+        # Where a line is a statement of its own, its place is in the identity.
+        if numbered:
+            text += f"|{line.number}|{_place(line)}"
+        text += (
+            f"|{line.procedure_system}|{line.units}|{_DAY[line.service_to]}|{line.charge}"
+            f"|{line.allowed}|{line.paid}|{line.billed_procedure}"
+        )
+        if line.adjustments:
+            text += repr([tuple(map(str, one)) for one in line.adjustments])
+        if line.remarks:
+            text += repr(line.remarks)
+    return text

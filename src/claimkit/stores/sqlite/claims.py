@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from claimkit.claims.ledger import claim_key as key_of
-from claimkit.claims.ledger import in_order, merge, statements_in
+from claimkit.claims.ledger import in_order, merge, sift, statements_in
 from claimkit.claims.model import (
     ClaimEvent,
     ClaimKind,
@@ -17,13 +17,14 @@ from claimkit.claims.model import (
 )
 from claimkit.claims.store import ClaimTotals, Merged
 from claimkit.stores.sqlite.rows import Column, Rows
+from claimkit.types import date_of
 
 if TYPE_CHECKING:
     import datetime as dt
     import sqlite3
     from collections.abc import Collection, Iterator, Sequence
 
-    from claimkit.claims.ledger import Changeset
+    from claimkit.claims.ledger import Changeset, Statement
     from claimkit.claims.model import ClaimBatch
     from claimkit.stores.sqlite.database import Database, Names
     from claimkit.types import TenantKey
@@ -69,6 +70,7 @@ _EVENTS = Rows(
         Column("position", "int"),
         Column("known_on", "day"),
     ],
+    leading=("id",),
     keys=("claim_key", "event_key"),
     make=ClaimEvent,
 )
@@ -133,11 +135,18 @@ _LINES = Rows(
         Column("remarks", "words"),
         Column("position", "int"),
     ],
-    leading=("claim_key", "event_key", "ordinal"),
-    keys=("claim_key", "event_key", "ordinal"),
+    leading=("event", "ordinal"),
+    keys=("event", "ordinal"),
+    ascending=True,
     make=ServiceLine,
 )
 
+_REPLACED = (
+    "FROM claim_event WHERE tenant = ?1 AND (claim_key, event_key) IN"
+    " (SELECT value ->> 0, value ->> 1 FROM json_each(?2))"
+)
+_DELETE_LINES = f"DELETE FROM service_line WHERE tenant = ?1 AND event IN (SELECT id {_REPLACED})"
+_DELETE_EVENTS = f"DELETE {_REPLACED}"
 _TOTALS = """
 SELECT count(*), total(outcome = :pending), total(outcome = :denied), sum(charge), sum(paid),
        total(has_submission AND has_decision), sum(reversals)
@@ -161,10 +170,11 @@ class SqliteClaimStore:
         """
         # Before the transaction, so that other writers wait for the database only.
         statements = statements_in(batch.claims, upload=upload, known_on=known_on)
-        keys = {one.event.claim_key for one in statements}
         with self._database.atomic() as connection:
             number = self._database.make_tenant(tenant)
             names = self._database.names(number)
+            news, same = sift(statements, self._identities(connection, number, statements))
+            keys = {one.event.claim_key for one in news}
             positions = {
                 one.claim_key: one
                 for one in self._load(connection, _POSITIONS, number, keys, names)
@@ -172,9 +182,22 @@ class SqliteClaimStore:
             events: dict[int, list[ClaimEvent]] = {key: [] for key in positions}
             for event in self._load(connection, _EVENTS, number, positions.keys(), names):
                 events[event.claim_key].append(event)
-            changeset = merge(statements, events, positions)
+            changeset = merge(news, events, positions)
             self._write(connection, number, changeset, names)
-        return Merged(added=changeset.added, changes=changeset.changes)
+        return Merged(added=changeset.added + same, changes=changeset.changes)
+
+    @staticmethod
+    def _identities(
+        connection: sqlite3.Connection, number: int, statements: Sequence[Statement]
+    ) -> dict[tuple[int, int], tuple[int, dt.date]]:
+        """Return what is stored of the batch's claims, no more than it takes to know it again."""
+        keys = {one.event.claim_key for one in statements}
+        found = connection.execute(
+            "SELECT claim_key, event_key, content, known_on FROM claim_event WHERE tenant = ?"
+            " AND claim_key IN (SELECT value FROM json_each(?))",
+            (number, json.dumps(list(keys))),
+        )
+        return {(claim, event): (content, date_of(day)) for claim, event, content, day in found}
 
     @staticmethod
     def _load(
@@ -196,22 +219,22 @@ class SqliteClaimStore:
     def _write(
         self, connection: sqlite3.Connection, number: int, changeset: Changeset, names: Names
     ) -> None:
-        # In the order of the keys, so that neighbors share pages.
-        events = sorted(changeset.events, key=lambda one: (one.claim_key, one.event_key))
-        positions = sorted(changeset.positions, key=lambda one: one.claim_key)
-        lines = [
-            (claim, event, ordinal, line)
-            for (claim, event), its in sorted(changeset.lines.items())
-            for ordinal, line in enumerate(its)
-        ]
         replaced = [(one.claim_key, one.event_key) for one in changeset.replaced]
         if replaced:
-            connection.execute(
-                "DELETE FROM service_line WHERE tenant = ? AND (claim_key, event_key) IN"
-                " (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
-                (number, json.dumps(replaced)),
-            )
-        connection.executemany(_EVENTS.upsert, _EVENTS.pack(number, events, names))
+            # Corrections are rare: they are written anew, with a new number for their new lines.
+            for statement in (_DELETE_LINES, _DELETE_EVENTS):
+                connection.execute(statement, (number, json.dumps(replaced)))
+        # In the order of the keys, so that neighbors share pages of the index.
+        events = sorted(changeset.events, key=lambda one: (one.claim_key, one.event_key))
+        positions = sorted(changeset.positions, key=lambda one: one.claim_key)
+        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM claim_event").fetchone()
+        numbers = range(last + 1, last + 1 + len(events))
+        lines = [
+            (event_number, ordinal, line)
+            for event_number, event in zip(numbers, events, strict=True)
+            for ordinal, line in enumerate(changeset.lines[event.claim_key, event.event_key])
+        ]
+        connection.executemany(_EVENTS.upsert, _EVENTS.pack(number, events, names, numbers))
         connection.executemany(_POSITIONS.upsert, _POSITIONS.pack(number, positions, names))
         if lines:
             *leading, values = zip(*lines, strict=True)
@@ -239,36 +262,39 @@ class SqliteClaimStore:
         with self._database.snapshot() as connection:
             number = self._database.find_tenant(tenant)
             names = self._database.names(number)
-            rows = connection.execute(
-                f"SELECT event_key, {_LINES.columns} FROM service_line"
-                " WHERE tenant = ? AND claim_key = ? ORDER BY event_key, ordinal",
+            numbers = connection.execute(
+                "SELECT event_key, id FROM claim_event WHERE tenant = ? AND claim_key = ?",
                 (number, claim_key),
+            )
+            number_of: dict[int, int] = dict(numbers.fetchall())
+            rows = connection.execute(
+                f"SELECT event, {_LINES.columns} FROM service_line WHERE tenant = ?"
+                " AND event IN (SELECT value FROM json_each(?)) ORDER BY event, ordinal",
+                (number, json.dumps(list(number_of.values()))),
             ).fetchall()
             its: dict[int, list[ServiceLine]] = {}
             unpacked = _LINES.unpack([row[1:] for row in rows], names)
             for row, line in zip(rows, unpacked, strict=True):
                 its.setdefault(row[0], []).append(line)
             history = in_order(self._load(connection, _EVENTS, number, [claim_key], names))
-        return [line for event in history for line in its.get(event.event_key, ())]
+        return [line for event in history for line in its.get(number_of[event.event_key], ())]
 
     def scan(self, tenant: TenantKey, *, batch_size: int = 5_000) -> Iterator[list[ClaimPosition]]:
         """Yield all positions of a tenant by claim key, a page at a time."""
-        last = -(2**63) - 1
+        last = float("-inf")
         while True:
             with self._database.snapshot() as connection:
                 number = self._database.find_tenant(tenant)
                 page = connection.execute(
-                    f"SELECT {_POSITIONS.columns} FROM claim WHERE tenant = ? AND claim_key >= ?"
+                    f"SELECT {_POSITIONS.columns} FROM claim WHERE tenant = ? AND claim_key > ?"
                     " ORDER BY claim_key LIMIT ?",
-                    (number, last + 1, batch_size),
+                    (number, last, batch_size),
                 ).fetchall()
                 found = _POSITIONS.unpack(page, self._database.names(number))
             if not found:
                 return
             yield found
             last = found[-1].claim_key
-            if last == 2**63 - 1:
-                return
 
     def totals(self, tenant: TenantKey) -> ClaimTotals:
         """Return sums over the tenant's current positions."""

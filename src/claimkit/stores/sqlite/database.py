@@ -245,10 +245,7 @@ class _Local(threading.local):
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    try:
-        return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-    except sqlite3.DatabaseError as error:
-        raise _refused(error) from error
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def _refused(error: sqlite3.DatabaseError) -> StoreError:

@@ -127,9 +127,12 @@ class Column:
 
 
 class Rows(Generic[_T]):
-    """A table whose rows are values of one class, keyed by tenant and ``keys``.
+    """A table whose rows are values of one class, unique by tenant and ``keys``.
 
-    ``leading`` names integer columns that come before those of the value and are no part of it.
+    ``leading`` names integer columns that come before those of the value and are no part of it. A
+    column called ``id`` among them is the row's number. Rows lie in the order of their writing unless
+    keys are ``ascending``: claim keys are hashes, and where rows lay in their order a batch would
+    touch as many pages as it has claims.
     """
 
     def __init__(
@@ -140,6 +143,7 @@ class Rows(Generic[_T]):
         keys: Sequence[str],
         make: Callable[..., _T],
         leading: Sequence[str] = (),
+        ascending: bool = False,
     ) -> None:
         self.table = table
         self._columns = columns
@@ -150,13 +154,23 @@ class Rows(Generic[_T]):
         key = ", ".join(("tenant", *keys))
         self.create = (
             f"CREATE TABLE {table} (tenant INTEGER NOT NULL REFERENCES tenant (id), "
-            + "".join(f"{name} INTEGER NOT NULL, " for name in leading)
+            + "".join(
+                f"{name} INTEGER {'PRIMARY KEY' if name == 'id' else 'NOT NULL'}, "
+                for name in leading
+            )
             + ", ".join(column.declaration for column in columns)
-            + f", PRIMARY KEY ({key})) STRICT, WITHOUT ROWID"
+            + (
+                f", PRIMARY KEY ({key})) STRICT, WITHOUT ROWID"
+                if ascending
+                else f", UNIQUE ({key})) STRICT"
+            )
         )
         written = ("tenant", *leading, *fields)
-        marks = ", ".join("?" * len(written))
-        self.upsert = f"INSERT OR REPLACE INTO {table} ({', '.join(written)}) VALUES ({marks})"
+        changed = ", ".join(f"{name} = excluded.{name}" for name in fields if name not in keys)
+        self.upsert = (
+            f"INSERT INTO {table} ({', '.join(written)}) VALUES ({', '.join('?' * len(written))})"
+            f" ON CONFLICT ({key}) DO UPDATE SET {changed}"
+        )
 
     def pack(
         self, tenant: int, values: Sequence[_T], names: Names, *leading: Sequence[int]
