@@ -46,7 +46,7 @@ def config() -> Config:
     return _cached_config()
 
 
-def _forget(*, setting: str, **kwargs: Any) -> None:
+def _forget(*, setting: str, **_kwargs: Any) -> None:
     if setting == _SETTING:
         _cached_config.cache_clear()
 

@@ -51,7 +51,7 @@ class _Loaded:
                 self._plugins = load_plugins(disabled=config().plugins.disabled)
             return self._plugins
 
-    def forget(self, *, setting: str, **kwargs: Any) -> None:
+    def forget(self, *, setting: str, **_kwargs: Any) -> None:
         if setting == "CLAIMKIT":
             with self._lock:
                 self._plugins = None

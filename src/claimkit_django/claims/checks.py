@@ -1,9 +1,84 @@
-"""System checks of the claims room."""
+"""System checks of the claims room.
+
+=======================  ========================================================================
+``claimkit_claims.E001``  a plugin cannot be loaded
+``claimkit_claims.E002``  a setting of the claims room is out of range
+``claimkit_claims.W001``  patient tokens hang on ``SECRET_KEY`` (``check --deploy``)
+=======================  ========================================================================
+"""
 
 from __future__ import annotations
+
+from typing import Any
+
+from django.core import checks
+
+from claimkit.errors import ConfigError, PluginError
+from claimkit_django.conf import read_config
+from claimkit_django.runtime import plugins
 
 __all__ = ["register_checks"]
 
 
 def register_checks() -> None:
     """Register the checks of this room; called once, when the app is ready."""
+    checks.register(check_plugins)
+    checks.register(check_limits)
+    checks.register(check_patient_key, deploy=True)
+
+
+def check_plugins(**_kwargs: Any) -> list[checks.CheckMessage]:
+    """Return E001 where a plugin cannot be loaded, naming its distribution."""
+    try:
+        read_config()
+    except ConfigError:
+        return []  # claimkit_tenants.E001 says so.
+    try:
+        plugins()
+    except (PluginError, ConfigError) as error:
+        return [
+            checks.Error(
+                f"Plugins cannot be loaded: {error.message}.",
+                hint=error.remedy or "Run 'claimkit plugins' to see what is installed.",
+                id="claimkit_claims.E001",
+            )
+        ]
+    return []
+
+
+def check_limits(**_kwargs: Any) -> list[checks.CheckMessage]:
+    """Return E002 for numbers that no import can work with."""
+    try:
+        claims = read_config().claims
+    except ConfigError:
+        return []
+    wrong = [
+        (name, "at least 1") for name in ("batch_size", "max_problems") if getattr(claims, name) < 1
+    ]
+    if not 0 < claims.max_problem_share <= 1:
+        wrong.append(("max_problem_share", "above 0 and at most 1"))
+    return [
+        checks.Error(
+            f"CLAIMKIT['CLAIMS'][{name.upper()!r}] must be {wanted}.",
+            hint="Remove it to use the default.",
+            id="claimkit_claims.E002",
+        )
+        for name, wanted in wrong
+    ]
+
+
+def check_patient_key(**_kwargs: Any) -> list[checks.CheckMessage]:
+    """Return W001 where rotating ``SECRET_KEY`` would change every patient token."""
+    try:
+        claims = read_config().claims
+    except ConfigError:
+        return []
+    if claims.patient_key:
+        return []
+    return [
+        checks.Warning(
+            "Patient tokens are derived from SECRET_KEY: rotating it gives every patient a new one.",
+            hint="Set CLAIMKIT['CLAIMS']['PATIENT_KEY'] to a long random secret of its own.",
+            id="claimkit_claims.W001",
+        )
+    ]

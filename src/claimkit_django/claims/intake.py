@@ -268,9 +268,10 @@ class _Notes:
 def _fail_somehow(notes: _Notes, using: str) -> None:
     """Mark the upload as failed, even if the connection is what failed."""
     connection = connections[using]
-    if connection.in_atomic_block:
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+    elif connection.needs_rollback:
         return
-    connection.close_if_unusable_or_obsolete()
     try:
         notes.fail(
             "internal_error",

@@ -142,6 +142,7 @@ class Upload(TenantModel):
                     | Q(
                         status__in=["success", "partial", "failed"],
                         started_at__isnull=False,
+                        finished_at__isnull=False,
                         finished_at__gte=F("started_at"),
                     )
                 ),
@@ -429,7 +430,7 @@ class ServiceLine(TenantModel):
     billed_procedure = models.TextField(default="")
     #: RARC, separated by blanks.
     remarks = models.TextField(default="")
-    units = models.DecimalField(max_digits=18, decimal_places=5, null=True)
+    units = models.DecimalField(max_digits=32, decimal_places=10, null=True)
     service_from = models.DateField(null=True)
     service_to = models.DateField(null=True)
     # Cents.
@@ -467,17 +468,13 @@ class Adjustment(TenantModel):
     reason = models.TextField(default="")
     #: Cents.
     amount = models.BigIntegerField()
-    quantity = models.DecimalField(max_digits=18, decimal_places=5, null=True)
+    quantity = models.DecimalField(max_digits=32, decimal_places=10, null=True)
 
     class Meta(TenantModel.Meta):
         abstract = False
         constraints = [
             models.CheckConstraint(
                 condition=Q(line__gte=0, ordinal__gte=0), name="claims_adjustment_place"
-            ),
-            models.CheckConstraint(
-                condition=Q(group__in=["", "CO", "PR", "OA", "PI", "CR"]),
-                name="claims_adjustment_group",
             ),
         ]
 

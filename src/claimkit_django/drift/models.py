@@ -242,7 +242,9 @@ class Finding(TenantModel):
             ),
             models.CheckConstraint(
                 condition=Q(told_severity_rank__isnull=True, told_dollars__isnull=True)
+                # Not null, said openly: a CHECK passes when it is unknown.
                 | Q(
+                    told_severity_rank__isnull=False,
                     told_severity_rank__gte=1,
                     told_severity_rank__lte=4,
                     told_dollars__isnull=False,
@@ -320,7 +322,11 @@ class WatchRun(TenantModel):
             models.CheckConstraint(
                 condition=(
                     Q(status="running", finished_at__isnull=True)
-                    | Q(status__in=["success", "failed"], finished_at__gte=F("started_at"))
+                    | Q(
+                        status__in=["success", "failed"],
+                        finished_at__isnull=False,
+                        finished_at__gte=F("started_at"),
+                    )
                 ),
                 name="drift_run_times",
             ),

@@ -147,9 +147,10 @@ def _details(report: WatchReport) -> dict[str, Any]:
 def _fail(row: WatchRun, using: str, error: Exception) -> None:
     known = isinstance(error, ClaimkitError)
     connection = connections[using]
-    if connection.in_atomic_block and connection.needs_rollback:
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+    elif connection.needs_rollback:
         return
-    connection.close_if_unusable_or_obsolete()
     try:
         with transaction.atomic(using=using):
             WatchRun.objects.using(using).filter(pk=row.pk).update(

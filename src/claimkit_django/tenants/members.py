@@ -144,7 +144,7 @@ def connect_guards() -> None:
     )
 
 
-def _keep_last_owner(instance: Membership, using: str, origin: Any = None, **kwargs: Any) -> None:
+def _keep_last_owner(instance: Membership, using: str, origin: Any = None, **_kwargs: Any) -> None:
     tenant_model = apps.get_model("claimkit_tenants", "Tenant")
     whole_tenant = getattr(origin, "model", type(origin)) is tenant_model
     # Told after the rows are gone and before the commit: raising brings all of them back.
@@ -152,7 +152,7 @@ def _keep_last_owner(instance: Membership, using: str, origin: Any = None, **kwa
         _require_another_owner(instance, instance.tenant_id, using)
 
 
-def _keep_tenant_in_use(instance: Tenant, using: str, **kwargs: Any) -> None:
+def _keep_tenant_in_use(instance: Tenant, using: str, **_kwargs: Any) -> None:
     for model in apps.get_models():
         unscoped = getattr(model, "unscoped", None)
         if unscoped is not None and unscoped.using(using).filter(tenant_id=instance.pk).exists():

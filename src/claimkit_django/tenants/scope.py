@@ -159,12 +159,10 @@ class _Guarded(sql.Query):
         if len(kinds) > 1:
             raise TenantForbidden("rows of two tenants cannot be combined")
 
-    def get_compiler(
-        self, using: str | None = None, connection: Any = None, elide_empty: bool = True
-    ) -> Any:
+    def get_compiler(self, *args: Any, **kwargs: Any) -> Any:
         """Return the compiler; every route from a query to the database asks for it."""
         self.require_scope()
-        return super().get_compiler(using, connection, elide_empty)
+        return super().get_compiler(*args, **kwargs)
 
     def chain(self, klass: Any = None) -> Any:
         """Return a copy, which stays guarded when it becomes an UPDATE or DELETE."""

@@ -82,16 +82,24 @@ READS = {
     "in_bulk": lambda rows: sizes(rows.in_bulk().values()) == [5, 6],
     "iterator": lambda rows: sizes(rows.iterator()) == [5, 6],
     "order_by": lambda rows: [row.bytes_total for row in rows.order_by("-bytes_total")] == [6, 5],
-    "reverse": lambda rows: [r.bytes_total for r in rows.order_by("bytes_total").reverse()] == [6, 5],
+    "reverse": lambda rows: (
+        [r.bytes_total for r in rows.order_by("bytes_total").reverse()] == [6, 5]
+    ),
     "prefetch_related": lambda rows: sizes(rows.prefetch_related("rejected")) == [5, 6],
     "select_related": lambda rows: sizes(rows.select_related("tenant")) == [5, 6],
     "select_for_update": lambda rows: sizes(rows.select_for_update()) == [5, 6],
     "using": lambda rows: sizes(rows.using("default")) == [5, 6],
     "values": lambda rows: sorted(r["bytes_total"] for r in rows.values()) == [5, 6],
     "values_list": lambda rows: sorted(rows.values_list("bytes_total", flat=True)) == [5, 6],
-    "union": lambda rows: sizes(rows.order_by().union(rows.filter(bytes_total=5).order_by())) == [5, 6],
-    "intersection": lambda rows: sizes(rows.order_by().intersection(rows.filter(bytes_total=5).order_by())) == [5],
-    "difference": lambda rows: sizes(rows.order_by().difference(rows.filter(bytes_total=5).order_by())) == [6],
+    "union": lambda rows: (
+        sizes(rows.order_by().union(rows.filter(bytes_total=5).order_by())) == [5, 6]
+    ),
+    "intersection": lambda rows: (
+        sizes(rows.order_by().intersection(rows.filter(bytes_total=5).order_by())) == [5]
+    ),
+    "difference": lambda rows: (
+        sizes(rows.order_by().difference(rows.filter(bytes_total=5).order_by())) == [6]
+    ),
     "none": lambda rows: sizes(rows.none()) == [],
     "or": lambda rows: sizes(rows.filter(bytes_total=5) | rows.filter(bytes_total__gt=5)) == [5, 6],
     "and": lambda rows: sizes(rows.filter(bytes_total=5) & rows.all()) == [5],
@@ -115,9 +123,9 @@ WRITES = {
         rows.bulk_create([Upload(name="third", known_on=DAY)])[0].tenant.key == "northside"
     ),
     "bulk_update": lambda rows: rows.bulk_update(list(rows.all()), ["name"]) == 2,
-    "get_or_create": lambda rows: rows.get_or_create(
-        name="secret.csv", defaults={"known_on": DAY}
-    )[1],
+    "get_or_create": lambda rows: rows.get_or_create(name="secret.csv", defaults={"known_on": DAY})[
+        1
+    ],
     "update_or_create": lambda rows: rows.update_or_create(
         name="secret.csv", defaults={"known_on": DAY}
     )[1],

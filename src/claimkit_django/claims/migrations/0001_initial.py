@@ -164,7 +164,7 @@ class Migration(migrations.Migration):
                 ("group", models.TextField(default="")),
                 ("reason", models.TextField(default="")),
                 ("amount", models.BigIntegerField()),
-                ("quantity", models.DecimalField(decimal_places=5, max_digits=18, null=True)),
+                ("quantity", models.DecimalField(decimal_places=10, max_digits=32, null=True)),
                 (
                     "tenant",
                     models.ForeignKey(
@@ -185,11 +185,7 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("line__gte", 0), ("ordinal__gte", 0)),
                         name="claims_adjustment_place",
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(("group__in", ["", "CO", "PR", "OA", "PI", "CR"])),
-                        name="claims_adjustment_group",
-                    ),
+                    )
                 ],
             },
         ),
@@ -471,7 +467,7 @@ class Migration(migrations.Migration):
                 ("revenue_code", models.TextField(default="")),
                 ("billed_procedure", models.TextField(default="")),
                 ("remarks", models.TextField(default="")),
-                ("units", models.DecimalField(decimal_places=5, max_digits=18, null=True)),
+                ("units", models.DecimalField(decimal_places=10, max_digits=32, null=True)),
                 ("service_from", models.DateField(null=True)),
                 ("service_to", models.DateField(null=True)),
                 ("charge", models.BigIntegerField(default=0)),
@@ -561,6 +557,7 @@ class Migration(migrations.Migration):
                     ),
                     models.Q(
                         ("finished_at__gte", models.F("started_at")),
+                        ("finished_at__isnull", False),
                         ("started_at__isnull", False),
                         ("status__in", ["success", "partial", "failed"]),
                     ),

@@ -357,6 +357,7 @@ class Migration(migrations.Migration):
                             models.Q(
                                 ("told_dollars__isnull", False),
                                 ("told_severity_rank__gte", 1),
+                                ("told_severity_rank__isnull", False),
                                 ("told_severity_rank__lte", 4),
                             ),
                             _connector="OR",
@@ -470,6 +471,7 @@ class Migration(migrations.Migration):
                             models.Q(("finished_at__isnull", True), ("status", "running")),
                             models.Q(
                                 ("finished_at__gte", models.F("started_at")),
+                                ("finished_at__isnull", False),
                                 ("status__in", ["success", "failed"]),
                             ),
                             _connector="OR",

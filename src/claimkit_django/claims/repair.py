@@ -1,0 +1,21 @@
+"""The repair file: rejected rows as they were sent, with what is wrong with each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+from claimkit.claims.intake import repair_csv
+from claimkit_django.claims.intake import problems_of
+
+if TYPE_CHECKING:
+    from claimkit_django.claims.models import Upload
+
+__all__ = ["write_repair"]
+
+
+def write_repair(upload: Upload, out: BinaryIO) -> None:
+    """Write an upload's rejected rows as CSV, in constant memory; safe to open in a spreadsheet.
+
+    Correct the rows and import the file: the columns in front are ignored.
+    """
+    repair_csv(problems_of(upload), out, header=upload.header)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from claimkit.errors import PluginBroken
+from claimkit_django.claims import checks
+
+
+def test_usual_settings_pass(settings):
+    settings.CLAIMKIT = {"CLAIMS": {"PATIENT_KEY": "long and random"}}
+
+    assert checks.check_plugins() == []
+    assert checks.check_limits() == []
+    assert checks.check_patient_key() == []
+
+
+def test_a_broken_plugin_is_named(monkeypatch):
+    def broken():
+        raise PluginBroken("plugin 'x12' of claimkit-x12 0.1.0 failed to load")
+
+    monkeypatch.setattr(checks, "plugins", broken)
+
+    (found,) = checks.check_plugins()
+
+    assert found.id == "claimkit_claims.E001"
+    assert "claimkit-x12 0.1.0" in found.msg
+    assert found.hint == "Upgrade or uninstall it, or block it by name with disabled=[...]"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("BATCH_SIZE", 0),
+        ("MAX_PROBLEMS", 0),
+        ("MAX_PROBLEM_SHARE", 0.0),
+        ("MAX_PROBLEM_SHARE", 2.0),
+    ],
+)
+def test_numbers_that_no_import_can_work_with_are_named(settings, setting, value):
+    settings.CLAIMKIT = {"CLAIMS": {setting: value}}
+
+    (found,) = checks.check_limits()
+
+    assert found.id == "claimkit_claims.E002"
+    assert f"CLAIMKIT['CLAIMS']['{setting}']" in found.msg
+    assert found.hint
+
+
+def test_tokens_that_hang_on_the_secret_key_are_a_warning_on_deployment():
+    (found,) = checks.check_patient_key()
+
+    assert found.id == "claimkit_claims.W001"
+    assert "PATIENT_KEY" in found.hint
+
+
+def test_an_unusable_setting_is_told_once_and_elsewhere(settings):
+    settings.CLAIMKIT = {"NOPE": {}}
+
+    assert checks.check_plugins() == checks.check_limits() == checks.check_patient_key() == []
