@@ -9,6 +9,12 @@ from claimkit.claims.normalize import builtin_normalizers
 from claimkit.drift.lattice import LatticeDetector
 from claimkit.drift.threshold import ThresholdDetector
 from claimkit.hookspecs import hookimpl
+from claimkit.reports.renderers import (
+    CsvRenderer,
+    HtmlRenderer,
+    JsonRenderer,
+    MarkdownRenderer,
+)
 from claimkit.stores.memory import MemoryStore
 from claimkit.stores.sqlite import SqliteStore
 
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from claimkit.claims.normalize import Normalizer
     from claimkit.claims.readers import ClaimReader
     from claimkit.drift.detectors import Detector
+    from claimkit.reports.renderers import ReportRenderer
     from claimkit.stores import Store
     from claimkit.tenants import TenantHint
     from claimkit.types import TenantKey
@@ -39,6 +46,12 @@ def claimkit_register_normalizers() -> Iterable[Normalizer]:
 def claimkit_register_detectors() -> Iterable[Detector]:
     """Return the lattice detector and the classic threshold rule."""
     return (LatticeDetector(), ThresholdDetector())
+
+
+@hookimpl
+def claimkit_register_renderers() -> Iterable[ReportRenderer]:
+    """Return the formats that need nothing but the standard library."""
+    return (HtmlRenderer(), JsonRenderer(), MarkdownRenderer(), CsvRenderer())
 
 
 @hookimpl(trylast=True)

@@ -14,7 +14,7 @@ import datetime as dt
 import logging
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -99,9 +99,9 @@ class WatchReport:
 class CubeUpkeep:
     """Listener that keeps the cube true: posts what each batch of claims changed."""
 
-    name: ClassVar[str] = "drift.cube"
-    topics: ClassVar[frozenset[str]] = frozenset({ClaimsChanged.topic})
-    phase: ClassVar[Phase] = "transaction"
+    name: str = "drift.cube"
+    topics: frozenset[str] = frozenset({ClaimsChanged.topic})
+    phase: Phase = "transaction"
 
     def __init__(self, cube: CubeStore) -> None:
         self._cube = cube

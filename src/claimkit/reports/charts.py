@@ -1,0 +1,246 @@
+"""Charts as SVG: run charts with their band, bars, and mixes before and since.
+
+Hides geometry. Colors are CSS classes, so the page decides on light and dark; every chart has a title
+and a description for those who do not see it. Standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import TYPE_CHECKING
+
+from claimkit.reports.document import BarChart, MixChart, RunChart, ValueKind, format_value
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from claimkit.reports.document import Figure
+
+__all__ = ["CSS", "draw"]
+
+#: Styles of the charts; the page sets the custom properties for light and dark.
+CSS = """
+.chart{display:block;width:100%;height:auto;font:13px system-ui,sans-serif}
+.chart text{fill:var(--muted)}
+.chart .value{fill:var(--ink);font-weight:600}
+.chart .label{fill:var(--ink)}
+.chart .grid{stroke:var(--line);stroke-width:1}
+.chart .axis{stroke:var(--line-strong);stroke-width:1}
+.chart .band{fill:var(--band)}
+.chart .expected{fill:none;stroke:var(--muted);stroke-width:1.5;stroke-dasharray:5 4}
+.chart .observed{fill:none;stroke:var(--accent);stroke-width:2.5;stroke-linejoin:round;stroke-linecap:round}
+.chart .dot{fill:var(--accent);stroke:var(--paper);stroke-width:1.5}
+.chart .dot.out{fill:var(--alarm)}
+.chart .onset{stroke:var(--alarm);stroke-width:1.5}
+.chart .onset-label{fill:var(--alarm);font-weight:600}
+.chart .bar{fill:var(--accent)}
+.chart .bar.critical,.chart .bar.high{fill:var(--alarm)}
+.chart .bar.medium{fill:var(--warn)}
+.chart .before{fill:var(--line-strong)}
+.chart .since{fill:var(--accent)}
+"""
+
+_WIDTH = 680
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def draw(figure: Figure, *, identity: str) -> str:
+    """Return a figure as an ``<svg>`` element.
+
+    Args:
+        figure: What to draw.
+        identity: Unique on the page; names the title and description for assistive technology.
+    """
+    if isinstance(figure, RunChart):
+        body, height = _run_chart(figure)
+    elif isinstance(figure, BarChart):
+        body, height = _bar_chart(figure)
+    else:
+        body, height = _mix_chart(figure)
+    return (
+        f'<svg class="chart" role="img" viewBox="0 0 {_WIDTH} {height}" '
+        f'aria-labelledby="{identity}-title {identity}-desc">'
+        f'<title id="{identity}-title">{escape(figure.title)}</title>'
+        f'<desc id="{identity}-desc">{escape(figure.description)}</desc>{"".join(body)}</svg>'
+    )
+
+
+# -- run chart --------------------------------------------------------------------------------
+
+_LEFT, _RIGHT, _TOP, _BOTTOM, _RUN_HEIGHT = 56, 112, 34, 30, 270
+
+
+def _run_chart(chart: RunChart) -> tuple[list[str], int]:
+    ticks = _ticks([*chart.observed, *chart.expected, *chart.low, *chart.high], chart.kind)
+    plot = _Plot(chart.days, ticks[0], ticks[-1])
+    body = [*_y_axis(plot, ticks, chart.kind), *_x_axis(plot)]
+    upper = [plot.at(day, value) for day, value in zip(chart.days, chart.high, strict=True)]
+    lower = [plot.at(day, value) for day, value in zip(chart.days, chart.low, strict=True)]
+    body.append(f'<path class="band" d="{_line([*upper, *reversed(lower)])}Z"/>')
+    expected = [plot.at(day, value) for day, value in zip(chart.days, chart.expected, strict=True)]
+    observed = [plot.at(day, value) for day, value in zip(chart.days, chart.observed, strict=True)]
+    body.append(f'<path class="expected" d="{_line(expected)}"/>')
+    if chart.onset is not None:
+        body += _onset(plot, chart.onset)
+    body.append(f'<path class="observed" d="{_line(observed)}"/>')
+    body += [
+        f'<circle class="dot{"" if low <= value <= high else " out"}" cx="{x:.1f}" cy="{y:.1f}" r="4">'
+        f"<title>Week of {_day(day)}: {_number(value, chart.kind)}</title></circle>"
+        for (x, y), value, low, high, day in zip(
+            observed, chart.observed, chart.low, chart.high, chart.days, strict=True
+        )
+    ]
+    body += _end_labels(chart, observed[-1][1], expected[-1][1])
+    return body, _RUN_HEIGHT
+
+
+class _Plot:
+    """Where a day and a value are on the paper."""
+
+    def __init__(self, days: Sequence[dt.date], low: float, high: float) -> None:
+        self.days = days
+        self._first = days[0].toordinal()
+        self._span = max(1, days[-1].toordinal() - self._first)
+        self._low, self._range = low, (high - low) or 1.0
+
+    def x(self, day: dt.date) -> float:
+        share = (day.toordinal() - self._first) / self._span
+        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        share = (value - self._low) / self._range
+        return _RUN_HEIGHT - _BOTTOM - share * (_RUN_HEIGHT - _BOTTOM - _TOP)
+
+    def at(self, day: dt.date, value: float) -> tuple[float, float]:
+        return self.x(day), self.y(value)
+
+
+def _y_axis(plot: _Plot, ticks: Sequence[float], kind: ValueKind) -> list[str]:
+    parts = []
+    for tick in ticks:
+        y = plot.y(tick)
+        style = "axis" if tick == ticks[0] else "grid"
+        parts.append(
+            f'<line class="{style}" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_tick(tick, kind)}</text>'
+        )
+    return parts
+
+
+def _x_axis(plot: _Plot) -> list[str]:
+    step = max(1, math.ceil(len(plot.days) / 6))
+    return [
+        f'<text x="{plot.x(day):.1f}" y="{_RUN_HEIGHT - 10}" text-anchor="middle">{_day(day)}</text>'
+        for day in plot.days[::step]
+    ]
+
+
+def _onset(plot: _Plot, onset: dt.date) -> list[str]:
+    day = min(max(onset, plot.days[0]), plot.days[-1])
+    x = plot.x(day)
+    anchor = "end" if x > _WIDTH * 0.6 else "start"
+    shift = -6 if anchor == "end" else 6
+    return [
+        f'<line class="onset" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 16}" y2="{_RUN_HEIGHT - _BOTTOM}"/>',
+        f'<text class="onset-label" x="{x + shift:.1f}" y="{_TOP - 12}" text-anchor="{anchor}">'
+        f"changed {_day(onset)}</text>",
+    ]
+
+
+def _end_labels(chart: RunChart, observed_y: float, expected_y: float) -> list[str]:
+    gap = 34.0
+    if abs(observed_y - expected_y) < gap:
+        middle = (observed_y + expected_y) / 2
+        up = observed_y <= expected_y
+        observed_y, expected_y = (
+            (middle - gap / 2, middle + gap / 2) if up else (middle + gap / 2, middle - gap / 2)
+        )
+    x = _WIDTH - _RIGHT + 12
+    return [
+        f'<text class="value" x="{x}" y="{observed_y:.1f}">{_number(chart.observed[-1], chart.kind)}</text>'
+        f'<text x="{x}" y="{observed_y + 15:.1f}">observed</text>',
+        f'<text class="label" x="{x}" y="{expected_y:.1f}">{_number(chart.expected[-1], chart.kind)}</text>'
+        f'<text x="{x}" y="{expected_y + 15:.1f}">expected</text>',
+    ]
+
+
+def _line(points: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _ticks(values: Sequence[float], kind: ValueKind) -> list[float]:
+    """Return four to six round values that span the data; shares and days start at zero if near."""
+    low, high = min(values), max(values)
+    if kind is not ValueKind.SHARE or low < 0.3:
+        low = min(0.0, low)
+    span = (high - low) or abs(high) or 1.0
+    raw = span / 4
+    magnitude = 10 ** math.floor(math.log10(raw))
+    step = next(one * magnitude for one in (1, 2, 2.5, 5, 10) if one * magnitude >= raw)
+    first = math.floor(low / step)
+    last = math.ceil(high / step - 1e-9)
+    return [at * step for at in range(first, last + 1)]
+
+
+def _tick(value: float, kind: ValueKind) -> str:
+    if kind is ValueKind.SHARE:
+        return f"{100 * value:.4g} %"
+    return f"{value:.4g} d" if kind is ValueKind.DAYS else f"{value:,.4g}"
+
+
+def _number(value: float, kind: ValueKind) -> str:
+    return format_value(value, kind)
+
+
+def _day(day: dt.date) -> str:
+    return f"{day.day} {_MONTHS[day.month - 1]}"
+
+
+# -- bars -------------------------------------------------------------------------------------
+
+_BAR_STEP = 44
+
+
+def _bar_chart(chart: BarChart) -> tuple[list[str], int]:
+    longest = max((bar.value for bar in chart.bars), default=0) or 1
+    body = []
+    for at, bar in enumerate(chart.bars):
+        y = at * _BAR_STEP
+        width = max(2.0, bar.value / longest * (_WIDTH - 110))
+        body.append(
+            f'<text class="label" x="0" y="{y + 14}">{escape(_short(bar.label))}</text>'
+            f'<rect class="bar {escape(bar.tone)}" x="0" y="{y + 20}" width="{width:.1f}" height="14" rx="3"/>'
+            f'<text class="value" x="{width + 8:.1f}" y="{y + 32}">'
+            f"{escape(format_value(bar.value, chart.kind))}</text>"
+        )
+    return body, max(1, len(chart.bars)) * _BAR_STEP
+
+
+def _mix_chart(chart: MixChart) -> tuple[list[str], int]:
+    longest = max((max(before, since) for _, before, since in chart.rows), default=0) or 1
+    left, right = 230, 60
+    body = [
+        f'<rect class="before" x="{left}" y="2" width="10" height="10" rx="2"/>'
+        f'<text x="{left + 16}" y="11">before</text>'
+        f'<rect class="since" x="{left + 76}" y="2" width="10" height="10" rx="2"/>'
+        f'<text x="{left + 92}" y="11">since</text>'
+    ]
+    for at, (label, before, since) in enumerate(chart.rows):
+        y = 24 + at * 34
+        body.append(
+            f'<text class="label" x="{left - 10}" y="{y + 17}" text-anchor="end">{escape(_short(label, 32))}</text>'
+        )
+        for shift, style, share in ((0, "before", before), (12, "since", since)):
+            width = max(1.0, share / longest * (_WIDTH - left - right))
+            text = "value" if style == "since" else "share"
+            body.append(
+                f'<rect class="{style}" x="{left}" y="{y + shift}" width="{width:.1f}" height="10" rx="2"/>'
+                f'<text class="{text}" x="{left + width + 6:.1f}" y="{y + shift + 9}">{100 * share:.0f} %</text>'
+            )
+    return body, 30 + 34 * max(1, len(chart.rows))
+
+
+def _short(text: str, longest: int = 72) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

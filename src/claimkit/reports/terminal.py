@@ -1,0 +1,94 @@
+"""The report for a terminal: what changed, since when, how much money, in a screenful."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from claimkit.drift.findings import Tier
+from claimkit.reports.document import RunChart, ValueKind, format_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from claimkit.reports.document import Report, Section
+
+__all__ = ["render_text", "sparkline"]
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_BOLD, _RED, _DIM, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
+
+
+def render_text(report: Report, *, width: int = 80, color: bool = False) -> str:
+    """Return the report as lines of at most ``width`` columns.
+
+    Args:
+        report: What to show.
+        width: Columns of the terminal, at least 40.
+        color: Whether to use ANSI styles.
+    """
+    width = max(40, min(width, 100))
+    lines = [
+        _styled(
+            f"{report.tenant}, as of {format_value(report.as_of, ValueKind.DATE)}",
+            _DIM,
+            color=color,
+        ),
+        *(_styled(one, _BOLD, color=color) for one in textwrap.wrap(report.headline, width)),
+    ]
+    findings = [one for one in report.sections if one.anchor.startswith("finding-")]
+    for number, section in enumerate(findings, start=1):
+        lines += ["", *_finding(section, number, width, color=color)]
+    watched = [one for one in report.findings if one.tier is Tier.WATCH]
+    if watched:
+        lines += ["", "Watch list (weaker signs, nobody is alerted):"]
+        for one in watched:
+            lines += textwrap.wrap(
+                one.summary, width, initial_indent="  - ", subsequent_indent="    "
+            )
+    return "\n".join(lines)
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Return values as block characters, from the lowest to the highest of them.
+
+    >>> sparkline([1, 1, 2, 8])
+    '▁▁▂█'
+    """
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    if high == low:
+        return _BLOCKS[0] * len(values)
+    return "".join(
+        _BLOCKS[round((one - low) / (high - low) * (len(_BLOCKS) - 1))] for one in values
+    )
+
+
+def _finding(section: Section, number: int, width: int, *, color: bool) -> Iterator[str]:
+    money = next((one for one in section.key_figures if one.kind is ValueKind.MONEY), None)
+    amount = f"{format_value(money.value, money.kind)} a month" if money else ""
+    head = f"{number}. {section.heading}"
+    room = max(1, width - len(head) - len(amount))
+    yield _styled(f"{head}{' ' * room}{amount}", _RED, color=color)
+    for paragraph in section.paragraphs:
+        yield from textwrap.wrap(paragraph, width, initial_indent="   ", subsequent_indent="   ")
+    for figure in section.figures:
+        if isinstance(figure, RunChart):
+            yield from _run(figure, width)
+
+
+def _run(chart: RunChart, width: int) -> Iterator[str]:
+    size = min(len(chart.days), width - 40)
+    if size < 2:
+        return
+    days, values = chart.days[-size:], chart.observed[-size:]
+    first, last = format_value(values[0], chart.kind), format_value(values[-1], chart.kind)
+    yield f"   {first} {sparkline(values)} {last}"
+    if chart.onset is not None and days[0] <= chart.onset:
+        at = sum(day <= chart.onset for day in days) - 1
+        yield f"   {' ' * len(first)} {' ' * at}↑ {format_value(chart.onset, ValueKind.DATE)}"
+
+
+def _styled(text: str, style: str, *, color: bool) -> str:
+    return f"{style}{text}{_PLAIN}" if color else text

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from claimkit.cli import main
+
+HEADER = (
+    "claim id,payer,cpt,dos,submitted,paid date,billed,allowed,paid,status,denial code,member id"
+)
+ROWS = [
+    "C1,MERIDIAN HEALTH PLAN,99213,2026-01-02,2026-01-03,2026-01-20,100.00,80.00,60.00,PAID,,M-7731",
+    "C2,MERIDIAN HEALTH PLAN,99213,2026-01-02,2026-01-03,2026-01-20,120.50,,0,DENIED,CO-197,M-7732",
+    "C3,LAKE MUTUAL,36415,2026-01-05,2026-01-06,,20.00,,,PENDING,,M-7733",
+]
+
+
+@pytest.fixture
+def billing(tmp_path):
+    def write(*rows, name="billing.csv"):
+        path = tmp_path / name
+        path.write_text("\n".join([HEADER, *(rows or ROWS)]) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+def run(capsys, *arguments):
+    status = main([str(one) for one in arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def objects(out):
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_a_dry_run_prints_one_object_per_file_and_kind(billing, capsys):
+    path = billing()
+    status, out, err = run(capsys, "import", path, "--dry-run", "--format", "json")
+
+    assert (status, err) == (0, "")
+    (row,) = objects(out)
+    assert row["file"] == str(path)
+    assert row["kind"] == "csv"
+    assert (row["claims"], row["lines"], row["rejected"]) == (3, 3, 0)
+    assert (row["charge"], row["paid"]) == ("240.50", "60.00")
+    assert isinstance(row["notices"], dict)
+
+
+def test_a_dry_run_keeps_nothing(billing, tmp_path, capsys):
+    store = tmp_path / "claims.db"
+    run(capsys, "import", billing(), "--dry-run", "--store", f"sqlite:///{store}")
+
+    assert not store.exists()
+
+
+def test_importing_again_changes_nothing_and_says_so(billing, tmp_path, capsys):
+    store = f"sqlite:///{tmp_path / 'claims.db'}"
+    _, first, _ = run(capsys, "import", billing(), "--store", store)
+    status, again, _ = run(capsys, "import", billing(), "--store", store)
+
+    assert "3 new, 0 changed, 0 the same" in first
+    assert status == 0
+    assert "0 new, 0 changed, 3 the same" in again
+
+
+def test_the_key_for_patient_tokens_is_readable_by_the_owner_only(billing, tmp_path, capsys):
+    run(capsys, "import", billing(), "--store", f"sqlite:///{tmp_path / 'claims.db'}")
+
+    assert (tmp_path / "claims.db.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_no_member_id_reaches_the_store(billing, tmp_path, capsys):
+    run(capsys, "import", billing(), "--store", f"sqlite:///{tmp_path / 'claims.db'}")
+
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("claims.db*"))
+    assert b"M-7731" not in stored
+
+
+def test_a_bad_row_is_told_with_line_field_reason_and_remedy(billing, tmp_path, capsys):
+    bad = ROWS[0].replace("C1", "C9").replace("60.00", "sixty")
+    repair = tmp_path / "repair.csv"
+    status, out, _ = run(
+        capsys, "import", billing(*ROWS, bad), "--store", "memory:", "--repair", repair
+    )
+
+    assert status == 0
+    assert "csv line 5, paid: " in out
+    assert "3 new" in out
+    assert "sixty" in repair.read_text(encoding="utf-8")
+
+
+def test_a_refused_file_is_one_clear_line_and_the_others_are_read(billing, tmp_path, capsys):
+    workbook = tmp_path / "sheet.csv"
+    workbook.write_bytes(b"PK\x03\x04" + bytes(60))
+    status, out, err = run(
+        capsys, "import", workbook, billing(), tmp_path / "gone.csv", "--dry-run"
+    )
+
+    assert status == 1
+    assert "3 claims" in out
+    assert err.splitlines() == [
+        f"claimkit: error: {workbook}: this is an Excel workbook or ZIP archive, not a claims file. "
+        "Save the sheet as CSV and try again",
+        f"claimkit: error: {tmp_path / 'gone.csv'}: No such file or directory",
+    ]
+
+
+def test_a_refused_file_is_an_object_too(tmp_path, capsys):
+    workbook = tmp_path / "sheet.csv"
+    workbook.write_bytes(b"PK\x03\x04" + bytes(60))
+    status, out, _ = run(capsys, "import", workbook, "--dry-run", "--format", "json")
+
+    assert status == 1
+    assert objects(out)[0]["error"]["code"] == "file_refused"
+
+
+def test_columns_can_be_mapped_by_hand(tmp_path, capsys):
+    path = tmp_path / "odd.csv"
+    path.write_text(
+        "claim id,payer,cpt,dos,Tot Chg,paid\nC1,LAKE MUTUAL,36415,2026-01-05,20.00,5.00\n",
+        encoding="utf-8",
+    )
+    _, out, _ = run(
+        capsys, "import", path, "--dry-run", "--format", "json", "--column", "Tot Chg=billed"
+    )
+
+    assert objects(out)[0]["charge"] == "20.00"
+
+
+def test_watch_says_when_there_is_too_little_history(billing, capsys):
+    status, out, _ = run(capsys, "watch", billing())
+
+    assert status == 0
+    assert "learning" in out.lower()
+
+
+def test_watch_writes_html_and_prints_json(billing, tmp_path, capfdbinary):
+    page = tmp_path / "report.html"
+    status = main(["watch", str(billing()), "--html", str(page), "--format", "json"])
+    out, _ = capfdbinary.readouterr()
+
+    assert status == 0
+    assert "sections" in json.loads(out)
+    HTMLParser().feed(page.read_text(encoding="utf-8"))
+
+
+def test_watch_of_nothing_but_refused_files_fails(tmp_path, capsys):
+    empty = tmp_path / "gone.835"
+    status, out, err = run(capsys, "watch", empty)
+
+    assert (status, out) == (1, "")
+    assert "No such file" in err
+
+
+def test_plugins_shows_what_each_adds(capsys):
+    _, text, _ = run(capsys, "plugins")
+    _, out, _ = run(capsys, "plugins", "--format", "json")
+
+    assert "builtins  (claimkit)" in text
+    assert "csv" in objects(out)[0]["adds"]["readers"]
+
+
+def test_doctor_is_content_with_a_sound_installation(capsys):
+    status, out, _ = run(capsys, "doctor")
+    _, rows, _ = run(capsys, "doctor", "--format", "json")
+
+    assert status == 0
+    assert "FAIL" not in out
+    assert all(row["ok"] for row in objects(rows))
+
+
+def test_doctor_fails_when_a_check_fails(capsys):
+    status, out, _ = run(capsys, "doctor", "--store", "postgres://x")
+
+    assert status == 1
+    assert "FAIL  store" in out
+
+
+def test_settings_come_from_a_file_and_a_wrong_one_is_named(billing, tmp_path, capsys):
+    settings = tmp_path / "claimkit.toml"
+    settings.write_text("[drift]\nbugdet = 0.2\n", encoding="utf-8")
+    status, _, err = run(capsys, "watch", billing(), "--config", settings)
+
+    assert status == 1
+    assert err == ("claimkit: error: unknown setting drift['bugdet']; did you mean 'budget'?\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["watch"],
+        ["watch", "a.csv", "--as-of", "yesterday"],
+        ["import", "a.csv", "--column", "billed"],
+        ["import", "a.csv", "--format", "xml"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+
+    assert stop.value.code == 2
+    assert "usage: claimkit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["watch", "import", "plugins", "doctor"])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+
+    assert stop.value.code == 0
+    assert "--format" in capsys.readouterr().out
+
+
+def test_the_module_is_the_command(billing):
+    done = subprocess.run(
+        [sys.executable, "-m", "claimkit", "import", billing(), "--dry-run"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    assert "3 claims" in done.stdout
+
+
+def test_a_closed_pipe_is_not_an_error(billing):
+    command = f"{sys.executable} -m claimkit import {billing()} --dry-run | true"
+
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, check=True, env=os.environ
+    )
+
+    assert b"Traceback" not in done.stderr
