@@ -112,6 +112,15 @@ def test_readers_see_what_is_committed_and_do_not_wait(path, store):
     assert (before, after) == (0, 1)
 
 
+def test_a_store_opens_while_another_writes(path, store):
+    with store.atomic():
+        store.claims.add(NORTHSIDE, make_batch(), **KNOWN)
+        other = SqliteStore(path, busy_timeout_seconds=0.01)
+        other.close()
+
+    assert store.claims.totals(NORTHSIDE).claims == 1
+
+
 def test_names_of_a_transaction_that_failed_are_given_anew(store):
     with pytest.raises(RuntimeError, match="no"):
         with store.atomic():

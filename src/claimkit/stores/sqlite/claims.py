@@ -159,7 +159,7 @@ class SqliteClaimStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        database.create([_EVENTS.create, _POSITIONS.create, _LINES.create])
+        database.create({rows.table: rows.create for rows in (_EVENTS, _POSITIONS, _LINES)})
 
     def add(
         self, tenant: TenantKey, batch: ClaimBatch, *, upload: str, known_on: dt.date

@@ -24,7 +24,7 @@ class SqliteCubeStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        database.create([_create(table) for table in TABLES.values()])
+        database.create({_name(table): _create(table) for table in TABLES.values()})
 
     def post(self, tenant: TenantKey, cells: Cells) -> None:
         """Add deltas in one statement; see :meth:`claimkit.drift.cube.CubeStore.post`."""
@@ -33,7 +33,7 @@ class SqliteCubeStore:
         table = cells.table
         with self._database.atomic() as connection:
             if not self._database.has_table(_name(table)):
-                self._database.create([_create(table)])
+                self._database.create({_name(table): _create(table)})
             number = self._database.make_tenant(tenant)
             names = self._database.names(number)
             labels = [

@@ -12,7 +12,7 @@ from claimkit.errors import StoreError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from claimkit.types import TenantKey
 
@@ -23,11 +23,11 @@ SCHEMA_VERSION = 1
 #: Marks a file as a claimkit store (``PRAGMA application_id``): "clkt".
 _APPLICATION_ID = 0x636C6B74
 
-_TENANTS_AND_NAMES = (
-    "CREATE TABLE tenant (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT",
-    "CREATE TABLE name (tenant INTEGER NOT NULL REFERENCES tenant (id), code INTEGER NOT NULL,"
-    " text TEXT NOT NULL, PRIMARY KEY (tenant, code)) STRICT, WITHOUT ROWID",
-)
+_TENANTS_AND_NAMES = {
+    "tenant": "CREATE TABLE tenant (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT",
+    "name": "CREATE TABLE name (tenant INTEGER NOT NULL REFERENCES tenant (id),"
+    " code INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (tenant, code)) STRICT, WITHOUT ROWID",
+}
 
 
 class Names(dict[str, int]):
@@ -176,18 +176,26 @@ class Database:
                 remedy="Name a file that does not exist yet",
             )
 
-    def create(self, statements: Sequence[str]) -> None:
-        """Make the tables of a new file; whoever comes second finds them made."""
+    def create(self, objects: Mapping[str, str]) -> None:
+        """Make the tables and indexes that are missing: name → SQL.
+
+        Opening a store that has them all waits for no writer; of two that find some missing, the
+        second finds them made.
+        """
+        objects = {**_TENANTS_AND_NAMES, **objects}
+        if objects.keys() <= self._objects():
+            return
         with self.atomic() as connection:
-            made = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            known = {name for (name,) in made}
-            if "tenant" not in known:
+            known = self._objects()
+            if not known:
                 connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                statements = [*_TENANTS_AND_NAMES, *statements]
-            for statement in statements:
-                if statement.split()[1] != "TABLE" or statement.split()[2] not in known:
+            for name, statement in objects.items():
+                if name not in known:
                     connection.execute(statement)
+
+    def _objects(self) -> set[str]:
+        return {name for (name,) in self.connection.execute("SELECT name FROM sqlite_master")}
 
     def has_table(self, name: str) -> bool:
         """Whether the file has a table of that name."""

@@ -28,14 +28,16 @@ if TYPE_CHECKING:
 
 __all__ = ["SqliteFindingLog"]
 
-_CREATE = (
-    "CREATE TABLE finding (id INTEGER PRIMARY KEY,"
+_OBJECTS = {
+    "finding": "CREATE TABLE finding (id INTEGER PRIMARY KEY,"
     " tenant INTEGER NOT NULL REFERENCES tenant (id), fingerprint TEXT NOT NULL,"
     " state TEXT NOT NULL, as_of INTEGER NOT NULL, dollars_per_month INTEGER NOT NULL,"
     " finding TEXT NOT NULL) STRICT",
     # Not only the code says that an incident is open once.
-    "CREATE UNIQUE INDEX finding_open ON finding (tenant, fingerprint) WHERE state = 'open'",
-)
+    "finding_open": "CREATE UNIQUE INDEX finding_open ON finding (tenant, fingerprint)"
+    " WHERE state = 'open'",
+    "finding_night": "CREATE INDEX finding_night ON finding (tenant, as_of)",
+}
 
 
 class SqliteFindingLog:
@@ -43,9 +45,7 @@ class SqliteFindingLog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        with database.atomic():
-            if not database.has_table("finding"):
-                database.create(_CREATE)
+        database.create(_OBJECTS)
 
     def record(self, tenant: TenantKey, findings: Sequence[Finding], *, as_of: dt.date) -> Recorded:
         """Take a night's findings; see :meth:`claimkit.drift.findings.FindingLog.record`."""
