@@ -121,6 +121,36 @@ def test_a_store_opens_while_another_writes(path, store):
     assert store.claims.totals(NORTHSIDE).claims == 1
 
 
+def test_many_may_open_a_new_file_at_once(tmp_path):
+    for attempt in range(10):
+        problems, start = [], threading.Barrier(6)
+
+        def open_and_close(path=tmp_path / f"{attempt}.sqlite3", problems=problems, start=start):
+            start.wait(30)
+            try:
+                SqliteStore(path).close()
+            except StoreError as problem:
+                problems.append(problem)
+
+        threads = [threading.Thread(target=open_and_close) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert problems == []
+
+
+def test_a_file_that_stays_locked_is_refused_in_the_end(path):
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    holder.execute("CREATE TABLE held (id INTEGER)")
+
+    with pytest.raises(StoreError, match="locked"):
+        SqliteStore(path, busy_timeout_seconds=0.05)
+    holder.close()
+
+
 def test_names_of_a_transaction_that_failed_are_given_anew(store):
     with pytest.raises(RuntimeError, match="no"):
         with store.atomic():

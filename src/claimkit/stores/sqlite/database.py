@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ __all__ = ["SCHEMA_VERSION", "Database", "Names"]
 SCHEMA_VERSION = 1
 #: Marks a file as a claimkit store (``PRAGMA application_id``): "clkt".
 _APPLICATION_ID = 0x636C6B74
+
+#: Between two attempts to switch a new file to WAL.
+_RETRY_SECONDS = 0.01
 
 _TENANTS_AND_NAMES = {
     "tenant": "CREATE TABLE tenant (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT",
@@ -98,12 +102,28 @@ class Database:
         try:
             # WAL: readers do not wait for the writer. NORMAL is durable but for a power loss, which
             # may take back the last transactions whole, and imports can be repeated.
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._switch_to_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA cache_size = -65536")
         except sqlite3.DatabaseError as error:
             raise _refused(error) from error
         return connection
+
+    def _switch_to_wal(self, connection: sqlite3.Connection) -> None:
+        """Switch a new file over; one that is switched already stays so."""
+        deadline = time.monotonic() + self._busy_timeout_seconds
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                # Two that switch a new file at once: SQLite fails one at once, without its own waiting
+                # (https://www.sqlite.org/c3ref/busy_handler.html, on deadlocks).
+                busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
+            else:
+                return
 
     @contextmanager
     def atomic(self) -> Iterator[sqlite3.Connection]:
