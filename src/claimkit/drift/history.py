@@ -265,9 +265,10 @@ def _decisions(
     days: int,
 ) -> Decisions:
     day = cells.numbers["decided_day"] - first
-    order = np.argsort(day, kind="stable")
-    day = day[order]
-    age = cells.numbers["age_days"][order]
+    age, code = cells.numbers["age_days"], cells.labels["reason"]
+    # Within a day in one order, so that sums of floats never depend on the order of the input.
+    order = np.argsort(_packed(day, cell, reason, age, code), kind="stable")
+    day, age = day[order], age[order]
     band = np.where(
         age < 0, UNKNOWN_BAND, np.searchsorted(_BAND_EDGES, np.clip(age, 0, MAX_AGE), side="right")
     )
@@ -277,7 +278,7 @@ def _decisions(
         age=age,
         band=band,
         reason=reason[order],
-        code=cells.labels["reason"][order],
+        code=code[order],
         claims=cells.measures["claims"][order].astype(np.float64),
         charge=cells.measures["charge"][order].astype(np.float64),
         allowed=cells.measures["allowed"][order].astype(np.float64),
@@ -287,18 +288,29 @@ def _decisions(
 
 def _payments(cells: Cells, grid: _Grid, first: Day, days: int) -> Payments:
     day = cells.numbers["decided_day"] - first
-    order = np.argsort(day, kind="stable")
+    cell = grid.of(cells)
+    key = _packed(day, cell, cells.numbers["ratio_bin"])
+    order = np.lexsort((cells.measures["ratio"], key))
     order = order[day[order] >= 0]
     day = day[order]
     return Payments(
         day=day,
-        cell=grid.of(cells)[order],
+        cell=cell[order],
         claims=cells.measures["claims"][order].astype(np.float64),
         ratio=cells.measures["ratio"][order] / 1e4,
         squared=cells.measures["ratio_squared"][order] / 1e8,
         allowed=cells.measures["allowed"][order].astype(np.float64),
         offsets=np.searchsorted(day, np.arange(days + 1)),
     )
+
+
+def _packed(*axes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return one sort key for several axes, the first one most significant."""
+    key = np.zeros(len(axes[0]), np.int64)
+    for axis in axes:
+        low = int(axis.min(initial=0))
+        key = key * (int(axis.max(initial=0)) - low + 1) + (axis - low)
+    return key
 
 
 def _inflow(cells: Cells, payers: Sequence[str], first: Day, days: int) -> NDArray[np.float64]:

@@ -17,9 +17,10 @@ import numpy as np
 
 from claimkit.drift.allowed import localize_drop, measure_drop
 from claimkit.drift.findings import Signal
-from claimkit.drift.localize import localize, measure, total
+from claimkit.drift.localize import find_onset, localize, measure, total
 from claimkit.drift.nights import REFIT_DAYS, Family, Week, scan_length, week_start
 from claimkit.drift.speed import delay, make_at_risk
+from claimkit.drift.streams import SCAN_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -222,6 +223,12 @@ def _measure_denials(run: Run, incident: Incident, night: int) -> None:
     """Localize anew on all days since onset, unless what is found there is no rise."""
     history, baseline, payer = run.history, incident.week.baseline, incident.payer
     incident.is_settled = night >= incident.told + _SETTLE_DAYS
+    if night > incident.told:
+        place = (incident.cells, incident.reason)
+        earliest = max(0, baseline.span.end, incident.told - SCAN_WINDOW)
+        incident.onset = find_onset(
+            history, baseline, payer, place, earliest, incident.told, night + 1
+        )
     start = incident.told + 1 if incident.is_settled else incident.onset
     totals = total(history, baseline, start, night + 1)
     cells, reason = incident.cells, incident.reason

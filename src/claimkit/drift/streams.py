@@ -170,8 +170,9 @@ def make_streams(
     )
     layout = _layout(history)
     kept = tuple(
-        (one.sum(-1) * 28.0 / days >= _MIN_EXPECTED) & is_ready[payer]
-        for one, (payer, _, _) in zip(expected, layout, strict=True)
+        # A payer is tested even if it never denied anything: that is what may change.
+        ((one.sum(-1) * 28.0 / days >= _MIN_EXPECTED) | (reason + cell == -2)) & is_ready[payer]
+        for one, (payer, cell, reason) in zip(expected, layout, strict=True)
     )
     level = np.concatenate([np.full(int(keep.sum()), at) for at, keep in enumerate(kept)])
     payer, cell, reason = (
