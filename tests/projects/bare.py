@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from tests.projects.database import database
 
 SECRET_KEY = "only-for-tests-" + "k" * 50
@@ -13,8 +15,14 @@ ROOT_URLCONF = "tests.projects.urls_bare"
 DATABASES = {"default": database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+_MEDIA = os.environ.get("CLAIMKIT_TEST_MEDIA", "")
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": _MEDIA},
+    }
+    if _MEDIA
+    else {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 STATIC_URL = "static/"
@@ -52,3 +60,5 @@ TEMPLATES = [
     }
 ]
 CLAIMKIT: dict[str, dict[str, object]] = {}
+if "CLAIMKIT_TEST_BATCH_SIZE" in os.environ:
+    CLAIMKIT = {"CLAIMS": {"BATCH_SIZE": int(os.environ["CLAIMKIT_TEST_BATCH_SIZE"])}}

@@ -10,12 +10,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 
 def database() -> dict[str, Any]:
-    """Return the ``default`` entry of ``DATABASES``."""
+    """Return the ``default`` entry of ``DATABASES``.
+
+    ``CLAIMKIT_TEST_NAME`` lets a child process use the database of the test that started it.
+    """
     wanted = os.environ.get("CLAIMKIT_TEST_DATABASE", "sqlite")
     if wanted == "sqlite":
         return {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": os.environ.get("CLAIMKIT_TEST_SQLITE", ":memory:"),
+            "NAME": os.environ.get("CLAIMKIT_TEST_NAME", ":memory:"),
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 30,
@@ -36,7 +39,7 @@ def _from_url(url: str) -> dict[str, Any]:
     query = dict(parse_qsl(parts.query))
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": parts.path.lstrip("/") or "postgres",
+        "NAME": os.environ.get("CLAIMKIT_TEST_NAME") or parts.path.lstrip("/") or "postgres",
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": query.pop("host", "") or parts.hostname or "",

@@ -14,8 +14,9 @@ __all__ = ["write_repair"]
 
 
 def write_repair(upload: Upload, out: BinaryIO) -> None:
-    """Write an upload's rejected rows as CSV, in constant memory; safe to open in a spreadsheet.
+    """Write an upload's rejected rows as CSV, safe to open in a spreadsheet.
 
-    Correct the rows and import the file: the columns in front are ignored.
+    Correct the rows and import the file as it is: the columns with the reasons are ignored.
+    There are at most ``CLAIMKIT["CLAIMS"]["MAX_PROBLEMS"]`` rows; they are held in memory.
     """
     repair_csv(problems_of(upload), out, header=upload.header)

@@ -89,8 +89,8 @@ def test_one_bad_row_never_loses_a_file(upload):
     with use_tenant(NORTHSIDE):
         write_repair(ended, out)
     table = list(csv.reader(io.StringIO(out.getvalue().decode("utf-8-sig"))))
-    assert table[0][-3:] == ["Billed", "Allowed", "Paid"]
-    assert table[1][-3:] == ["12..5", "1", "1"]
+    told = dict(zip(*table, strict=True))
+    assert (told["Billed"], told["Allowed"], told["Claim ID"]) == ("12..5", "1", "A99999")
 
 
 def test_the_same_file_again_changes_nothing_and_says_so(upload):
@@ -257,7 +257,7 @@ def test_progress_is_visible_from_outside_while_it_runs(small_batches, upload):
 
     run_import(NORTHSIDE, started.uid, progress=look)
 
-    assert [claims for *_, claims in seen] == [10, 20, 30, 35]
+    assert sorted({claims for *_, claims in seen}) == [10, 20, 30, 35]
     assert all(status == "processing" and kept == done for done, status, kept, _ in seen)
 
 
