@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             key=hospital.key, name=hospital.name, timezone=hospital.timezone
         )
         written = scenario.write_files(hospital, scale=arguments.scale, progress=show)
-        print(f"\n{hospital.name}: {len(written.files)} files")
+        print(f"\n{hospital.name}")
         for kind, uploads in _by_kind(_import(tenant, path) for path in written.files).items():
             print(f"  {_in_words(kind, uploads)}")
         told = scenario.watch(hospital, progress=show)

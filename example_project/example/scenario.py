@@ -11,11 +11,12 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from claimkit.reports.compose import compose
-from claimkit.reports.terminal import render_text
 from django.conf import settings
 from django.utils import timezone
 
+from claimkit.claims.payers import payer_of
+from claimkit.reports.compose import Volume, compose
+from claimkit.reports.terminal import render_text
 from claimkit.testing.synthetic import (
     LAKEVIEW,
     NORTHSIDE,
@@ -70,7 +71,7 @@ class Planted:
         """Whether the finding is about this drift."""
         return (
             finding.signal == self.drift.signal
-            and finding.segment.payer.casefold() == self.drift.payer.casefold()
+            and finding.segment.payer == payer_of(self.drift.payer)
             and abs(finding.onset - self.onset) <= _NEAR
         )
 
@@ -155,8 +156,8 @@ class Told:
         """Return in one line how what was told compares with what is true."""
         alerts = self.watched.alerts
         found = [one for one in planted if any(map(one.is_told_by, alerts))]
-        payers = {one.drift.payer.casefold() for one in planted}
-        false = [one for one in alerts if one.segment.payer.casefold() not in payers]
+        payers = {payer_of(one.drift.payer) for one in planted}
+        false = [one for one in alerts if one.segment.payer not in payers]
         plural = "" if len(false) == 1 else "s"
         return f"{len(found)} of {len(planted)} planted drifts, {len(false)} false alarm{plural}"
 
@@ -172,11 +173,13 @@ class Told:
 def watch(hospital: Hospital, *, progress: Progress) -> Told:
     """Look for payers that changed, and compose the report of it."""
     watched = run_watch(hospital.key, as_of=_last_day(), actor="demo", progress=progress)
+    totals = open_store().claims.totals(hospital.key)
     report = compose(
         tenant_name=hospital.name,
         watched=watched,
-        totals=open_store().claims.totals(hospital.key),
-        imports=(),
+        volume=Volume(
+            claims=totals.claims, pending=totals.pending, charge=totals.charge, paid=totals.paid
+        ),
         generated_at=timezone.now(),
         config=config().reports,
     )

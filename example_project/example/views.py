@@ -43,7 +43,9 @@ def start(request: HttpRequest) -> HttpResponse:
         findings = store.findings.open(current_tenant())
         context |= {
             "findings": findings,
-            "at_risk": sum(one.dollars_per_month for one in findings),
+            "at_risk": sum(one.dollars_per_month for one in findings if one.unit != "days"),
+            # Late money is still owed: it must not be added to money that is lost.
+            "held_up": sum(one.dollars_per_month for one in findings if one.unit == "days"),
             "as_of": max((one.as_of for one in findings), default=None),
             "totals": store.claims.totals(current_tenant()),
             "report": _report(current_tenant()).is_file(),

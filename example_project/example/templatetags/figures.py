@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.utils.html import format_html
@@ -12,7 +13,7 @@ from claimkit.types import from_cents
 from django import template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from claimkit.drift.findings import Finding
 
@@ -45,57 +46,29 @@ def words(code: str) -> str:
 @register.filter
 def level(finding: Finding, which: str) -> str:
     """Write a finding's ``baseline`` or ``current`` in its unit."""
-    return _in_unit(getattr(finding, which), finding.unit)
+    text = _in_unit(getattr(finding, which), finding.unit)
+    return f"{text} of charge" if finding.unit == "log_ratio" else text
 
 
 @register.filter
 def evidence_chart(finding: Finding) -> SafeString:
     """Draw what was seen against what was expected, as an SVG that the page's style sheet colors."""
-    seen = finding.evidence
-    series = (*seen.observed, *seen.expected, *seen.low, *seen.high)
-    finite = [value for value in series if math.isfinite(value)]
-    if len(seen.days) < 2 or not finite:
+    plot = _Plot.of(finding)
+    if plot is None:
         return SafeString("")
-    low, high = min(*finite, 0.0 if finding.unit != "log_ratio" else min(finite)), max(finite)
-    step = (_WIDTH - _LEFT - 6) / (len(seen.days) - 1)
-    span = (high - low) or 1.0
-
-    def at_x(index: float) -> float:
-        return _LEFT + index * step
-
-    def at_y(value: float) -> float:
-        return 8 + (high - min(max(value, low), high)) / span * (_HEIGHT - _BOTTOM - 8)
-
-    indexes = range(len(seen.days))
-    band = [(at_x(i), at_y(seen.high[i])) for i in indexes if _known(seen.low, seen.high, i)]
-    band += [
-        (at_x(i), at_y(seen.low[i])) for i in reversed(indexes) if _known(seen.low, seen.high, i)
-    ]
-    onset = at_x((finding.onset - seen.days[0]).days / seen.period_days)
+    seen = finding.evidence
     parts = [
-        format_html('<polygon class="band" points="{}"/>', _points(band)),
-        _line("expected", seen.expected, at_x, at_y),
-        _line("observed", seen.observed, at_x, at_y),
+        format_html('<polygon class="band" points="{}"/>', _points(plot.band())),
+        plot.line("expected", seen.expected),
+        plot.line("observed", seen.observed),
         *(
-            format_html(
-                '<text x="{}" y="{}" text-anchor="end">{}</text>',
-                _LEFT - 5,
-                round(at_y(value) + 4),
-                _in_unit(value, finding.unit),
-            )
-            for value in (low, high)
+            _text(_LEFT - 5, plot.y(value) + 4, "end", _in_unit(value, finding.unit))
+            for value in (plot.low, plot.high)
         ),
-        format_html('<text x="{}" y="{}">{}</text>', _LEFT, _HEIGHT - 4, f"{seen.days[0]:%b %Y}"),
-        format_html(
-            '<text x="{}" y="{}" text-anchor="end">{}</text>',
-            _WIDTH - 6,
-            _HEIGHT - 4,
-            f"{seen.days[-1]:%b %Y}",
-        ),
+        _text(_LEFT, _HEIGHT - 4, "start", f"{seen.days[0]:%b %Y}"),
+        _text(_WIDTH - 6, _HEIGHT - 4, "end", f"{seen.days[-1]:%b %Y}"),
+        plot.onset(),
     ]
-    if _LEFT <= onset <= _WIDTH:
-        line = '<line class="onset" x1="{0}" x2="{0}" y1="6" y2="{1}"/>'
-        parts.append(format_html(line, round(onset, 1), _HEIGHT - _BOTTOM))
     return format_html(
         '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>',
         _WIDTH,
@@ -105,24 +78,63 @@ def evidence_chart(finding: Finding) -> SafeString:
     )
 
 
-def _line(
-    name: str,
-    values: Sequence[float],
-    at_x: Callable[[float], float],
-    at_y: Callable[[float], float],
-) -> SafeString:
-    points = [
-        (at_x(index), at_y(value)) for index, value in enumerate(values) if math.isfinite(value)
-    ]
-    return format_html('<polyline class="{}" points="{}"/>', name, _points(points))
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """Where the numbers of a finding are on the drawing."""
+
+    finding: Finding
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, finding: Finding) -> _Plot | None:
+        """Return the plot, None where there is nothing to draw."""
+        seen = finding.evidence
+        series = (*seen.observed, *seen.expected, *seen.low, *seen.high)
+        finite = [value for value in series if math.isfinite(value)]
+        if len(seen.days) < 2 or not finite:
+            return None
+        # Shares and days are read against zero; a ratio of amounts has no such floor.
+        floor = min(finite) if finding.unit == "log_ratio" else min(*finite, 0.0)
+        return cls(finding, floor, max(finite))
+
+    def x(self, index: float) -> float:
+        return _LEFT + index * (_WIDTH - _LEFT - 6) / (len(self.finding.evidence.days) - 1)
+
+    def y(self, value: float) -> float:
+        share = (self.high - min(max(value, self.low), self.high)) / (self.high - self.low or 1.0)
+        return 8 + share * (_HEIGHT - _BOTTOM - 8)
+
+    def line(self, name: str, values: Sequence[float]) -> SafeString:
+        points = [(self.x(at), self.y(one)) for at, one in enumerate(values) if math.isfinite(one)]
+        return format_html('<polyline class="{}" points="{}"/>', name, _points(points))
+
+    def band(self) -> list[tuple[float, float]]:
+        seen = self.finding.evidence
+        known = [
+            (at, low, high)
+            for at, (low, high) in enumerate(zip(seen.low, seen.high, strict=False))
+            if math.isfinite(low) and math.isfinite(high)
+        ]
+        upper = [(self.x(at), self.y(high)) for at, _, high in known]
+        return upper + [(self.x(at), self.y(low)) for at, low, _ in reversed(known)]
+
+    def onset(self) -> SafeString:
+        seen = self.finding.evidence
+        x = self.x((self.finding.onset - seen.days[0]).days / seen.period_days)
+        if not _LEFT <= x <= _WIDTH:
+            return SafeString("")
+        line = '<line class="onset" x1="{0}" x2="{0}" y1="6" y2="{1}"/>'
+        return format_html(line, round(x, 1), _HEIGHT - _BOTTOM)
+
+
+def _text(x: float, y: float, anchor: str, words: str) -> SafeString:
+    text = '<text x="{}" y="{}" text-anchor="{}">{}</text>'
+    return format_html(text, round(x), round(y), anchor, words)
 
 
 def _points(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-
-
-def _known(low: Sequence[float], high: Sequence[float], index: int) -> bool:
-    return index < len(low) and math.isfinite(low[index]) and math.isfinite(high[index])
 
 
 def _in_unit(value: float, unit: str) -> str:
@@ -132,6 +144,6 @@ def _in_unit(value: float, unit: str) -> str:
         case "days":
             return f"{value:.0f} d" if value >= 10 else f"{value:.1f} d"
         case "log_ratio":
-            return f"{math.exp(value):.0%} of charge"
+            return f"{math.exp(value):.0%}"
         case _:
             return f"{value:,.4g}"

@@ -1,0 +1,85 @@
+"""The demo, run as ``make demo`` runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("celery")
+pytest.importorskip("rest_framework")
+pytest.importorskip("claimkit_x12")
+
+DEMO = Path(__file__).parents[2] / "example_project" / "demo.py"
+
+
+def run(folder):
+    env = {**os.environ, "CLAIMKIT_DEMO_DIR": str(folder), "PYTHONWARNINGS": "error"}
+    for name in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"):
+        env.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, str(DEMO)],
+        env=env,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def first(folder):
+    return run(folder)
+
+
+@pytest.mark.slow
+def test_every_planted_drift_is_found_and_nothing_else(first):
+    told = re.findall(r"(\d+) of (\d+) planted drifts, (\d+) false alarm", first)
+
+    assert [(int(found), int(false)) for found, _, false in told] == [(3, 0), (1, 0)]
+    assert all(found == planted for found, planted, _ in told)
+
+
+@pytest.mark.slow
+def test_it_says_what_since_when_and_how_much(first):
+    assert re.search(r"MERIDIAN OHIO", first)
+    assert re.search(r"since \d+ \w+ 20\d\d", first)
+    assert re.search(r"\$\d", first)
+
+
+@pytest.mark.slow
+def test_it_says_how_to_open_the_site_and_whom_to_be(first, folder):
+    assert "runserver 127.0.0.1:8000" in first
+    assert (folder / "demo-password").read_text() in first
+    for tenant in ("northside", "lakeview"):
+        for role in ("owner", "admin", "analyst", "viewer"):
+            assert f"{tenant}-{role}" in first
+
+
+@pytest.mark.slow
+def test_reports_have_charts_and_load_nothing(first, folder):
+    for tenant in ("northside", "lakeview"):
+        page = (folder / "reports" / tenant / "report.html").read_text()
+
+        assert "<svg" in page
+        assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
+
+
+@pytest.mark.slow
+def test_running_it_again_changes_nothing_and_says_so(first, folder):
+    again = run(folder)
+
+    imports = re.findall(r"(?:837P|835|csv) .*MB: (.*)", again)
+    assert imports == ["nothing changed"] * 3
+    assert again.count("Watched: nothing changed since the last run") == 2
