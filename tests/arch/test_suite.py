@@ -1,0 +1,57 @@
+"""The suite tests what it seems to test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def test_the_hypothesis_profile_is_loaded():
+    loaded = settings()
+
+    assert settings.get_current_profile_name() == "claimkit"
+    assert (loaded.max_examples, loaded.derandomize, loaded.deadline) == (100, True, None)
+
+
+def test_a_property_is_tried_a_hundred_times():
+    tried = []
+
+    @given(st.integers())
+    def holds(number):
+        tried.append(number)
+
+    holds()
+
+    assert len(tried) == 100
+
+
+def test_a_warning_fails_a_test(pytestconfig):
+    assert pytestconfig.getini("filterwarnings") == ["error"]
+
+
+def test_the_core_is_tested_without_django(root):
+    """Fixtures of the Django tests must not be loaded for the core."""
+    code = (
+        "import pytest, sys; pytest.main(['-q', '--co', 'tests/core', '-p', 'no:randomly', "
+        "'-p', 'no:django']); assert 'claimkit_django' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, encoding="utf-8"
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_modules_of_tests_do_not_import_each_other(root):
+    telling = [
+        str(path.relative_to(root))
+        for path in (root / "tests").rglob("test_*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith(("from tests.core", "from tests.django", "from tests.stores"))
+    ]
+
+    assert telling == []
+    assert not list((root / "tests").rglob("__init__.py"))
