@@ -70,9 +70,8 @@ def show(step: str, done: int, total: int | None) -> None:
 def _set_up_django() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example.settings")
     sys.path.insert(0, str(PROJECT))
-    from django.core.management import call_command
-
     import django
+    from django.core.management import call_command
 
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)

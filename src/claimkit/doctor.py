@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from claimkit.errors import ClaimkitError
 from claimkit.plugins import Plugins, load_plugins
 from claimkit.types import TenantKey
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from claimkit.types import from_cents
-from django import template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

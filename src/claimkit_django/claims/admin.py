@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Subquery
+from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils import timezone
@@ -22,11 +23,9 @@ from claimkit_django.claims.repair import write_repair
 from claimkit_django.claims.tasks import queue_import
 from claimkit_django.tenants.admin import TenantModelAdmin
 from claimkit_django.tenants.directory import actor_of
-from django.http import FileResponse, Http404
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-
     from django.http import HttpRequest
 
 __all__ = ["ClaimAdmin", "UploadAdmin"]

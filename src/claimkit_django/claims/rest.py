@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import django_filters
 from django.db.models import Count, Max, Q, Sum
+from django.http import Http404
 from drf_spectacular.utils import (
     OpenApiExample,
     OpenApiParameter,
@@ -29,7 +30,6 @@ from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.tenants.rest import TenantRowsView
-from django.http import Http404
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

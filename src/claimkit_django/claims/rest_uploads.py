@@ -9,6 +9,7 @@ import io
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import django_filters
+from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
@@ -36,7 +37,6 @@ from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.runtime import plugins
 from claimkit_django.tenants.directory import actor_of
 from claimkit_django.tenants.rest import ANALYST_WRITES, READ, TenantRowsView
-from django.http import HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

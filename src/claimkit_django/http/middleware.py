@@ -10,9 +10,8 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from django.http.response import HttpResponseBase
-
     from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
     GetResponse: TypeAlias = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 

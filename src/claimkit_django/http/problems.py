@@ -11,19 +11,18 @@ from http.client import responses
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import DisallowedHost
+from django.http import JsonResponse
 from django.urls import NoReverseMatch, reverse
 
 from claimkit.errors import did_you_mean
 from claimkit_django.http.middleware import AnswerMiddleware
 from claimkit_django.http.request_ids import current_request_id
-from django.http import JsonResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from django.http.response import HttpResponseBase
-
     from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
 __all__ = [
     "MEDIA_TYPE",

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from django.http.response import HttpResponseBase
-
     from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
 __all__ = [
     "ACCEPTED",

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from claimkit_django.http.middleware import AnswerMiddleware
 
 if TYPE_CHECKING:
-    from django.http.response import HttpResponseBase
-
     from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
 __all__ = ["CURRENT", "HEADER", "SUPPORTED", "ApiVersionMiddleware"]
 

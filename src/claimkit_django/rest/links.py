@@ -11,9 +11,8 @@ from rest_framework import serializers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rest_framework.request import Request
-
     from django.http import HttpRequest
+    from rest_framework.request import Request
 
 __all__ = ["LinksField", "link"]
 

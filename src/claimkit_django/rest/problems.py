@@ -18,6 +18,7 @@ from django.core.exceptions import (
     ValidationError,
 )
 from django.core.signals import got_request_exception
+from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -31,7 +32,6 @@ from claimkit.errors import (
     UnknownName,
 )
 from claimkit_django.http.problems import MEDIA_TYPE, FieldProblem, Problem
-from django.http import Http404
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.forms.models import BaseInlineFormSet
+from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
@@ -16,13 +17,11 @@ from claimkit.tenants import Role, in_tenant
 from claimkit_django.tenants.directory import SESSION_KEY, permitted_tenants, resolve
 from claimkit_django.tenants.members import role_of
 from claimkit_django.tenants.models import Membership, Tenant
-from django.http import HttpResponseRedirect
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
-    from django.http.response import HttpResponseBase
-
     from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
 __all__ = ["CappedPaginator", "TenantAdmin", "TenantModelAdmin"]
 

@@ -6,11 +6,11 @@ import json
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import include, path
 
 from claimkit_django.http.problems import TYPES, Problem, problem_for_status, problem_response
-from django.http import HttpResponse
 
 
 def refuse(request):

@@ -5,6 +5,7 @@ import logging
 import re
 
 import pytest
+from django.http import HttpResponse
 from django.test import AsyncClient
 from django.urls import path
 
@@ -13,7 +14,6 @@ from claimkit_django.http.request_ids import (
     current_request_id,
     use_request_id,
 )
-from django.http import HttpResponse
 
 pytestmark = pytest.mark.urls(__name__)
 

@@ -9,6 +9,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
     ValidationError,
 )
+from django.http import Http404
 from django.test import Client
 from django.urls import include, path
 from rest_framework import exceptions, serializers
@@ -27,7 +28,6 @@ from claimkit.errors import (
 )
 from claimkit_django.rest.problems import problem_of
 from claimkit_django.rest.views import ApiView
-from django.http import Http404
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
 

@@ -1,9 +1,10 @@
 """Tables of the claims room."""
 
-import claimkit_django.claims.files
-import claimkit_django.uids
 import django.db.models.deletion
 from django.db import migrations, models
+
+import claimkit_django.claims.files
+import claimkit_django.uids
 
 
 class Migration(migrations.Migration):

@@ -1,8 +1,9 @@
 """Tables of the drift room."""
 
-import claimkit_django.uids
 import django.db.models.deletion
 from django.db import migrations, models
+
+import claimkit_django.uids
 
 
 class Migration(migrations.Migration):

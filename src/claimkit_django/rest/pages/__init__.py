@@ -9,12 +9,12 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from django.http import HttpRequest, HttpResponse
 from django.template import Context, Engine
 from django.templatetags.static import static
 from django.views.decorators.http import require_safe
 
 from claimkit_django.rest.links import link
-from django.http import HttpRequest, HttpResponse
 
 __all__ = ["redoc", "swagger_ui"]
 

@@ -1,10 +1,11 @@
 """Tables of the tenants room."""
 
-import claimkit_django.tenants.timezones
 import django.core.validators
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
+
+import claimkit_django.tenants.timezones
 
 
 class Migration(migrations.Migration):
