@@ -17,9 +17,20 @@ __all__ = ["Store"]
 class Store(Protocol):
     """One place with one transaction over claims, cube and findings."""
 
-    claims: ClaimStore
-    cube: CubeStore
-    findings: FindingLog
+    @property
+    def claims(self) -> ClaimStore:
+        """Claims of all tenants."""
+        ...
+
+    @property
+    def cube(self) -> CubeStore:
+        """Cube tables of all tenants."""
+        ...
+
+    @property
+    def findings(self) -> FindingLog:
+        """Findings of all tenants."""
+        ...
 
     def atomic(self) -> AbstractContextManager[None]:
         """Open a transaction: all of the block or nothing; writers of one tenant take turns."""
