@@ -1,0 +1,146 @@
+"""What users install: every distribution built, installed together from files, and used.
+
+``claimkit`` and its plugins come from the wheels built here and from nowhere else: an index is
+only asked for the packages of others, so that a stranger's package of the same name cannot win.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DISTRIBUTIONS = (ROOT, *sorted((ROOT / "plugins").iterdir()))
+DIST = ROOT / "dist"
+REMITTANCE = ROOT / "tests" / "samples" / "x12" / "pairp.835"
+
+
+def run(*command, cwd):
+    done = subprocess.run(
+        [str(one) for one in command], cwd=cwd, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory):
+    """Build a source distribution of each, and the wheel from that, into ``dist/``."""
+    pytest.importorskip("build")
+    shutil.rmtree(DIST, ignore_errors=True)
+    for source in DISTRIBUTIONS:
+        run(
+            *(sys.executable, "-m", "build", "--no-isolation", "--outdir", DIST, source),
+            cwd=tmp_path_factory.mktemp("build"),
+        )
+    return {re.match(r"\w+", one.name)[0]: one for one in DIST.glob("*.whl")}
+
+
+@pytest.fixture(scope="session")
+def home(wheels, tmp_path_factory):
+    """Install the wheels into an environment of their own, and return its ``bin``."""
+    folder = tmp_path_factory.mktemp("installed")
+    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    python = folder / "venv" / "bin" / "python"
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "--quiet")
+    run(*pip, "download", "--dest", folder / "others", *_others(wheels), cwd=folder)
+    local = ("--no-index", "--find-links", DIST, "--find-links", folder / "others")
+    run(*pip, "install", *local, "claimkit", "claimkit-x12", cwd=folder)
+    return python.parent
+
+
+def _others(wheels):
+    """Return what the wheels ask of other people's packages, without any extra."""
+    wanted = set()
+    for wheel in wheels.values():
+        for line in _metadata(wheel).splitlines():
+            name, _, requirement = line.partition(": ")
+            if name == "Requires-Dist" and ";" not in requirement:
+                wanted.add(requirement)
+    return sorted(one for one in wanted if not one.startswith("claimkit"))
+
+
+def _metadata(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        return archive.read(name).decode()
+
+
+def _names(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def test_the_core_needs_only_two_packages(wheels):
+    assert [re.match(r"\w+", one)[0] for one in _others(wheels)] == ["numpy", "pluggy"]
+
+
+def test_a_wheel_has_all_that_the_source_has(wheels):
+    sources = {
+        "claimkit": (ROOT / "src" / "claimkit", ROOT / "src" / "claimkit_django"),
+        "claimkit_x12": (ROOT / "plugins" / "claimkit-x12" / "src" / "claimkit_x12",),
+    }
+    for name, folders in sources.items():
+        wanted = {
+            str(path.relative_to(folder.parent))
+            for folder in folders
+            for path in folder.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+        packed = {one for one in _names(wheels[name]) if ".dist-info/" not in one}
+
+        assert packed == wanted
+        assert {f"{folder.name}/py.typed" for folder in folders} <= packed
+
+
+def test_a_wheel_tells_its_licence_and_what_it_is_for(wheels):
+    for wheel in wheels.values():
+        metadata = _metadata(wheel)
+
+        assert "License-Expression: BSD-3-Clause" in metadata
+        assert "Description-Content-Type: text/markdown" in metadata
+        assert any(one.endswith("licenses/LICENSE") for one in _names(wheel))
+
+
+def test_the_command_lists_both_plugins(home):
+    told = [json.loads(line) for line in _claimkit(home, "plugins", "--format", "json")]
+
+    assert {one["plugin"] for one in told} == {"builtins", "x12"}
+    assert next(one for one in told if one["plugin"] == "x12")["adds"] == {"readers": ["x12"]}
+
+
+def test_the_installation_is_well(home):
+    told = [json.loads(line) for line in _claimkit(home, "doctor", "--format", "json")]
+
+    assert [one["check"] for one in told if not one["ok"]] == []
+
+
+def test_a_remittance_is_imported_and_the_second_time_changes_nothing(home):
+    arguments = ("import", REMITTANCE, "--store", f"sqlite:///{home / 'claims.db'}")
+
+    first = " ".join(_claimkit(home, *arguments))
+    again = " ".join(_claimkit(home, *arguments))
+
+    new = int(re.search(r"([\d,]+) new", first)[1].replace(",", ""))
+    assert new > 0
+    assert f"0 new, 0 changed, {new} the same" in again
+
+
+def test_the_core_works_without_django(home):
+    found = run(
+        *(home / "python", "-c", "import importlib.util as u; print(u.find_spec('django'))"),
+        cwd=home,
+    )
+
+    assert found.strip() == "None"
+
+
+def _claimkit(home, *arguments):
+    return run(home / "claimkit", *arguments, cwd=home).splitlines()
