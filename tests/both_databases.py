@@ -13,7 +13,11 @@ def main(arguments: list[str]) -> int:
     for database in ("sqlite", "postgres"):
         print(f"tests on {database}", flush=True)
         command = [sys.executable, "-m", "pytest", "-p", "tests.postgres", *arguments]
-        environment = {**os.environ, "CLAIMKIT_TEST_DATABASE": database}
+        environment = {
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            **os.environ,
+            "CLAIMKIT_TEST_DATABASE": database,
+        }
         statuses.append(subprocess.run(command, check=False, env=environment).returncode)
     return max(statuses)
 

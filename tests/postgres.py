@@ -136,19 +136,25 @@ class _Server:
         return as_user
 
     def _bring_binaries(self) -> None:
-        """Copy the binaries to where the other user can read them (a home of root is closed)."""
+        """Copy the binaries to where the other user can read them (a home of root is closed).
+
+        A wheel keeps the libraries that it links in a folder beside its package, which programs
+        find relative to themselves: the copy has the same shape.
+        """
         there = self.home / "server"
+        install = self.binaries.parent
+        package = install.parent
+        copied = there / package.name / install.name
         if not there.exists():
-            shutil.copytree(
-                self.binaries.parent,
-                there,
-                symlinks=True,
-                ignore=shutil.ignore_patterns("*.a", "include"),
-            )
+            unneeded = shutil.ignore_patterns("*.a", "include")
+            shutil.copytree(install, copied, symlinks=True, ignore=unneeded)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.is_dir():
+                shutil.copytree(libraries, there / libraries.name, symlinks=True)
             for path in (there, *there.rglob("*")):
                 if not path.is_symlink():
                     path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o444))
-        self.binaries = there / "bin"
+        self.binaries = copied / self.binaries.name
 
     def _run(self, program: str, *arguments: str | Path, **as_user: Any) -> None:
         done = subprocess.run(
