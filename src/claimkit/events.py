@@ -162,10 +162,14 @@ class Listener(Protocol):
 class Bus:
     """Tells listeners what was staged, in two phases.
 
-    >>> bus = Bus([])
+    >>> from claimkit.types import SystemClock
+    >>> bus, now = Bus([]), SystemClock().now()
     >>> with bus.transaction():
-    ...     bus.stage(ClaimsImported(tenant=TenantKey("northside"), at=dt.datetime(2026, 1, 5, tzinfo=dt.UTC),
-    ...                              upload="upl_1", new=3, changed=0, same=0, rejected=0))
+    ...     bus.stage(
+    ...         ClaimsImported(
+    ...             tenant="northside", at=now, upload="upl_1", new=3, changed=0, same=0, rejected=0
+    ...         )
+    ...     )
     """
 
     def __init__(self, listeners: Iterable[Listener]) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,3 +58,31 @@ def test_modules_of_tests_do_not_import_each_other(root):
 
     assert telling == []
     assert not list((root / "tests").rglob("__init__.py"))
+
+
+def _environments():
+    root = Path(__file__).parents[2]
+    tox = tomllib.loads((root / "tox.toml").read_text(encoding="utf-8"))
+    return [
+        pytest.param([environment, *_bases(tox, environment)], id=name)
+        for name, environment in tox["env"].items()
+    ]
+
+
+def _bases(tox, environment):
+    return [tox[base] for base in environment.get("base", ["env_run_base"])]
+
+
+@pytest.mark.parametrize("tables", _environments())
+def test_an_environment_of_tox_runs_something(tables):
+    """tox says OK of an environment whose base it does not find, and runs nothing."""
+    commands = next(one["commands"] for one in tables if "commands" in one)
+
+    assert commands
+
+
+def test_every_environment_that_is_listed_is_there(root):
+    tox = tomllib.loads((root / "tox.toml").read_text(encoding="utf-8"))
+
+    assert set(tox["env_list"]) <= tox["env"].keys()
+    assert set(tox["env"]["coverage"]["depends"]) <= set(tox["env_list"])

@@ -106,7 +106,7 @@ class MoneyMemo(Memo["Cents | None"]):
 def clean(cell: str) -> str:
     r"""Return ``cell`` without surrounding blanks, no-break blanks and zero-width characters.
 
-    >>> clean("\\u00a0BLUE\\u200b LAKE ")
+    >>> clean("\u00a0BLUE\u200b LAKE ")
     'BLUE LAKE'
     """
     return cell.strip() if cell.isascii() else cell.translate(_INVISIBLE).strip()
