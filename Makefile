@@ -13,8 +13,8 @@ demo: $(TOX) ## the main job on made-up claims: import, watch, report
 test: $(TOX) ## everything: tests, lint, types, import contracts, docs, packages
 	$(TOX) run -q
 
-check: $(TOX) ## the inner loop: one environment, SQLite
-	$(TOX) run -q -e core-py311
+check: $(TOX) ## the inner loop: the core in one environment, without what is slow
+	$(TOX) run -q -e core-py311 -- --no-cov -m "not slow" tests/core tests/stores
 
 $(TOX):
 	$(PYTHON) -m venv .venv

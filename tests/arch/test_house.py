@@ -150,3 +150,24 @@ def test_a_change_is_told_in_a_fragment_that_the_changelog_can_take(root):
         assert text[:1].isupper() or text.startswith("`")
         assert text.endswith(".\n")
         assert not text.startswith("#")
+
+
+def test_pages_of_the_repository_name_what_is_there(root):
+    named = {
+        (page.name, one)
+        for page in root.glob("*.md")
+        for one in re.findall(
+            r"`((?:tests|src|docs|plugins|changelog\.d)/[\w./-]+)`", page.read_text()
+        )
+    }
+
+    assert {(page, one) for page, one in named if not (root / one).exists()} == set()
+
+
+def test_ci_runs_every_environment_that_make_test_runs(root):
+    listed = tomllib.loads((root / "tox.toml").read_text(encoding="utf-8"))["env_list"]
+    workflow = (root / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    run = set(re.findall(r"environment: ([\w-]+),", workflow))
+
+    assert set(listed) <= run | {"coverage"}
+    assert "-e coverage" in workflow
