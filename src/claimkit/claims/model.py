@@ -36,6 +36,7 @@ __all__ = [
     "Outcome",
     "RowProblem",
     "ServiceLine",
+    "service_lines",
 ]
 
 
