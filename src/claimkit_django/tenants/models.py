@@ -141,9 +141,16 @@ class TenantModel(models.Model):
         default_manager_name = "objects"
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> Any:
+    def from_db(
+        cls,
+        db: str | None,
+        field_names: Collection[str],
+        values: Collection[Any],
+        **options: Any,
+    ) -> Any:
         """Remember whose row was read, so that a save can refuse to give it to someone else."""
-        return remember_tenant(super().from_db(db, field_names, values))
+        # Django 6.1 added ``fetch_mode``; 5.2 passes nothing.
+        return remember_tenant(super().from_db(db, field_names, values, **options))
 
     def save_base(self, *args: Any, **kwargs: Any) -> None:
         """Write the row, in the scope of its tenant only.
