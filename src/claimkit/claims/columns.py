@@ -185,7 +185,8 @@ def find_header(
     chosen = {fold_header(header) for header in wanted}
     for index, (_, row) in enumerate(rows):
         folded = [fold_header(cell) for cell in row if len(cell) <= 80]
-        count = sum(1 for one in folded if one in chosen or _field_of(one))
+        # Distinct ones: a header that is there twice in one line is no better header.
+        count = len({one if one in chosen else _field_of(one) for one in folded} - {""})
         if count > known:
             best, known = index, count
     return (best, known) if known >= min(_MIN_KNOWN, len(wanted) or _MIN_KNOWN) else (-1, known)

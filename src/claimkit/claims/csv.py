@@ -246,7 +246,9 @@ class _Reading:
     def _broken(self, number: int, code: str, line: str) -> None:
         if self._started:
             message, remedy = _BROKEN[code]
-            self._reject(number, [line[:2_000]], BadRow(code, message, remedy))
+            # As one spare cell behind blank ones: the text cannot be told apart into columns.
+            blank = [""] * len(self._columns.header)
+            self._reject(number, [*blank, line[:2_000]], BadRow(code, message, remedy))
 
     def _reject(self, number: int, row: list[str], bad: BadRow) -> None:
         known = 0 <= bad.column < len(row)

@@ -13,14 +13,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
+import re
 import secrets
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from claimkit.claims.model import Added, ClaimKind, service_lines
 from claimkit.claims.normalize import NormalizeContext
 from claimkit.claims.readers import SNIFF_BYTES, ReadOptions, choose_reader
+from claimkit.errors import FileRefused
 from claimkit.events import ClaimsChanged, ClaimsImported
 from claimkit.types import day_of
 
@@ -28,8 +31,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from claimkit.claims.model import Claim, ClaimBatch, RowProblem
-    from claimkit.claims.normalize import Normalizer
+    from claimkit.claims.model import Claim, ClaimBatch, Notice, RowProblem
     from claimkit.events import Bus
     from claimkit.plugins import Plugins
     from claimkit.stores import Store
@@ -76,6 +78,14 @@ class ImportReport:
     #: Column names of the rejected rows, empty for X12.
     header: tuple[str, ...] = ()
     batches: int = 0
+    #: Rows of a CSV: read is accepted, skipped (blank, repeated) and rejected together.
+    rows_read: int = 0
+    rows_accepted: int = 0
+    rows_skipped: int = 0
+    #: The first notice of each code, to show what its count in the tallies means.
+    notices: tuple[Notice, ...] = ()
+    #: Why reading stopped before the file's end; empty when it did not. What is in stays in.
+    stopped: str = ""
 
     @property
     def claims(self) -> int:
@@ -125,8 +135,12 @@ def import_claims(
         on_problem: Told of every rejected row, in file order.
         on_batch: Told of each batch inside its transaction, after the store took it.
 
+    Returns:
+        What became of the file. Where the reader gave up after some batches, these stay in and
+        ``stopped`` says why; the same file, repaired, completes them.
+
     Raises:
-        FileRefused: the file cannot be read as claims; batches before that stay in.
+        FileRefused: the file cannot be read as claims; nothing of it is in.
         UnknownName: no such reader.
     """
     now = clock.now()
@@ -185,30 +199,68 @@ def preview_claims(
     return pass_.report()
 
 
+#: Columns that explain; the CSV reader passes them over when the repaired file comes back.
+_REASON_COLUMNS = (
+    "claimkit line",
+    "claimkit code",
+    "claimkit column",
+    "claimkit problem",
+    "claimkit remedy",
+)
+
+
 def repair_csv(
     problems: Iterable[RowProblem], out: BinaryIO, *, header: Sequence[str] = ()
 ) -> None:
     """Write rejected rows with their reasons, to be repaired in a spreadsheet and imported again.
 
-    The reason columns come first; the row follows as it was read. Texts that a spreadsheet would
-    run as a formula get a leading apostrophe.
+    The row comes as it was read, the reasons behind it in columns whose names begin with
+    ``claimkit``; the CSV reader ignores these, so the repaired file can be imported as it is.
+    Texts that a spreadsheet would run as a formula get a leading apostrophe (OWASP, CSV
+    injection); amounts stay amounts. Rows of several files with other columns share one header.
+
+    Args:
+        problems: Rejected rows; read twice, so an iterator is kept in memory.
+        out: Open for bytes; stays open.
+        header: Column names of rows that do not carry their own.
     """
+    kept = list(problems)
+    places: dict[tuple[str, int], int] = {}
+    for one in kept:
+        for column in _columns_of(one, header):
+            places.setdefault(column, len(places))
     text = io.TextIOWrapper(out, encoding="utf-8-sig", newline="", write_through=True)
     rows = csv.writer(text)
-    rows.writerow(["problem", "remedy", "line", "field", *map(_inert, header)])
-    for one in problems:
-        where = (one.message, one.remedy, str(one.position), one.field_name)
-        rows.writerow([*map(_inert, where), *map(_inert, one.raw)])
+    rows.writerow([*(_inert(name) for name, _ in places), *_REASON_COLUMNS])
+    for one in kept:
+        cells = [""] * len(places)
+        for column, cell in zip(_columns_of(one, header), one.raw, strict=False):
+            cells[places[column]] = _inert(cell)
+        reasons = (one.code, one.field_name, one.message, one.remedy)
+        rows.writerow([*cells, str(one.position), *map(_inert, reasons)])
     text.flush()
     text.detach()
 
 
-def _inert(value: str) -> str:
-    return f"'{value}" if value[:1] in "=+-@\t\r" and not _is_number(value) else value
+def _columns_of(problem: RowProblem, header: Sequence[str]) -> list[tuple[str, int]]:
+    """Return the row's columns as name and how often the name came before; spares at the end."""
+    names = list(problem.header or header)
+    names += ["(more)"] * (len(problem.raw) - len(names))
+    seen: Counter[str] = Counter()
+    columns = []
+    for name in names:
+        columns.append((name, seen[name]))
+        seen[name] += 1
+    return columns
 
 
-def _is_number(value: str) -> bool:
-    return value[1:].replace(".", "", 1).replace(",", "").isdigit()
+_AMOUNT = re.compile(r"[-+]?[$]?\d[\d,]*(?:\.\d+)?", re.ASCII)
+#: What spreadsheets take for the start of a formula, also in full width, also after a line break.
+_FORMULA = re.compile(r"(^|[\r\n])(?=[\s\u200b\ufeff]*[=+\-@\t|＝＋－＠])")
+
+
+def _inert(cell: str) -> str:
+    return cell if _AMOUNT.fullmatch(cell) else _FORMULA.sub(r"\1'", cell)
 
 
 class _Pass:
@@ -234,6 +286,9 @@ class _Pass:
         self._header: tuple[str, ...] = ()
         self._reader = ""
         self._batches = 0
+        self._rows = [0, 0, 0]
+        self._notices: dict[str, Notice] = {}
+        self._stopped = ""
 
     def batches(
         self, plugins: Plugins, options: ReadOptions, wanted: str, context: NormalizeContext
@@ -243,14 +298,32 @@ class _Pass:
         reader = choose_reader(head, self.name, plugins.readers, wanted=wanted)
         self._reader = reader.name
         total = self._source.size()
-        for batch in reader.read(self._source, options):  # type: ignore[arg-type]
-            _normalize(batch, plugins.normalizers, context)
+        step = f"reading {self.name}"
+        for batch in self._until_refused(reader.read(cast("BinaryIO", self._source), options)):
+            for one in plugins.normalizers:
+                one.normalize(batch, context)
             self._count(batch)
             yield batch
             self._batches += 1
             if self._progress is not None:
-                self._progress(f"reading {self.name}", batch.bytes_read, total)
+                self._progress(step, batch.bytes_read, total)
         self._source.drain()
+        if self._progress is not None:
+            self._progress(step, self._source.bytes_read, self._source.bytes_read)
+
+    def _until_refused(self, batches: Iterator[ClaimBatch]) -> Iterator[ClaimBatch]:
+        """Yield batches; a refusal after the first one ends the file instead of losing it."""
+        for number in itertools.count():
+            try:
+                batch = next(batches, None)
+            except FileRefused as refused:
+                if not number:
+                    raise
+                self._stopped = str(refused)
+                return
+            if batch is None:
+                return
+            yield batch
 
     def report(self) -> ImportReport:
         return ImportReport(
@@ -264,6 +337,11 @@ class _Pass:
             problems=tuple(self._problems),
             header=self._header,
             batches=self._batches,
+            rows_read=self._rows[0],
+            rows_accepted=self._rows[1],
+            rows_skipped=self._rows[2],
+            notices=tuple(self._notices.values()),
+            stopped=self._stopped,
         )
 
     def _count(self, batch: ClaimBatch) -> None:
@@ -277,6 +355,7 @@ class _Pass:
         fallback = next(iter(self._tallies), ClaimKind.CSV)
         for notice in batch.notices:
             self._tally(notice.kind or fallback).notices[notice.code] += 1
+            self._notices.setdefault(notice.code, notice)
         for problem in batch.problems:
             self._tally(problem.kind).rejected += 1
             if len(self._problems) < _KEPT_PROBLEMS:
@@ -284,6 +363,9 @@ class _Pass:
             if self._on_problem is not None:
                 self._on_problem(problem)
         self._header = batch.header or self._header
+        self._stopped = batch.stopped or self._stopped
+        counted = (batch.rows_read, batch.rows_accepted, batch.rows_skipped)
+        self._rows = [sum(pair) for pair in zip(self._rows, counted, strict=True)]
 
     def _tally(self, kind: ClaimKind) -> _Tally:
         return self._tallies.setdefault(kind, _Tally())
@@ -313,13 +395,6 @@ class _Tally:
             rejected=self.rejected,
             notices=dict(self.notices),
         )
-
-
-def _normalize(
-    batch: ClaimBatch, normalizers: Sequence[Normalizer], context: NormalizeContext
-) -> None:
-    for one in normalizers:
-        one.normalize(batch, context)
 
 
 class _HashingStream(io.RawIOBase):

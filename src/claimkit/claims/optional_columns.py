@@ -171,6 +171,9 @@ def _adjustments(
     for reason in reasons:
         category = table.category(reason.code).name
         if category == "contractual":
+            # Without an allowed amount only a denial beside it could claim a part of the rest.
+            if not cut and denial is None:
+                cut, rest = rest, 0
             amount, cut = (0 if contractual else cut), 0
         elif category == "patient_share":
             amount, patient = (0 if shares else patient or (rest if denial is None else 0)), 0

@@ -114,7 +114,7 @@ def _date_parsers(
             day_first = options.date_order == "dmy"
         elif own.day_first and own.month_first:
             notices.append(_notice("date_order_mixed", f"column {header!r} mixes date orders"))
-        elif day_first:
+        elif day_first and (own.day_first or own.either):
             notices.append(_notice("date_order_dmy", f"column {header!r} is read as day/month"))
         elif own.either and not own.month_first:
             notices.append(_notice("date_order_assumed", f"column {header!r} is read as month/day"))
