@@ -220,7 +220,7 @@ def _bar_chart(chart: BarChart) -> tuple[list[str], int]:
 
 def _mix_chart(chart: MixChart) -> tuple[list[str], int]:
     longest = max((max(before, since) for _, before, since in chart.rows), default=0) or 1
-    left, right = 230, 60
+    left, right = 250, 60
     body = [
         f'<rect class="before" x="{left}" y="2" width="10" height="10" rx="2"/>'
         f'<text x="{left + 16}" y="11">before</text>'
