@@ -13,7 +13,8 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import FileResponse, Http404
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -23,8 +24,7 @@ from claimkit_django.claims.tasks import queue_import
 from claimkit_django.runtime import open_store
 from claimkit_django.tenants.directory import SESSION_KEY, actor_of, permitted_tenants
 from claimkit_django.tenants.members import role_of
-from claimkit_django.tenants.models import Membership
-from django.http import FileResponse, Http404
+from claimkit_django.tenants.models import Tenant
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -70,11 +70,10 @@ def uploads(request: HttpRequest) -> HttpResponse:
 @login_required
 def choose_tenant(request: HttpRequest) -> HttpResponse:
     """Remember which of the user's tenants the pages are about."""
-    membership = get_object_or_404(
-        Membership.objects.filter(user=request.user, tenant__active=True),
-        tenant__key=request.POST.get("tenant", ""),
-    )
-    request.session[SESSION_KEY] = membership.tenant.key
+    wanted = request.POST.get("tenant", "")
+    if wanted not in {one.key for one in _tenants_of(request)}:
+        raise Http404
+    request.session[SESSION_KEY] = wanted
     return redirect("start")
 
 
@@ -96,10 +95,17 @@ def _tenant_context(request: HttpRequest) -> dict[str, Any]:
     role = role_of(request.user, tenant) if tenant else None
     return {
         "tenant": tenant,
-        "tenants": sorted(permitted_tenants(request.user).values(), key=lambda one: one.name),
+        "tenants": _tenants_of(request),
         "role": role,
         "may_upload": role is not None and role.includes(Role.ANALYST),
     }
+
+
+def _tenants_of(request: HttpRequest) -> list[Tenant]:
+    """Return the tenants that the user may enter, by name; a superuser may enter all."""
+    if request.user.is_superuser:
+        return list(Tenant.objects.filter(active=True).order_by("name"))
+    return sorted(permitted_tenants(request.user).values(), key=lambda one: one.name)
 
 
 def _take_file(request: HttpRequest, *, may_upload: bool) -> HttpResponse:

@@ -221,8 +221,9 @@ def test_every_role_sees_the_pages_and_viewers_cannot_send(site, upload, role):
 
 
 @pytest.mark.slow
-def test_a_member_of_both_chooses(site, upload):
-    browser = site.browser("group-analyst")
+@pytest.mark.parametrize("user", ["group-analyst", "site-admin"])
+def test_who_may_enter_both_chooses(site, upload, user):
+    browser = site.browser(user)
     page = site.page(browser, "/")
     assert "Choose a hospital" in page
 
