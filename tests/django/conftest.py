@@ -36,7 +36,9 @@ def make_upload():
 @pytest.fixture
 def make_member(django_user_model):
     def make(username, *memberships, **values):
-        user = django_user_model.objects.create_user(username=username, password="marsupilami", **values)
+        user = django_user_model.objects.create_user(
+            username=username, password="marsupilami", **values
+        )
         for tenant, role in memberships:
             tenant.memberships.create(user=user, role=Role(role).value)
         return user

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import asyncio
 import logging
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
@@ -120,7 +120,6 @@ def test_a_streamed_body_runs_in_the_scope_and_never_leaks_it(northside, make_me
     assert list(body) == [b"1 in northside;"]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_asynchronous_views_and_bodies_run_in_the_scope(northside, make_member, make_upload):
     make_upload(northside)
     gaston = make_member("gaston", (northside, "viewer"))
@@ -146,9 +145,9 @@ def test_asynchronous_views_and_bodies_run_in_the_scope(northside, make_member, 
     async def nobody(request):
         return HttpResponse(str(in_tenant()))
 
-    assert asyncio.run(ask(plain, gaston)) == b"1 in northside"
-    assert asyncio.run(ask(stream, gaston)) == b"1 in northside;" * 2
-    assert asyncio.run(ask(nobody, AnonymousUser())) == b"False"
+    assert async_to_sync(ask)(plain, gaston) == b"1 in northside"
+    assert async_to_sync(ask)(stream, gaston) == b"1 in northside;" * 2
+    assert async_to_sync(ask)(nobody, AnonymousUser()) == b"False"
 
 
 def test_the_directory_finds_tenants_as_the_core_knows_them(lakeview):

@@ -7,7 +7,7 @@ import pickle
 import threading
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection, models, transaction
 from django.db.models import Count, Exists, OuterRef, Q, Sum, sql
 
@@ -365,7 +365,6 @@ def test_threads_do_not_inherit_the_scope(northside):
     assert seen == ["required"]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_coroutines_do_not_mix_their_tenants(northside, lakeview, ours, theirs):
     async def look(tenant, barrier):
         with enter(tenant):
@@ -384,11 +383,10 @@ def test_coroutines_do_not_mix_their_tenants(northside, lakeview, ours, theirs):
         with pytest.raises(TenantRequired):
             await Upload.objects.acount()
 
-    assert asyncio.run(both()) == [([5, 6], 2, 5), ([20], 1, 20)]
-    asyncio.run(without())
+    assert async_to_sync(both)() == [([5, 6], 2, 5), ([20], 1, 20)]
+    async_to_sync(without)()
 
 
-@pytest.mark.django_db(transaction=True)
 def test_async_writes_are_guarded(northside, lakeview, theirs):
     async def write():
         with enter(northside):
@@ -401,7 +399,7 @@ def test_async_writes_are_guarded(northside, lakeview, theirs):
             await made.arefresh_from_db()
             return made.name
 
-    assert asyncio.run(write()) == "y"
+    assert async_to_sync(write)() == "y"
 
 
 def test_the_guard_survives_every_class_that_a_query_turns_into(inside):
@@ -425,7 +423,7 @@ def test_scope_reaches_into_sync_code_called_from_coroutines(northside):
         with enter(northside):
             return await sync_to_async(current_scope)()
 
-    assert asyncio.run(ask()).key == "northside"
+    assert async_to_sync(ask)().key == "northside"
 
 
 def test_a_tenant_without_rows_can_be_deleted_and_one_with_rows_cannot(northside, lakeview, theirs):
