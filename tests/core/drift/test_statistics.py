@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special, stats
+
+from claimkit.drift.statistics import (
+    batch_slope,
+    block_inflation,
+    cumulate,
+    log_choose,
+    poisson_gain,
+    signed_root,
+    threshold,
+)
+
+ONE = np.ones(1)
+
+
+@given(
+    n=st.integers(5, 5_000),
+    observed=st.floats(0, 1),
+    expected=st.floats(0.001, 0.99),
+    scale=st.floats(1, 9),
+)
+def test_signed_root_is_the_root_of_scipys_binomial_deviance(n, observed, expected, scale):
+    o = math.floor(observed * n)
+    e = expected * n
+    deviance = 2 * (
+        stats.binom.logpmf(o, n, o / n) - stats.binom.logpmf(o, n, e / n)
+        if 0 < o < n
+        else -stats.binom.logpmf(o, n, e / n)
+    )
+    wanted = math.copysign(math.sqrt(max(deviance, 0) / scale), o - e)
+
+    made = signed_root(ONE * o, ONE * e, ONE * n, ONE * scale)[0]
+
+    assert made == pytest.approx(wanted if o != e else 0.0, rel=1e-6, abs=1e-4)
+
+
+def test_signed_root_is_normal_far_into_the_tail():
+    """Exact binomial tail against the normal one at its score: Pearson's z is off by far more."""
+    n, p = 2_000, 0.1
+    count = np.arange(230, 270)
+    z = signed_root(count - 0.5, np.full(40, n * p), np.full(40, float(n)), np.ones(40))
+    exact = stats.binom.sf(count - 1, n, p)
+
+    ratio = stats.norm.sf(z) / exact
+
+    assert ratio.min() > 0.8
+    assert ratio.max() < 1.25
+
+
+@given(st.lists(st.floats(0, 500), min_size=1, max_size=5), st.floats(0.1, 500))
+def test_poisson_gain_is_scipys_log_likelihood_ratio(observed, expected):
+    counts = np.floor(np.array(observed))
+    usual = np.full(len(counts), expected)
+    ratio = stats.poisson.logpmf(counts, np.maximum(counts, 1e-12)) - stats.poisson.logpmf(
+        counts, usual
+    )
+
+    np.testing.assert_allclose(
+        poisson_gain(counts, usual), np.where(counts > usual, ratio, 0.0), rtol=1e-6, atol=1e-6
+    )
+
+
+def test_threshold_grows_with_the_streams_and_shrinks_with_the_budget():
+    assert threshold(1e-3) < threshold(1e-4) < threshold(1e-6)
+    assert threshold(0) <= 12.0
+    # The crossing rate at the threshold is the rate asked for.
+    h = threshold(1e-5)
+    assert -2.94311095 + 1.23814638 * math.log(h) - h * h / 2 == pytest.approx(math.log(1e-5))
+
+
+def test_threshold_is_what_random_walks_cross():
+    """Monte Carlo over 20,000 days of 40 streams: new crossings of h = 3.5 a day."""
+    rng = np.random.default_rng(5)
+    days, streams = 20_000, 40
+    path = np.concatenate(
+        [np.zeros((streams, 1)), rng.standard_normal((streams, days)).cumsum(1)], axis=1
+    )
+    best = np.full((streams, days - 55), -9.0)
+    for k in (3, 5, 7, 10, 14, 21, 28, 42, 56):
+        z = (path[:, 56:] - path[:, 56 - k : days + 1 - k]) / math.sqrt(k)
+        best = np.maximum(best, z)
+    above = best > 3.5
+    fresh = 0
+    for stream in above:
+        last = -(10**9)
+        for day in np.flatnonzero(stream):
+            fresh += day - last > 28
+            last = day
+    rate = fresh / best.size
+    wanted = math.exp(-2.94311095 + 1.23814638 * math.log(3.5) - 3.5**2 / 2)
+
+    assert rate == pytest.approx(wanted, rel=0.25)
+
+
+def test_batch_slope_finds_the_variance_of_batches():
+    rng = np.random.default_rng(7)
+    mean = rng.uniform(20, 60, (2, 4_000))
+    luck = rng.gamma(1 / 0.04, 0.04, mean.shape)
+    luck[1] = 1.0
+    counts = rng.poisson(mean * luck)
+
+    slope = batch_slope((counts - mean) ** 2, mean, np.arange(2), 2)
+
+    # Each is shrunk half-way to the pool of 0.02.
+    assert slope[0] == pytest.approx((0.04 + 0.5 * 0.02) / 1.5, rel=0.15)
+    assert slope[1] == pytest.approx(0.5 * 0.02 / 1.5, rel=0.25)
+
+
+def test_batch_slope_withstands_one_disaster():
+    rng = np.random.default_rng(8)
+    mean = np.full((1, 200), 30.0)
+    counts = rng.poisson(mean).astype(float)
+    counts[0, 17] = 600
+
+    slope = batch_slope((counts - mean) ** 2, mean, np.zeros(1, np.int64), 1)
+
+    assert slope[0] < 0.01
+
+
+def test_block_inflation_is_one_for_independent_days_and_more_for_wobble():
+    rng = np.random.default_rng(9)
+    variance = np.full((6, 182), 20.0)
+    independent = rng.normal(0, math.sqrt(20), (6, 182))
+    wobble = independent + np.repeat(rng.normal(0, 4, (6, 26)), 7, axis=1)
+
+    assert block_inflation(independent, variance, 7) == pytest.approx(1.0, abs=0.25)
+    assert block_inflation(wobble, variance, 7) > 2
+    assert block_inflation(100 * wobble, variance, 7) == 4.0
+    assert block_inflation(independent[:, :5], variance[:, :5], 7) == 1.0
+    assert block_inflation(np.zeros((1, 14)), np.zeros((1, 14)), 7) == 1.0
+
+
+def test_log_choose_is_the_log_of_the_binomial_coefficient():
+    np.testing.assert_allclose(
+        log_choose(12), np.log([special.comb(12, m) for m in range(1, 13)]), atol=1e-9
+    )
+
+
+def test_cumulate_starts_at_zero():
+    assert cumulate(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist() == [[0, 1, 3], [0, 3, 7]]
