@@ -58,7 +58,7 @@ def test_a_verb_is_called_by_its_django_room_and_by_the_command_line(sources, ro
     """No core that nobody calls."""
     callers = {one.module for one in sources if _calls(one.tree, module, verb)}
 
-    assert "claimkit.cli" in callers
+    assert any(one.split(".")[:2] == ["claimkit", "cli"] for one in callers)
     assert ROOMS[room] == any(one.startswith(f"claimkit_django.{room}.") for one in callers)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -28,6 +29,30 @@ def billing(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory):
+    """Return a year of claims of three payers, one of which denies a third more since a day."""
+    path = tmp_path_factory.mktemp("planted") / "year.csv"
+    first, onset = dt.date(2025, 3, 3), dt.date(2026, 1, 5)
+    rows = [HEADER]
+    for day in range(400):
+        sent = first + dt.timedelta(days=day)
+        if sent.weekday() >= 5:
+            continue
+        for at in range(24):
+            payer = ("MERIDIAN HEALTH PLAN", "LAKE MUTUAL", "BOREAL HMO")[at % 3]
+            decided = sent + dt.timedelta(days=7 + (at + day) % 4)
+            is_worse = at % 3 == 0 and decided >= onset
+            denied = (7 * day + 3 * at) % 11 < (4 if is_worse else 1)
+            result = "0,DENIED,CO-197" if denied else "60.00,PAID,"
+            allowed = "" if denied else "80.00"
+            rows.append(
+                f"Z{day}-{at},{payer},99213,{sent},{sent},{decided},100.00,{allowed},{result},M1"
+            )
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
 
 
 def run(capsys, *arguments):
@@ -238,3 +263,44 @@ def test_a_closed_pipe_is_not_an_error(billing):
     )
 
     assert b"Traceback" not in done.stderr
+
+
+def test_a_backtest_tells_months_alerts_and_what_could_be_seen(planted, capsys, tmp_path):
+    page = tmp_path / "back.html"
+    asked = ("--since", "2025-09-01", "--html", page, "--quiet")
+    status, out, _ = run(capsys, "backtest", planted, *asked)
+
+    assert status == 0
+    assert "there would have been" in out
+    assert "Jan 2026" in out
+    assert "MERIDIAN" in out
+    assert "What past nights would have told" in page.read_text(encoding="utf-8")
+
+
+def test_a_backtest_is_one_object_of_plain_values(planted, tmp_path, capsys):
+    store = f"sqlite:///{tmp_path / 'claims.db'}"
+    run(capsys, "import", planted, "--store", store, "--quiet")
+    asked = ("--store", store, "--months", 6, "--knowledge", "then", "--format", "json")
+    status, out, _ = run(capsys, "backtest", *asked)
+
+    assert status == 0
+    (result,) = objects(out)
+    assert (result["tenant"], result["knowledge"]) == ("local", "then")
+    assert sum(one["nights"] for one in result["months"]) == 182
+    assert {one["segment"]["payer"] for one in result["findings"]} == {"MERIDIAN"}
+
+
+def test_a_watch_with_backtest_adds_a_section(planted, capsys):
+    status, out, _ = run(capsys, "watch", planted, "--backtest", 3, "--format", "json")
+
+    assert status == 0
+    anchors = [one["anchor"] for one in json.loads(out)["sections"]]
+    assert "backtest" in anchors
+
+
+@pytest.mark.parametrize("months", ["0", "a year", "121"])
+def test_months_that_are_none_are_refused(months, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["backtest", "--months", months])
+
+    assert "number of months" in capsys.readouterr().err

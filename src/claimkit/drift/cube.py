@@ -13,7 +13,7 @@ denial category. Decisions that are none are left out: reversed, other, and the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -36,6 +36,7 @@ __all__ = [
     "Cells",
     "CubeStore",
     "CubeTable",
+    "as_known",
     "canonical",
     "merge",
     "tally",
@@ -123,12 +124,13 @@ class Cells:
         return len(next(iter(self.measures.values())))
 
     @classmethod
-    def empty(cls, table: CubeTable) -> Cells:
-        """Return cells of ``table`` without a row."""
+    def empty(cls, table: CubeTable, *, by_known_day: bool = False) -> Cells:
+        """Return cells of ``table`` without a row, with or without a column ``known_day``."""
+        axes = (*table.numbers, "known_day") if by_known_day else table.numbers
         return cls.from_columns(
             table,
             labels=dict.fromkeys(table.labels, ()),
-            numbers=dict.fromkeys(table.numbers, ()),
+            numbers=dict.fromkeys(axes, ()),
             measures=dict.fromkeys(table.measures, ()),
         )
 
@@ -200,12 +202,14 @@ class CubeStore(Protocol):
         since: Day | None = None,
         until: Day | None = None,
         known_by: Day | None = None,
+        by_known_day: bool = False,
     ) -> Cells:
         """Return rows with ``since <= table.day < until`` that were known by ``known_by``.
 
         One query. Rows with equal keys but ``known_day`` are summed unless all-zero; the result is
         sorted by its axes (labels by name), so equal content gives equal arrays in every store.
-        The result has no ``known_day``.
+        The result has no ``known_day``, unless ``by_known_day`` asks for the deltas of each day
+        on which something became known; :func:`as_known` sums them for any past night.
         """
         ...
 
@@ -240,6 +244,17 @@ def canonical(cells: Cells) -> Cells:
         labels=labels,
         numbers={axis: column[rows] for axis, column in cells.numbers.items()},
         measures={measure: column[kept] for measure, column in measures.items()},
+    )
+
+
+def as_known(cells: Cells, *, by: Day) -> Cells:
+    """Return what was known on the evening of day ``by``, from cells that keep ``known_day``.
+
+    The same as reading the store with ``known_by``, without asking it again.
+    """
+    rows = cells.take(cells.numbers["known_day"] <= by)
+    return canonical(
+        replace(rows, numbers={axis: rows.numbers[axis] for axis in rows.table.numbers})
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from claimkit.errors import UnknownName
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from claimkit.drift.findings import Finding
     from claimkit.types import Progress
 
-__all__ = ["Detector", "TellsProgress"]
+__all__ = ["Detector", "Replays", "TellsProgress", "choose_detectors"]
 
 
 class Detector(Protocol):
@@ -48,3 +50,36 @@ class TellsProgress(Protocol):
     def telling(self, progress: Progress) -> Detector:
         """Return the same detector, which tells ``progress`` how far it has come."""
         ...
+
+
+@runtime_checkable
+class Replays(Protocol):
+    """What a detector may also be, if it can look at a year of nights faster than one by one."""
+
+    def replay(
+        self, cube: Mapping[str, Cells], *, start: dt.date, end: dt.date, config: DriftConfig
+    ) -> Sequence[Finding]:
+        """Return every incident that the nights from ``start`` to ``end`` would have told, in order.
+
+        What ended before ``end`` has ``ended`` set; ``detected_on`` is the night that first told.
+        """
+        ...
+
+
+def choose_detectors(
+    wanted: Sequence[str], detectors: Mapping[str, Detector], progress: Progress | None = None
+) -> list[Detector]:
+    """Return the detectors that settings name, in their order, telling ``progress`` if they can.
+
+    Raises:
+        UnknownName: one is not registered.
+    """
+    chosen: list[Detector] = []
+    for name in wanted:
+        if name not in detectors:
+            raise UnknownName.of("detector", name, detectors)
+        detector = detectors[name]
+        if progress is not None and isinstance(detector, TellsProgress):
+            detector = detector.telling(progress)
+        chosen.append(detector)
+    return chosen

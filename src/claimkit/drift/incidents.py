@@ -233,12 +233,12 @@ def _measure_denials(run: Run, incident: Incident, night: int) -> None:
     totals = total(history, baseline, start, night + 1)
     cells, reason = incident.cells, incident.reason
     if incident.signal is Signal.DENIAL_RATE:
-        place = localize(
+        found = localize(
             history, baseline, total(history, baseline, incident.onset, night + 1), payer
         )
-        effect = measure(history, baseline, totals, payer, place.cells, place.reason)
+        effect = measure(history, baseline, totals, payer, found.cells, found.reason)
         if effect.size > 0:
-            cells, reason = place.cells, place.reason
+            cells, reason = found.cells, found.reason
     effect = measure(history, baseline, totals, payer, cells, reason)
     if effect.claims >= 1:
         incident.cells, incident.reason = cells, reason

@@ -82,6 +82,12 @@ class LatticeDetector:
             if incident.ended is None or incident.fingerprint
         )
 
+    def replay(
+        self, cube: Mapping[str, Cells], *, start: dt.date, end: dt.date, config: DriftConfig
+    ) -> Sequence[Finding]:
+        """Return every incident of the nights from ``start`` to ``end``; see :func:`replay`."""
+        return replay(cube, start=start, end=end, config=config, progress=self._progress)
+
 
 def replay(
     cube: Mapping[str, Cells],

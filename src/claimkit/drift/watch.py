@@ -16,14 +16,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from claimkit.drift.cube import DECISIONS, MAX_AGE, TABLES, tally
-from claimkit.drift.detectors import TellsProgress
+from claimkit.drift.cube import DECISIONS, tally
+from claimkit.drift.detectors import choose_detectors
 from claimkit.drift.findings import Recorded, Tier
 from claimkit.drift.power import PayerState, watched_payers
-from claimkit.drift.streams import SCAN_WINDOW
-from claimkit.errors import UnknownName
+from claimkit.drift.reading import reach_days, read_cube
 from claimkit.events import (
     ClaimsChanged,
     DriftDetected,
@@ -31,13 +28,13 @@ from claimkit.events import (
     DriftWorsened,
     FactsChange,
 )
-from claimkit.types import date_of, day_of
+from claimkit.types import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from claimkit.config import DriftConfig
-    from claimkit.drift.cube import Cells, CubeStore
+    from claimkit.drift.cube import CubeStore
     from claimkit.drift.detectors import Detector
     from claimkit.drift.findings import Finding
     from claimkit.drift.power import PayerWatch
@@ -48,12 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["CubeUpkeep", "WatchReport", "WatchState", "rebuild_cube", "watch"]
 
 logger = logging.getLogger(__name__)
-
-#: Days of history before the baseline that a run needs: claims that wait since then.
-_LEAD_DAYS = MAX_AGE
-#: A last handful of decisions that follows such a gap is a wrong year in some file, not today.
-_STRAGGLER_GAP_DAYS = 60
-_STRAGGLER_SHARE = 0.005
 
 
 class WatchState(StrEnum):
@@ -145,11 +136,19 @@ def watch(
     Raises:
         UnknownName: a configured detector is not registered.
     """
-    chosen = [_detector(name, detectors, progress) for name in config.detectors]
+    chosen = choose_detectors(config.detectors, detectors, progress)
     before = tuple(store.findings.open(tenant))
     is_first = not before and not store.findings.all(tenant)
     setting = replace(config, scan_days=config.first_scan_days) if is_first else config
-    history = _read(tenant, store.cube, setting, before, as_of, clock, known_by, progress)
+    history = read_cube(
+        tenant,
+        store.cube,
+        as_of=as_of,
+        days=reach_days(_nights(setting, before), setting),
+        clock=clock,
+        known_by=known_by,
+        progress=progress,
+    )
     found: list[Finding] = []
     for at, detector in enumerate(chosen):
         _tell(progress, f"looking for drift ({detector.name})", at, len(chosen))
@@ -211,88 +210,13 @@ def rebuild_cube(
     return done
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _History:
-    """What one run reads: the cube up to its evening."""
-
-    cube: Mapping[str, Cells]
-    as_of: dt.date
-    since: dt.date | None
-    until: dt.date | None
-
-    @property
-    def cells(self) -> int:
-        return sum(len(cells) for cells in self.cube.values())
-
-    @property
-    def decisions(self) -> int:
-        return int(self.cube[DECISIONS.name].measures["claims"].sum())
-
-
-def _read(
-    tenant: TenantKey,
-    cube: CubeStore,
-    config: DriftConfig,
-    open_findings: Sequence[Finding],
-    as_of: dt.date | None,
-    clock: Clock,
-    known_by: dt.date | None,
-    progress: Progress | None,
-) -> _History:
-    """Read each table with one query: decisions first, because they may have to tell the day."""
-    known = None if known_by is None else day_of(known_by)
-    last = day_of(clock.now().date() if as_of is None else as_of)
-    span = _span(config, open_findings)
-    tables: dict[str, Cells] = {}
-    for at, (name, table) in enumerate(TABLES.items()):
-        _tell(progress, "reading the cube", at, len(TABLES))
-        is_open = as_of is None and table is DECISIONS
-        since = None if is_open else last - span
-        cells = cube.read(tenant, table, since=since, until=last + 1, known_by=known)
-        if is_open:
-            last = _last_day(cells, last)
-            days = cells.numbers[table.day]
-            cells = cells.take((days >= last - span) & (days <= last))
-        tables[name] = cells
-    _tell(progress, "reading the cube", len(TABLES), len(TABLES))
-    days = tables[DECISIONS.name].numbers[DECISIONS.day]
-    return _History(
-        cube=tables,
-        as_of=date_of(last),
-        since=date_of(int(days.min())) if len(days) else None,
-        until=date_of(int(days.max())) if len(days) else None,
-    )
-
-
-def _span(config: DriftConfig, open_findings: Sequence[Finding]) -> int:
-    """Return how many days before the evening a run needs to know."""
+def _nights(config: DriftConfig, open_findings: Sequence[Finding]) -> int:
+    """Return how many nights before the evening matter to what is open."""
     nights = config.scan_days
     for one in open_findings:
         # An open incident is measured against the baseline of its first night, kept frozen.
         nights = max(nights, (one.as_of - (one.detected_on or one.onset)).days + config.scan_days)
-    return nights + SCAN_WINDOW + config.baseline_days + _LEAD_DAYS
-
-
-def _last_day(decisions: Cells, latest: Day) -> Day:
-    """Return the day of the last decision, without stragglers dated far ahead by mistake."""
-    days, claims = decisions.numbers[DECISIONS.day], decisions.measures["claims"]
-    if not len(days):
-        return latest
-    distinct, place = np.unique(days, return_inverse=True)
-    upto = np.cumsum(np.bincount(place, claims))
-    for at in np.flatnonzero(np.diff(distinct) > _STRAGGLER_GAP_DAYS).tolist():
-        if upto[at] >= (1 - _STRAGGLER_SHARE) * upto[-1]:
-            return int(distinct[at])
-    return int(distinct[-1])
-
-
-def _detector(name: str, detectors: Mapping[str, Detector], progress: Progress | None) -> Detector:
-    if name not in detectors:
-        raise UnknownName.of("detector", name, detectors)
-    detector = detectors[name]
-    if progress is not None and isinstance(detector, TellsProgress):
-        return detector.telling(progress)
-    return detector
+    return nights
 
 
 def _events(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claimkit.drift.findings import Signal
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
@@ -18,6 +20,7 @@ __all__ = [
     "money_words",
     "reason_words",
     "share_words",
+    "signal_words",
 ]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -31,6 +34,22 @@ _CATEGORIES = {
     "unmapped": "reasons without a known code",
     "unspecified_denial": "unspecified reasons",
 }
+_SIGNALS = {
+    Signal.DENIAL_RATE: "denies more",
+    Signal.DENIAL_REASON_MIX: "denies for other reasons",
+    Signal.DECISION_TIME: "decides later",
+    Signal.ALLOWED_AMOUNT: "pays less",
+    Signal.VOLUME: "fewer claims decided",
+}
+
+
+def signal_words(signal: Signal) -> str:
+    """Return what changed, in words that follow the payer's name.
+
+    >>> signal_words(Signal.DECISION_TIME)
+    'decides later'
+    """
+    return _SIGNALS[signal]
 
 
 def money_words(cents: Cents) -> str:

@@ -16,7 +16,14 @@ from claimkit.config import ReportsConfig
 from claimkit.drift.findings import Signal, Tier
 from claimkit.drift.power import PayerState
 from claimkit.drift.watch import WatchState
-from claimkit.drift.wording import category_words, date_words, money_words, share_words
+from claimkit.drift.wording import (
+    category_words,
+    date_words,
+    money_words,
+    share_words,
+    signal_words,
+)
+from claimkit.reports.backtest import backtest_headline, backtest_section
 from claimkit.reports.document import (
     Bar,
     BarChart,
@@ -34,20 +41,14 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
+    from claimkit.drift.backtest import Backtest
     from claimkit.drift.findings import Finding
     from claimkit.drift.power import PayerWatch
     from claimkit.drift.watch import WatchReport
     from claimkit.reports.document import Figure, Value
 
-__all__ = ["FileSummary", "Volume", "compose"]
+__all__ = ["FileSummary", "Volume", "compose", "compose_backtest"]
 
-_SIGNALS = {
-    Signal.DENIAL_RATE: "Denies more",
-    Signal.DENIAL_REASON_MIX: "Denies for other reasons",
-    Signal.DECISION_TIME: "Decides later",
-    Signal.ALLOWED_AMOUNT: "Pays less",
-    Signal.VOLUME: "Fewer claims decided",
-}
 _STATES = {
     PayerState.WATCHED: "watched",
     PayerState.LEARNING: "learning",
@@ -84,6 +85,7 @@ def compose(
     generated_at: dt.datetime,
     volume: Volume | None = None,
     files: Sequence[FileSummary] = (),
+    backtest: Backtest | None = None,
     config: ReportsConfig | None = None,
 ) -> Report:
     """Return the report of one watch.
@@ -94,6 +96,7 @@ def compose(
         generated_at: Aware instant; shown, and no part of the content hash.
         volume: Totals over the tenant's claims.
         files: What was imported for this report, if that is of interest.
+        backtest: What past nights would have told, if that was asked for.
         config: How many findings to show.
     """
     limit = (config or ReportsConfig()).max_findings
@@ -105,6 +108,8 @@ def compose(
         sections.append(_watchlist_section(watchlist))
     if watched.payers:
         sections.append(_payers_section(watched.payers))
+    if backtest is not None:
+        sections.append(backtest_section(backtest))
     if files:
         sections.append(_files_section(files))
     sections.append(_method_section(watched))
@@ -117,6 +122,28 @@ def compose(
         key_figures=_key_figures(watched, alerts, volume),
         sections=(_overview_section(alerts), *sections) if len(alerts) > 1 else tuple(sections),
         findings=(*alerts, *watchlist),
+    )
+
+
+def compose_backtest(*, tenant_name: str, result: Backtest, generated_at: dt.datetime) -> Report:
+    """Return the report of one backtest: how often, what and when, and what could be seen.
+
+    Args:
+        tenant_name: What people call the tenant.
+        result: What the replayed nights told.
+        generated_at: Aware instant; shown, and no part of the content hash.
+    """
+    sections = [backtest_section(result)]
+    if result.payers:
+        sections.append(_payers_section(result.payers))
+    return Report(
+        title="Payer drift, looking back",
+        tenant=tenant_name,
+        as_of=result.end,
+        generated_at=generated_at,
+        headline=backtest_headline(result),
+        sections=tuple(sections),
+        findings=result.findings,
     )
 
 
@@ -177,7 +204,7 @@ def _watched(watched: WatchReport) -> int:
 def _overview_section(alerts: Sequence[Finding]) -> Section:
     bars = tuple(
         Bar(
-            label=f"{one.segment.payer}: {_SIGNALS[one.signal].lower()}",
+            label=f"{one.segment.payer}: {signal_words(one.signal)}",
             value=max(0, one.dollars_per_month),
             tone=one.severity,
         )
@@ -196,7 +223,7 @@ def _overview_section(alerts: Sequence[Finding]) -> Section:
 def _finding_section(finding: Finding, number: int) -> Section:
     return Section(
         anchor=f"finding-{number}",
-        heading=f"{finding.segment.payer}: {_SIGNALS[finding.signal].lower()}",
+        heading=f"{finding.segment.payer}: {signal_words(finding.signal)}",
         tone=finding.severity,
         paragraphs=(finding.summary,),
         key_figures=_finding_figures(finding),

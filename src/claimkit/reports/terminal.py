@@ -6,14 +6,16 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from claimkit.drift.findings import Tier
+from claimkit.reports.backtest import backtest_headline
 from claimkit.reports.document import RunChart, ValueKind, format_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from claimkit.drift.backtest import Backtest
     from claimkit.reports.document import Report, Section
 
-__all__ = ["render_text", "sparkline"]
+__all__ = ["render_backtest", "render_text", "sparkline"]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _BOLD, _RED, _DIM, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
@@ -46,6 +48,44 @@ def render_text(report: Report, *, width: int = 80, color: bool = False) -> str:
             lines += textwrap.wrap(
                 one.summary, width, initial_indent="  - ", subsequent_indent="    "
             )
+    return "\n".join(lines)
+
+
+def render_backtest(result: Backtest, *, name: str, width: int = 80, color: bool = False) -> str:
+    """Return a backtest as lines: the rate of alerts, the months, and each alert with its night.
+
+    Args:
+        result: What the replayed nights told.
+        name: What people call the tenant.
+        width: Columns of the terminal, at least 40.
+        color: Whether to use ANSI styles.
+    """
+    width = max(40, min(width, 100))
+    span = " to ".join(format_value(day, ValueKind.DATE) for day in (result.start, result.end))
+    lines = [
+        _styled(f"{name}, nights from {span}", _DIM, color=color),
+        *(
+            _styled(one, _BOLD, color=color)
+            for one in textwrap.wrap(backtest_headline(result), width)
+        ),
+        "",
+        f"{'Month':<9}{'Alerts':>7}{'Watch list':>12}{'Resolved':>10}",
+        *(
+            f"{one.month:%b %Y} {one.alerts:>7}{one.watch:>12}{one.resolved:>10}"
+            for one in result.months
+        ),
+    ]
+    for one in result.alerts:
+        told = format_value(one.detected_on, ValueKind.DATE)
+        lines += ["", _styled(f"Told on {told} ({one.severity})", _RED, color=color)]
+        lines += textwrap.wrap(one.summary, width, initial_indent="  ", subsequent_indent="  ")
+    seen = [one for one in result.payers if one.smallest_change is not None]
+    if seen:
+        lines += ["", "Smallest rise of the denial rate that four weeks would show:"]
+        lines += [
+            f"  {format_value(one.smallest_change, ValueKind.POINTS):>9}  {one.payer}"
+            for one in seen
+        ]
     return "\n".join(lines)
 
 

@@ -198,12 +198,13 @@ class MemoryCubeStore:
         since: Day | None = None,
         until: Day | None = None,
         known_by: Day | None = None,
+        by_known_day: bool = False,
     ) -> cube.Cells:
         """Return summed rows; see :meth:`claimkit.drift.cube.CubeStore.read`."""
         with self._transaction.atomic():
             parts = self._posted[tenant].get(table.name, ())
         if not parts:
-            return cube.Cells.empty(table)
+            return cube.Cells.empty(table, by_known_day=by_known_day)
         cells = cube.merge(parts)
         day, known_day = cells.numbers[table.day], cells.numbers["known_day"]
         wanted = np.ones(len(cells), np.bool_)
@@ -214,12 +215,13 @@ class MemoryCubeStore:
         if known_by is not None:
             wanted &= known_day <= known_by
         chosen = cells.take(wanted)
+        axes = (*table.numbers, "known_day") if by_known_day else table.numbers
         return cube.canonical(
             cube.Cells(
                 table=table,
                 names=chosen.names,
                 labels=chosen.labels,
-                numbers={axis: chosen.numbers[axis] for axis in table.numbers},
+                numbers={axis: chosen.numbers[axis] for axis in axes},
                 measures=chosen.measures,
             )
         )

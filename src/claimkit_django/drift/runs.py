@@ -7,7 +7,6 @@ findings: recording is where writers of a tenant take turns.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ from claimkit_django.drift.models import WatchRun
 from claimkit_django.runtime import make_bus, open_store, plugins
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from claimkit.drift.watch import WatchReport
     from claimkit.types import Clock, Progress, TenantKey
 

@@ -25,7 +25,7 @@ from claimkit_django.tenants.turns import find_tenant, take_turn
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -77,13 +77,17 @@ class OrmCubeStore:
         since: Day | None = None,
         until: Day | None = None,
         known_by: Day | None = None,
+        by_known_day: bool = False,
     ) -> Cells:
         """Return summed rows; see :meth:`claimkit.drift.cube.CubeStore.read`.
 
         One query over the table, and one for the names.
         """
         tenant_id = find_tenant(tenant, self._using).pk
-        found = self._summed(tenant_id, table, since=since, until=until, known_by=known_by)
+        axes = (*table.numbers, "known_day") if by_known_day else table.numbers
+        found = self._summed(
+            tenant_id, table, axes, {"since": since, "until": until, "known_by": known_by}
+        )
         names = self._names.load(tenant_id)
         labels: dict[str, NDArray[np.int64]] = {}
         texts: dict[str, Sequence[str]] = {}
@@ -92,8 +96,8 @@ class OrmCubeStore:
             texts[axis] = [names.name(code) for code in used.tolist()]
             labels[axis] = codes.astype(np.int64)
         start = len(table.labels)
-        numbers = {axis: found[:, start + at].copy() for at, axis in enumerate(table.numbers)}
-        start += len(table.numbers)
+        numbers = {axis: found[:, start + at].copy() for at, axis in enumerate(axes)}
+        start += len(axes)
         return canonical(
             Cells(
                 table=table,
@@ -131,24 +135,22 @@ class OrmCubeStore:
         self,
         tenant_id: int,
         table: CubeTable,
-        *,
-        since: Day | None,
-        until: Day | None,
-        known_by: Day | None,
+        numbers: Sequence[str],
+        bounds: Mapping[str, Day | None],
     ) -> NDArray[np.int64]:
         """Return labels, numbers and summed measures as columns of one array."""
         connection = connections[self._using]
         quote = connection.ops.quote_name
-        keys = ", ".join(map(quote, (*table.labels, *table.numbers)))
+        keys = ", ".join(map(quote, (*table.labels, *numbers)))
         sums = ", ".join(f"CAST(sum({quote(one)}) AS bigint)" for one in table.measures)
-        bounds = [
-            (f"{quote(table.day)} >= %s", since),
-            (f"{quote(table.day)} < %s", until),
-            ("known_day <= %s", known_by),
-        ]
-        asked = [(text, value) for text, value in bounds if value is not None]
+        conditions = {
+            "since": f"{quote(table.day)} >= %s",
+            "until": f"{quote(table.day)} < %s",
+            "known_by": "known_day <= %s",
+        }
+        asked = [(conditions[name], value) for name, value in bounds.items() if value is not None]
         where = "".join(f" AND {text}" for text, _ in asked)
-        width = len(table.labels) + len(table.numbers) + len(table.measures)
+        width = len(table.labels) + len(numbers) + len(table.measures)
         parts = [np.empty((0, width), np.int64)]
         with connection.cursor() as cursor:
             cursor.execute(

@@ -57,9 +57,11 @@ class SqliteCubeStore:
         since: Day | None = None,
         until: Day | None = None,
         known_by: Day | None = None,
+        by_known_day: bool = False,
     ) -> Cells:
         """Return summed rows by one query; see :meth:`claimkit.drift.cube.CubeStore.read`."""
-        keys = ", ".join((*table.labels, *table.numbers))
+        numbers = (*table.numbers, "known_day") if by_known_day else table.numbers
+        keys = ", ".join((*table.labels, *numbers))
         sums = ", ".join(f"sum({measure})" for measure in table.measures)
         bounds = [
             (f"{table.day} >= ?", since),
@@ -71,7 +73,7 @@ class SqliteCubeStore:
         with self._database.snapshot() as connection:
             number = self._database.find_tenant(tenant)
             if number < 0 or not self._database.has_table(_name(table)):
-                return Cells.empty(table)
+                return Cells.empty(table, by_known_day=by_known_day)
             names = self._database.names(number)
             rows = connection.execute(
                 f"SELECT {keys}, {sums} FROM {_name(table)} WHERE tenant = ?{where} GROUP BY {keys}",
@@ -79,13 +81,13 @@ class SqliteCubeStore:
             ).fetchall()
         columns = iter(np.array(rows, np.int64).reshape(len(rows), -1).T) if rows else iter(())
         if not rows:
-            return Cells.empty(table)
+            return Cells.empty(table, by_known_day=by_known_day)
         return canonical(
             Cells(
                 table=table,
                 names=dict.fromkeys(table.labels, tuple(names.texts)),
                 labels={axis: next(columns) for axis in table.labels},
-                numbers={axis: next(columns) for axis in table.numbers},
+                numbers={axis: next(columns) for axis in numbers},
                 measures={measure: next(columns) for measure in table.measures},
             )
         )

@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claimkit.drift.cube import DECISIONS, TABLES, Cells
+from claimkit.drift.cube import DECISIONS, TABLES, Cells, as_known
 from claimkit.stores.memory import MemoryStore
 from claimkit.testing.strategies import cells
 
@@ -74,7 +74,7 @@ class CubeStoreConformance(Suite):
         until=st.none() | st.integers(-1, 4),
         known_by=st.none() | st.integers(-1, 3),
     )
-    def test_same_deltas_give_thesame_cells(
+    def test_same_deltas_give_the_same_cells(
         self,
         store: Store,
         make_tenant: Callable[[], TenantKey],
@@ -90,10 +90,24 @@ class CubeStoreConformance(Suite):
             store.cube.post(tenant, posted)
             oracle.cube.post(tenant, posted)
 
-        window = {"since": since, "until": until, "known_by": known_by}
+        window: dict[str, Any] = {"since": since, "until": until, "known_by": known_by}
         found = store.cube.read(tenant, table, **window)
+        apart = store.cube.read(tenant, table, **window, by_known_day=True)
 
         assert same_cells(found, oracle.cube.read(tenant, table, **window))
+        assert same_cells(apart, oracle.cube.read(tenant, table, **window, by_known_day=True))
+
+    def test_deltas_tell_what_was_known_on_any_night(self, store: Store, tenant: TenantKey) -> None:
+        for known_day, claims in ((3, 4), (5, -1), (9, 8)):
+            store.cube.post(tenant, one_cell(claims=claims, known_day=known_day))
+
+        deltas = store.cube.read(tenant, DECISIONS, by_known_day=True)
+
+        assert deltas.numbers["known_day"].tolist() == [3, 5, 9]
+        for night in range(2, 11):
+            assert same_cells(
+                as_known(deltas, by=night), store.cube.read(tenant, DECISIONS, known_by=night)
+            )
 
     def test_an_unknown_tenant_has_no_cells(self, store: Store, tenant: TenantKey) -> None:
         assert len(store.cube.read(tenant, DECISIONS)) == 0

@@ -1,8 +1,8 @@
 """The command ``claimkit``: read claims files, keep them, and say which payer changed.
 
-``watch`` reads files and reports drift, ``import`` puts files into a store (or, with
-``--dry-run``, only says what is in them), ``plugins`` shows what is loaded, ``doctor`` checks
-the installation. Results go to standard output, progress and errors to standard error; every
+``watch`` reads files and reports drift, ``backtest`` says what past nights would have told,
+``import`` puts files into a store (or, with ``--dry-run``, only says what is in them), ``plugins``
+shows what is loaded, ``doctor`` checks the installation. Results go to standard output, progress and errors to standard error; every
 command has ``--format json``. Exit status: 0 done, 1 something could not be done, 2 wrong usage.
 """
 
@@ -10,37 +10,37 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import os
-import secrets
 import shutil
 import sys
 from collections import Counter
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claimkit import __version__
-from claimkit.claims.intake import ImportReport, import_claims, preview_claims, repair_csv
-from claimkit.claims.readers import ReadOptions
+from claimkit.claims.intake import ImportReport, repair_csv
+from claimkit.cli.files import Imported, open_kept
+from claimkit.cli.terminal import fail, one_line, print_json, progress_for, wants_color
 from claimkit.config import Config
 from claimkit.doctor import examine
-from claimkit.drift.watch import CubeUpkeep, watch
+from claimkit.drift.backtest import Knowledge, backtest
+from claimkit.drift.watch import watch
 from claimkit.errors import ClaimkitError, ConfigError
 from claimkit.events import Bus
 from claimkit.plugins import Plugins, load_plugins
-from claimkit.reports.compose import FileSummary, Volume, compose
-from claimkit.reports.terminal import render_text
+from claimkit.reports.compose import FileSummary, Volume, compose, compose_backtest
+from claimkit.reports.document import as_plain
+from claimkit.reports.terminal import render_backtest, render_text
 from claimkit.types import SystemClock, TenantKey, from_cents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from claimkit.claims.model import RowProblem
+    from claimkit.drift.backtest import Backtest
     from claimkit.reports.document import Report
     from claimkit.stores import Store
-    from claimkit.types import Progress
 
 __all__ = ["main"]
 
@@ -58,9 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ClaimkitError, OSError) as error:
-        return _fail(_one_line(error))
+        return fail(one_line(error))
     except KeyboardInterrupt:
-        return _fail("interrupted; what was committed stays")
+        return fail("interrupted; what was committed stays")
 
 
 # -- commands ---------------------------------------------------------------------------------
@@ -68,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _watch(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
-    with _store(arguments.store, plugins) as kept:
-        imported = _Imported.read(arguments, plugins, kept, dry_run=False)
+    with open_kept(arguments.store, plugins) as kept:
+        imported = Imported.read(arguments, plugins, kept, dry_run=False)
         if imported.refused and not imported.reports:
             return imported.tell_refused()
         clock = SystemClock()
@@ -81,13 +81,16 @@ def _watch(arguments: argparse.Namespace) -> int:
             as_of=arguments.as_of,
             bus=Bus([*plugins.listeners.values()]),
             clock=clock,
-            progress=_progress(arguments),
+            progress=progress_for(arguments),
         )
         report = compose(
             tenant_name=arguments.tenant,
             watched=watched,
             volume=_volume(kept.store, TenantKey(arguments.tenant)),
             files=[_file_summary(one) for one in imported.reports],
+            backtest=_replay(arguments, config, plugins, kept.store)
+            if arguments.backtest
+            else None,
             generated_at=clock.now(),
             config=config.reports,
         )
@@ -96,20 +99,60 @@ def _watch(arguments: argparse.Namespace) -> int:
     return imported.tell_refused()
 
 
+def _backtest(arguments: argparse.Namespace) -> int:
+    config, plugins = _configure(arguments)
+    with open_kept(arguments.store, plugins) as kept:
+        imported = Imported.read(arguments, plugins, kept, dry_run=False)
+        if imported.refused and not imported.reports:
+            return imported.tell_refused()
+        result = _replay(arguments, config, plugins, kept.store)
+    report = compose_backtest(
+        tenant_name=arguments.tenant, result=result, generated_at=SystemClock().now()
+    )
+    _write_reports(arguments, plugins, report)
+    if arguments.format == "json":
+        print_json(as_plain(result))
+    else:
+        width = shutil.get_terminal_size().columns
+        print(render_backtest(result, name=arguments.tenant, width=width, color=wants_color()))
+    return imported.tell_refused()
+
+
+def _replay(
+    arguments: argparse.Namespace, config: Config, plugins: Plugins, store: Store
+) -> Backtest:
+    """Replay the nights that the arguments name; ``watch`` names only how many months."""
+    drift = config.drift
+    if arguments.backtest:
+        drift = replace(drift, first_scan_days=round(arguments.backtest * 365 / 12))
+    return backtest(
+        tenant=TenantKey(arguments.tenant),
+        store=store,
+        detectors=plugins.detectors,
+        config=drift,
+        clock=SystemClock(),
+        start=getattr(arguments, "since", None),
+        end=getattr(arguments, "until", None) or getattr(arguments, "as_of", None),
+        knowledge=Knowledge(getattr(arguments, "knowledge", Knowledge.NOW)),
+        every_days=getattr(arguments, "every", 7),
+        progress=progress_for(arguments),
+    )
+
+
 def _import(arguments: argparse.Namespace) -> int:
     _, plugins = _configure(arguments)
     if arguments.dry_run:
-        imported = _Imported.read(arguments, plugins, None, dry_run=True)
+        imported = Imported.read(arguments, plugins, None, dry_run=True)
     else:
-        with _store(arguments.store, plugins) as kept:
-            imported = _Imported.read(arguments, plugins, kept, dry_run=False)
+        with open_kept(arguments.store, plugins) as kept:
+            imported = Imported.read(arguments, plugins, kept, dry_run=False)
     if arguments.repair:
         with arguments.repair.open("wb") as out:
             repair_csv(imported.problems, out, header=imported.header)
     for report in imported.reports:
         if arguments.format == "json":
             for row in _report_rows(report):
-                _print_json(row)
+                print_json(row)
         else:
             print(_report_text(report, dry_run=arguments.dry_run))
     return imported.tell_refused()
@@ -120,7 +163,7 @@ def _plugins(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         for one in plugins.loaded:
             adds = {kind: list(names) for kind, names in one.adds.items()}
-            _print_json({"plugin": one.name, "distribution": one.distribution, "adds": adds})
+            print_json({"plugin": one.name, "distribution": one.distribution, "adds": adds})
         return 0
     for one in plugins.loaded:
         print(f"{one.name}  ({one.distribution})")
@@ -133,142 +176,10 @@ def _doctor(arguments: argparse.Namespace) -> int:
     results = examine(store_url=arguments.store)
     for one in results:
         if arguments.format == "json":
-            _print_json({"check": one.name, "ok": one.ok, "detail": one.detail})
+            print_json({"check": one.name, "ok": one.ok, "detail": one.detail})
         else:
             print(f"{'ok  ' if one.ok else 'FAIL'}  {one.name}: {one.detail}")
     return 0 if all(one.ok for one in results) else 1
-
-
-# -- files ------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Kept:
-    """A store that is open, with the key for the patient tokens in it."""
-
-    store: Store
-    patient_key: bytes
-
-
-class _Imported:
-    """What became of the files named on the command line."""
-
-    def __init__(self) -> None:
-        self.reports: list[ImportReport] = []
-        self.refused: list[tuple[str, str]] = []
-        self.problems: list[RowProblem] = []
-
-    @property
-    def header(self) -> tuple[str, ...]:
-        """Columns of the rejected rows, where all files have the same."""
-        headers = {one.header for one in self.reports if one.problems}
-        return headers.pop() if len(headers) == 1 else ()
-
-    @classmethod
-    def read(
-        cls,
-        arguments: argparse.Namespace,
-        plugins: Plugins,
-        kept: _Kept | None,
-        *,
-        dry_run: bool,
-    ) -> _Imported:
-        """Read every file; one that is refused does not keep the others from being read."""
-        done = cls()
-        progress = _progress(arguments)
-        for path in arguments.files:
-            try:
-                done.reports.append(
-                    done._preview(path, arguments, plugins, progress)
-                    if dry_run or kept is None
-                    else done._import(path, arguments, plugins, kept, progress)
-                )
-            except (ClaimkitError, OSError) as error:
-                done.refused.append((str(path), _one_line(error)))
-                if arguments.format == "json":
-                    _print_json({"file": str(path), "kind": None, "error": _error_row(error)})
-        return done
-
-    def tell_refused(self) -> int:
-        """Print one line per refused file and return the exit status."""
-        for path, line in self.refused:
-            _fail(f"{path}: {line}")
-        return 1 if self.refused else 0
-
-    def _preview(
-        self,
-        path: Path,
-        arguments: argparse.Namespace,
-        plugins: Plugins,
-        progress: Progress | None,
-    ) -> ImportReport:
-        with path.open("rb") as stream:
-            return preview_claims(
-                stream,
-                name=str(path),
-                plugins=plugins,
-                options=_read_options(arguments),
-                reader=arguments.reader,
-                progress=progress,
-                on_problem=self.problems.append,
-            )
-
-    def _import(
-        self,
-        path: Path,
-        arguments: argparse.Namespace,
-        plugins: Plugins,
-        kept: _Kept,
-        progress: Progress | None,
-    ) -> ImportReport:
-        with path.open("rb") as stream:
-            return import_claims(
-                stream,
-                name=str(path),
-                tenant=TenantKey(arguments.tenant),
-                store=kept.store,
-                plugins=plugins,
-                bus=Bus([CubeUpkeep(kept.store.cube), *plugins.listeners.values()]),
-                clock=SystemClock(),
-                patient_key=kept.patient_key,
-                options=_read_options(arguments),
-                reader=arguments.reader,
-                progress=progress,
-                on_problem=self.problems.append,
-            )
-
-
-@contextmanager
-def _store(url: str, plugins: Plugins) -> Iterator[_Kept]:
-    with closing(plugins.open_store(url)) as store:
-        yield _Kept(store=store, patient_key=_patient_key(url))
-
-
-def _patient_key(url: str) -> bytes:
-    """Return the key for patient tokens: a file beside a file store, made once; else random.
-
-    It must stay the same for a store, or the same file would look changed the next time.
-    """
-    path = url.removeprefix("sqlite:///")
-    if path == url:
-        return secrets.token_bytes(32)
-    beside = Path(f"{path}.key")
-    try:
-        handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return bytes.fromhex(beside.read_text(encoding="ascii"))
-    key = secrets.token_bytes(32)
-    with os.fdopen(handle, "w", encoding="ascii") as out:
-        out.write(key.hex())
-    return key
-
-
-def _read_options(arguments: argparse.Namespace) -> ReadOptions:
-    return ReadOptions(
-        columns=dict(arguments.column),
-        date_order=arguments.date_order,
-        nulls=frozenset(arguments.null),
-    )
 
 
 # -- what people see --------------------------------------------------------------------------
@@ -342,60 +253,10 @@ def _write_reports(arguments: argparse.Namespace, plugins: Plugins, report: Repo
 def _print_report(arguments: argparse.Namespace, plugins: Plugins, report: Report) -> None:
     if arguments.format == "text":
         width = shutil.get_terminal_size().columns
-        print(render_text(report, width=width, color=_wants_color()))
+        print(render_text(report, width=width, color=wants_color()))
         return
     sys.stdout.flush()
     plugins.renderers["json"].render(report, sys.stdout.buffer)
-
-
-def _wants_color() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-
-
-def _print_json(row: dict[str, Any]) -> None:
-    print(json.dumps(row, ensure_ascii=False))
-
-
-def _error_row(error: Exception) -> dict[str, str]:
-    if isinstance(error, ClaimkitError):
-        return {"code": error.code, "message": error.message, "remedy": error.remedy}
-    return {"code": "file_unreadable", "message": _one_line(error), "remedy": ""}
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and not isinstance(error, ClaimkitError):
-        return error.strerror or type(error).__name__
-    return " ".join(str(error).split())
-
-
-def _fail(line: str) -> int:
-    print(f"claimkit: error: {line}", file=sys.stderr)
-    return 1
-
-
-def _progress(arguments: argparse.Namespace) -> Progress | None:
-    if arguments.quiet or not sys.stderr.isatty():
-        return None
-    return _Bar()
-
-
-class _Bar:
-    """A progress bar on standard error, redrawn at most once per percent."""
-
-    def __init__(self) -> None:
-        self._shown: tuple[str, int] = ("", -1)
-
-    def __call__(self, step: str, done: int, total: int | None) -> None:
-        percent = min(100, 100 * done // total) if total else 0
-        if (step, percent) == self._shown and (total is None or done < total):
-            return
-        self._shown = (step, percent)
-        width = shutil.get_terminal_size().columns
-        filled = percent // 5
-        bar = f"[{'█' * filled}{'·' * (20 - filled)}] {percent:3d} %  {step}"
-        end = "\n" if total is not None and done >= total else ""
-        sys.stderr.write(f"\r\x1b[K{bar[: width - 1]}{end}")
-        sys.stderr.flush()
 
 
 # -- arguments --------------------------------------------------------------------------------
@@ -433,6 +294,12 @@ def _date(text: str) -> dt.date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2026-11-24") from None
 
 
+def _months(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 120:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of months from 1 to 120")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="claimkit",
@@ -442,6 +309,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"claimkit {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _watch_parser(_command(commands, "watch", _watch, "read claims files and report drift"))
+    _backtest_parser(
+        _command(commands, "backtest", _backtest, "say what past nights would have told")
+    )
     _import_parser(_command(commands, "import", _import, "read claims files into a store"))
     _command(commands, "plugins", _plugins, "show what is loaded, from which distribution")
     doctor = _command(commands, "doctor", _doctor, "check the installation")
@@ -471,8 +341,8 @@ def _command(
     return parser
 
 
-def _file_arguments(parser: argparse.ArgumentParser, *, store: str) -> None:
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV, 835 or 837")
+def _file_arguments(parser: argparse.ArgumentParser, *, store: str, files: str = "+") -> None:
+    parser.add_argument("files", nargs=files, type=Path, metavar="FILE", help="CSV, 835 or 837")
     parser.add_argument(
         "--store",
         metavar="URL",
@@ -502,6 +372,40 @@ def _watch_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", type=Path, metavar="PATH", help="also write a report with charts")
     parser.add_argument(
         "--as-of", type=_date, metavar="DATE", help="look back from this day (last decision)"
+    )
+    parser.add_argument(
+        "--backtest",
+        type=_months,
+        metavar="MONTHS",
+        help="also report what the past months would have told",
+    )
+
+
+def _backtest_parser(parser: argparse.ArgumentParser) -> None:
+    _file_arguments(parser, store="memory:", files="*")
+    parser.add_argument("--html", type=Path, metavar="PATH", help="also write a report with charts")
+    parser.add_argument(
+        "--months",
+        dest="backtest",
+        type=_months,
+        default=12,
+        metavar="N",
+        help="months to replay (12)",
+    )
+    parser.add_argument("--since", type=_date, metavar="DATE", help="first night, not --months ago")
+    parser.add_argument("--until", type=_date, metavar="DATE", help="last night (last decision)")
+    parser.add_argument(
+        "--knowledge",
+        choices=[one.value for one in Knowledge],
+        default=Knowledge.NOW.value,
+        help="what each night knows: all that is known now, or what was imported by then (now)",
+    )
+    parser.add_argument(
+        "--every",
+        type=int,
+        default=7,
+        metavar="DAYS",
+        help="days between two runs with the knowledge of then (7)",
     )
 
 

@@ -1,0 +1,159 @@
+"""The files named on a command line, and the store that they are read into."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from claimkit.claims.intake import ImportReport, import_claims, preview_claims
+from claimkit.claims.readers import ReadOptions
+from claimkit.cli.terminal import error_row, fail, one_line, print_json, progress_for
+from claimkit.drift.watch import CubeUpkeep
+from claimkit.errors import ClaimkitError
+from claimkit.events import Bus
+from claimkit.types import SystemClock, TenantKey
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from claimkit.claims.model import RowProblem
+    from claimkit.plugins import Plugins
+    from claimkit.stores import Store
+    from claimkit.types import Progress
+
+__all__ = ["Imported", "Kept", "open_kept"]
+
+
+@dataclass(slots=True)
+class Kept:
+    """A store that is open, with the key for the patient tokens in it."""
+
+    store: Store
+    patient_key: bytes
+
+
+class Imported:
+    """What became of the files named on the command line."""
+
+    def __init__(self) -> None:
+        self.reports: list[ImportReport] = []
+        self.refused: list[tuple[str, str]] = []
+        self.problems: list[RowProblem] = []
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """Columns of the rejected rows, where all files have the same."""
+        headers = {one.header for one in self.reports if one.problems}
+        return headers.pop() if len(headers) == 1 else ()
+
+    @classmethod
+    def read(
+        cls,
+        arguments: argparse.Namespace,
+        plugins: Plugins,
+        kept: Kept | None,
+        *,
+        dry_run: bool,
+    ) -> Imported:
+        """Read every file; one that is refused does not keep the others from being read."""
+        done = cls()
+        progress = progress_for(arguments)
+        for path in arguments.files:
+            try:
+                done.reports.append(
+                    done._preview(path, arguments, plugins, progress)
+                    if dry_run or kept is None
+                    else done._import(path, arguments, plugins, kept, progress)
+                )
+            except (ClaimkitError, OSError) as error:
+                done.refused.append((str(path), one_line(error)))
+                if arguments.format == "json":
+                    print_json({"file": str(path), "kind": None, "error": error_row(error)})
+        return done
+
+    def tell_refused(self) -> int:
+        """Print one line per refused file and return the exit status."""
+        for path, line in self.refused:
+            fail(f"{path}: {line}")
+        return 1 if self.refused else 0
+
+    def _preview(
+        self,
+        path: Path,
+        arguments: argparse.Namespace,
+        plugins: Plugins,
+        progress: Progress | None,
+    ) -> ImportReport:
+        with path.open("rb") as stream:
+            return preview_claims(
+                stream,
+                name=str(path),
+                plugins=plugins,
+                options=_read_options(arguments),
+                reader=arguments.reader,
+                progress=progress,
+                on_problem=self.problems.append,
+            )
+
+    def _import(
+        self,
+        path: Path,
+        arguments: argparse.Namespace,
+        plugins: Plugins,
+        kept: Kept,
+        progress: Progress | None,
+    ) -> ImportReport:
+        with path.open("rb") as stream:
+            return import_claims(
+                stream,
+                name=str(path),
+                tenant=TenantKey(arguments.tenant),
+                store=kept.store,
+                plugins=plugins,
+                bus=Bus([CubeUpkeep(kept.store.cube), *plugins.listeners.values()]),
+                clock=SystemClock(),
+                patient_key=kept.patient_key,
+                options=_read_options(arguments),
+                reader=arguments.reader,
+                progress=progress,
+                on_problem=self.problems.append,
+            )
+
+
+@contextmanager
+def open_kept(url: str, plugins: Plugins) -> Iterator[Kept]:
+    """Open the store of a URL, and close it after the block."""
+    with closing(plugins.open_store(url)) as store:
+        yield Kept(store=store, patient_key=_patient_key(url))
+
+
+def _patient_key(url: str) -> bytes:
+    """Return the key for patient tokens: a file beside a file store, made once; else random.
+
+    It must stay the same for a store, or the same file would look changed the next time.
+    """
+    path = url.removeprefix("sqlite:///")
+    if path == url:
+        return secrets.token_bytes(32)
+    beside = Path(f"{path}.key")
+    try:
+        handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return bytes.fromhex(beside.read_text(encoding="ascii"))
+    key = secrets.token_bytes(32)
+    with os.fdopen(handle, "w", encoding="ascii") as out:
+        out.write(key.hex())
+    return key
+
+
+def _read_options(arguments: argparse.Namespace) -> ReadOptions:
+    return ReadOptions(
+        columns=dict(arguments.column),
+        date_order=arguments.date_order,
+        nulls=frozenset(arguments.null),
+    )
