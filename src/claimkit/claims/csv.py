@@ -253,7 +253,7 @@ class _Reading:
     def _reject(self, number: int, row: list[str], bad: BadRow) -> None:
         known = 0 <= bad.column < len(row)
         value = row[bad.column] if known else ""
-        identifying = self._fields.get(bad.column, "") in IDENTIFYING_FIELDS
+        name = self._fields.get(bad.column, "")
         self._rejected += 1
         self._problems.append(
             RowProblem(
@@ -263,7 +263,7 @@ class _Reading:
                 position=number,
                 kind=ClaimKind.CSV,
                 field_name=self._columns.header[bad.column] if bad.column >= 0 else "",
-                value=mask(value, identifying=identifying),
+                value=mask(value, identifying=name in IDENTIFYING_FIELDS, words=name == "status"),
                 raw=tuple(row),
                 header=self._columns.header,
             )

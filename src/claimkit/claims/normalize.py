@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from claimkit.claims.carc import default_carc_table, judge
 from claimkit.claims.model import ClaimKind, Outcome
 from claimkit.claims.payers import PayerNames
-from claimkit.claims.privacy import patient_token, scrub
+from claimkit.claims.privacy import find_personal, may_be_personal, patient_token, scrub
 from claimkit.claims.procedures import INPATIENT, default_groups
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from claimkit.claims.carc import CarcTable
     from claimkit.claims.model import Adjustment, Claim, ClaimBatch, ServiceLine
     from claimkit.claims.procedures import ProcedureGroups
@@ -57,8 +60,16 @@ class Normalizer(Protocol):
         ...
 
 
+#: Texts of a claim and of a line in which people write what they like.
+_TEXTS = ("authorization_number", "billing_npi", "billing_tin", "diagnosis", "frequency",
+          "payment_reference", "rendering_npi")  # fmt: skip
+_LINE_TEXTS = ("number", "procedure_code", "revenue_code", "billed_procedure")
+#: Numbers by which claims are told apart; what takes their place must tell them apart as well.
+_NUMBERS = ("patient_control_number", "payer_claim_control_number", "original_reference")
+
+
 class PatientNormalizer:
-    """Replaces member ids by keyed hashes, and scrubs the fields that people type freely."""
+    """Replaces member ids by keyed hashes, and takes personal details out of all other fields."""
 
     name = "patients"
     after: tuple[str, ...] = ()
@@ -76,13 +87,30 @@ class PatientNormalizer:
                 claim.member_id = ""
             claim.facility = _scrubbed(claim.facility)
             claim.payer_name = _scrubbed(claim.payer_name)
-            # Every claim has another number; only those with punctuation can hide a detail.
-            if claim.authorization_number and not claim.authorization_number.isalnum():
-                claim.authorization_number = scrub(claim.authorization_number)
+            claim.filing_indicator = _scrubbed(claim.filing_indicator)
+        for name in _TEXTS:
+            _hide(batch.claims, name, scrub)
+        for name in _NUMBERS:
+            # A claim keeps its identity: the same number has the same token.
+            _hide(batch.claims, name, lambda number: f"id-{patient_token(number, key)}")
+        lines = [line for claim in batch.claims for line in claim.lines]
+        for name in _LINE_TEXTS:
+            _hide(lines, name, scrub)
 
 
-#: Facilities and payers are few.
+#: Facilities, payers and lines of business are few.
 _scrubbed = lru_cache(maxsize=10_000)(scrub)
+
+
+def _hide(records: Sequence[object], name: str, hide: Callable[[str], str]) -> None:
+    """Replace the values of one field that hold a personal detail."""
+    values: list[str] = list(map(attrgetter(name), records))
+    # One look at the whole column, because hardly any file has such values.
+    if not may_be_personal("\n".join(values)):
+        return
+    for record, value in zip(records, values, strict=True):
+        if may_be_personal(value) and find_personal(value):
+            setattr(record, name, hide(value))
 
 
 class PayerNormalizer:

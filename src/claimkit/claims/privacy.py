@@ -11,35 +11,64 @@ import re
 
 from claimkit.errors import ConfigError
 
-__all__ = ["find_personal", "mask", "patient_token", "scrub"]
+__all__ = ["find_personal", "mask", "may_be_personal", "patient_token", "scrub"]
 
 _HIDDEN = "[removed]"
 #: Longest value that a problem report repeats.
 _MAX_SHOWN = 40
 
+_LABEL_END = r"[ .:#=-]{0,4}"
+_NAME_WORD = r"[^\W\d_](?:[^\W\d_]|['’.-]){0,30}"
 _DETECTORS = {
     "email": re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"),
-    # Area 000, 666 and 9xx, group 00 and serial 0000 are never issued (SSA).
-    "ssn": re.compile(r"(?<![\d-])(?!000|666|9\d\d)\d{3}[- ](?!00)\d{2}[- ](?!0000)\d{4}(?![\d-])"),
+    # Area 000, 666 and 9xx, group 00 and serial 0000 are never issued (SSA). Nine digits alone
+    # may be anything: they need their label.
+    "ssn": re.compile(
+        r"(?<![\d-])(?!000|666|9\d\d)\d{3}[- ](?!00)\d{2}[- ](?!0000)\d{4}(?![\d-])"
+        rf"|\b(?:SSN|SS ?(?=#)|social security(?: (?:no|number|#))?){_LABEL_END}\d{{9}}\b",
+        re.IGNORECASE,
+    ),
     "phone": re.compile(
         r"(?<![\w-])(?:\+?1[-. ]?)?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-. ])\d{3}[-. ]\d{4}(?![\w-])"
+        # Ten digits alone are an NPI.
+        rf"|\b(?:tel|telephone|phone|ph|cell|mobile|fax){_LABEL_END}\+?1?[2-9]\d{{9}}\b",
+        re.IGNORECASE,
     ),
     "mrn": re.compile(
         r"\b(?:MRN|(?:medical|med) rec(?:ord)?(?: (?:no|number))?|chart(?: (?:no|number))?)\b"
-        r"[ .:#=-]{0,4}[A-Z]{0,3}\d{4,12}\b",
+        rf"{_LABEL_END}[A-Z]{{0,3}}\d{{4,12}}\b",
         re.IGNORECASE,
     ),
     "birth_date": re.compile(
-        r"\b(?:DOB|birth ?date|date of birth)\b[ .:#=-]{0,4}\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}",
+        rf"\b(?:DOB|birth ?date|date of birth)\b{_LABEL_END}\d{{1,4}}[-/.]\d{{1,2}}[-/.]\d{{1,4}}",
         re.IGNORECASE,
     ),
-    # A name needs its label: two capitalized words may as well be Blue Cross.
+    # A name needs its label or title: two capitalized words may as well be Blue Cross, and
+    # MS is a state, MR a kind of imaging.
     "name": re.compile(
-        r"\b(?:[Pp]atient|PATIENT|[Pp]t|PT|[Mm]ember|MEMBER|[Ss]ubscriber|SUBSCRIBER|[Ii]nsured|INSURED)"
-        r"(?:[ ]?[Nn]ame|[ ]?NAME)?\s{0,2}[:=]\s{0,2}"
-        r"[A-Z][A-Za-z'-]{0,30}(?:,? [A-Z][A-Za-z'.-]{0,30}){0,3}"
+        r"(?:\b(?i:patient|pt|member|subscriber|insured|guarantor)(?i:['’]s)?(?i: ?name)?\s{0,2}[:=]\s{0,2}"
+        r"|\b(?:(?:Mr|Mrs|MRS)\.?|(?:Ms|MS|MR)\.) (?=[A-Z]))"
+        rf"{_NAME_WORD}(?:,? {_NAME_WORD}){{0,3}}"
     ),
 }
+#: Without any of these, and without a number in three parts, no detector finds anything.
+_SIGNS = (
+    "@", ":", "=", "#", "(", " ", "mrn", "ssn", "dob", "birth", "chart", "tel", "ph", "cell",
+    "mobile", "fax",
+)  # fmt: skip
+_THREE_PARTS = re.compile(r"\d{3}[-. ]\d{2,3}[-. ]\d{4}")
+#: Letters that belong to amounts and dates, whatever column they are in.
+_NUMBER_WORDS = frozenset(
+    {"na", "nan", "null", "none", "nil", "inf", "infinity", "usd", "us", "ref", "value", "div",
+     "num", "am", "pm", "utc", "gmt", "est", "edt", "cst", "cdt", "mst", "mdt", "pst", "pdt"}
+)  # fmt: skip
+_MONTHS = frozenset(
+    {"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
+     "january", "february", "march", "april", "june", "july", "august", "september", "october",
+     "november", "december"}
+)  # fmt: skip
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_HIDDEN_RUN = re.compile(r"\[removed\](?:[\s,.]*(?:\[removed\]|\b[^\W\d_]\b\.?))+")
 
 
 def patient_token(member_id: str, key: bytes) -> str:
@@ -74,26 +103,57 @@ def find_personal(text: str) -> tuple[str, ...]:
     return tuple(kind for kind, pattern in _DETECTORS.items() if pattern.search(text))
 
 
+def may_be_personal(text: str) -> bool:
+    """Whether a closer look by :func:`find_personal` is worth its time; errs to the safe side.
+
+    May be asked of many values at once, one a line.
+    """
+    folded = text.casefold()
+    return any(sign in folded for sign in _SIGNS) or _THREE_PARTS.search(text) is not None
+
+
 def scrub(text: str) -> str:
     """Return ``text`` with personal details replaced; running it twice changes nothing more.
 
     >>> scrub("Patient: Jane Doe, 123-45-6789, Blue Cross")
     '[removed], [removed], Blue Cross'
     """
-    for pattern in _DETECTORS.values():
-        text = pattern.sub(_HIDDEN, text)
-    return text
+    while True:
+        # What is taken out may uncover the next: two numbers without a blank between them.
+        left = text
+        for pattern in _DETECTORS.values():
+            left = pattern.sub(_HIDDEN, left)
+        if left == text:
+            return text
+        text = left
 
 
-def mask(value: str, *, identifying: bool = False) -> str:
+def mask(value: str, *, identifying: bool = False, words: bool = True) -> str:
     """Return ``value`` fit for a message: hidden when identifying, else scrubbed and cut to 40.
 
-    >>> mask("W12345", identifying=True), mask("12,50")
-    ('[removed]', '12,50')
+    Args:
+        value: The cell or element.
+        identifying: Whether its column identifies people.
+        words: Whether its column holds words at all. In one of numbers, dates or codes a word is
+            out of place, and what slips from one column into the next is often a name.
+
+    >>> mask("W12345", identifying=True), mask("12,50"), mask("Doe", words=False)
+    ('[removed]', '12,50', '[removed]')
     """
     if identifying:
         return _HIDDEN if value else ""
     # Detect before cutting: half a telephone number is still most of one.
     shown = scrub(value[:1_000])
+    if not words:
+        shown = _without_words(shown)
     shown = "".join(mark if mark.isprintable() else "\ufffd" for mark in shown)
     return shown if len(shown) <= _MAX_SHOWN else f"{shown[: _MAX_SHOWN - 1]}…"
+
+
+def _without_words(text: str) -> str:
+    known = _NUMBER_WORDS | _MONTHS if any(map(str.isdigit, text)) else _NUMBER_WORDS
+    hidden = _WORD.sub(
+        lambda match: match[0] if len(match[0]) == 1 or match[0].casefold() in known else _HIDDEN,
+        text.replace(_HIDDEN, "\0"),
+    )
+    return _HIDDEN_RUN.sub(_HIDDEN, hidden.replace("\0", _HIDDEN))

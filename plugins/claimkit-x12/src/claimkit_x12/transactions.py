@@ -67,7 +67,7 @@ class Collector:
                 position=self.segments.number,
                 kind=kind,
                 field_name=spoiled.where,
-                value=mask(spoiled.value, identifying=False),
+                value=mask(spoiled.value, words=False),
                 raw=tuple(raw),
             )
         )
