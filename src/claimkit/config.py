@@ -19,6 +19,7 @@ __all__ = [
     "DriftConfig",
     "PluginsConfig",
     "ReportsConfig",
+    "RestConfig",
     "TenantsConfig",
 ]
 
@@ -80,6 +81,30 @@ class ReportsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestConfig:
+    """Settings of the REST API; a rate is a number of requests and a period, such as ``5/15m``."""
+
+    #: Requests that read, per person and tenant. Empty: no limit.
+    read_rate: str = "1200/1m"
+    #: Requests that change something, per person and tenant. Empty: no limit.
+    write_rate: str = "300/1m"
+    #: Requests of callers who did not sign in, per network. Empty: no limit.
+    anonymous_rate: str = "120/1m"
+    #: Refused credentials per network, after which it is told to wait. Empty: no limit.
+    refused_rate: str = "20/5m"
+    #: Which of Django's caches counts requests; it must count atomically.
+    rate_cache: str = "default"
+    #: Reverse proxies in front of the site, each of which adds the address that it was called from.
+    trusted_proxies: int = 0
+    #: Header in which they do: X-Forwarded-For or Forwarded.
+    forwarded_header: str = "X-Forwarded-For"
+    #: Largest body in bytes that is not a file.
+    max_body_bytes: int = 1_048_576
+    #: Hours for which a repeated idempotency key gets the first answer.
+    idempotency_hours: int = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginsConfig:
     """Which plugins may load."""
 
@@ -95,6 +120,7 @@ class Config:
     claims: ClaimsConfig = field(default_factory=ClaimsConfig)
     drift: DriftConfig = field(default_factory=DriftConfig)
     reports: ReportsConfig = field(default_factory=ReportsConfig)
+    rest: RestConfig = field(default_factory=RestConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
 
     @classmethod

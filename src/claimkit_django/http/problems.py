@@ -129,6 +129,18 @@ TYPES: dict[str, ProblemType] = {
             remedy="Read the resource again and decide anew.",
         ),
         ProblemType(
+            code="request_in_progress",
+            status=409,
+            title="The same request is being worked on",
+            remedy="Send it again, with the same idempotency key, after `Retry-After` seconds.",
+        ),
+        ProblemType(
+            code="precondition_failed",
+            status=412,
+            title="It has changed since you read it",
+            remedy="Read it again, and send the `ETag` of what you read in `If-Match`.",
+        ),
+        ProblemType(
             code="content_too_large",
             status=413,
             title="The body is too large",
@@ -145,6 +157,18 @@ TYPES: dict[str, ProblemType] = {
             status=422,
             title="The content was understood and cannot be processed",
             remedy="The detail says what is wrong with it.",
+        ),
+        ProblemType(
+            code="idempotency_key_reused",
+            status=422,
+            title="The idempotency key belongs to another request",
+            remedy="Use a new key for a new request; send the same body again with the old one.",
+        ),
+        ProblemType(
+            code="precondition_required",
+            status=428,
+            title="This change must say what it is based on",
+            remedy="Send the `ETag` of what you read in `If-Match`.",
         ),
         ProblemType(
             code="throttled",
@@ -245,7 +269,11 @@ def problem_for_status(status: int) -> Problem:
 _GENERAL = {
     kind.status: kind.code
     for kind in reversed(TYPES.values())
-    if kind.code not in {"invalid", "parse_error", "invalid_cursor", "tenant_required"}
+    if kind.code
+    not in {
+        *("invalid", "parse_error", "invalid_cursor", "tenant_required"),
+        *("request_in_progress", "idempotency_key_reused"),
+    }
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from django.utils.cache import patch_vary_headers
 from rest_framework import exceptions
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import BasePermission, IsAuthenticated
@@ -19,17 +20,26 @@ from rest_framework.viewsets import ViewSetMixin
 from claimkit.errors import did_you_mean
 from claimkit_django.http import versions
 from claimkit_django.http.problems import MEDIA_TYPE
+from claimkit_django.http.quotas import write_headers
 from claimkit_django.http.request_ids import HEADER as REQUEST_ID
 from claimkit_django.http.request_ids import current_request_id
 from claimkit_django.rest.filters import OrderingBackend, StrictFilterBackend
 from claimkit_django.rest.pagination import KeysetPagination
+from claimkit_django.rest.parsers import PARSERS
 from claimkit_django.rest.problems import handle_exception
 from claimkit_django.rest.schema import KitSchema
+from claimkit_django.rest.throttles import (
+    QuotaThrottle,
+    network_of,
+    refused_credentials,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from django.http.response import HttpResponseBase
+    from rest_framework.parsers import BaseParser
     from rest_framework.request import Request
     from rest_framework.response import Response
     from rest_framework.schemas.inspectors import ViewInspector
@@ -45,11 +55,14 @@ class ApiView(APIView):
 
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
     renderer_classes = (JSONRenderer,)
-    throttle_classes = ()
+    parser_classes: Sequence[type[BaseParser]] = PARSERS
+    throttle_classes = (QuotaThrottle,)
     versioning_class = None
     schema: ViewInspector | None = KitSchema()
     #: OpenAPI tag of the operations.
     tag: str = ""
+    #: Method → a rate of its own, such as ``5/15m``, instead of the one in the settings.
+    rates: ClassVar[Mapping[str, str]] = {}
     #: Sent unless the response says otherwise: browsers keep nothing of other people's claims.
     cache_control = "private, no-cache"
 
@@ -65,6 +78,27 @@ class ApiView(APIView):
         """Return a challenge even where the first authenticator has none: 401 needs one."""
         challenges = [one.authenticate_header(request) for one in self.get_authenticators()]
         return next((one for one in challenges if one), 'Session realm="claimkit"')
+
+    def perform_authentication(self, request: Request) -> None:
+        """Learn who calls; a network that keeps sending bad credentials has to wait.
+
+        Raises:
+            AuthenticationFailed: the credentials are not accepted.
+            Throttled: too many from this network were not.
+        """
+        limit = refused_credentials() if request.headers.get("Authorization") else None
+        if limit is None:
+            super().perform_authentication(request)
+            return
+        network = network_of(request)
+        verdict = limit.look(network)
+        if not verdict.allowed:
+            raise exceptions.Throttled(wait=verdict.wait_seconds)
+        try:
+            super().perform_authentication(request)
+        except exceptions.AuthenticationFailed:
+            limit.take(network)
+            raise
 
     def determine_version(
         self, request: Request, *_args: Any, **_kwargs: Any
@@ -98,6 +132,10 @@ class ApiView(APIView):
             final.headers.setdefault(REQUEST_ID, current_request_id())
         final.headers.setdefault("Cache-Control", self.cache_control)
         final.headers.setdefault("X-Content-Type-Options", "nosniff")
+        patch_vary_headers(final, ("Accept", "Authorization", "Cookie", *self.request_headers()))
+        verdict = verdict_of(request)
+        if verdict is not None:
+            write_headers(final, verdict)
         return final
 
 

@@ -22,6 +22,7 @@ from django.db.models import UniqueConstraint
 
 from claimkit.errors import ConfigError
 from claimkit_django.conf import read_config
+from claimkit_django.http.checks import register_checks as register_http_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,8 @@ _TENANT = "claimkit_django.tenants.middleware.TenantMiddleware"
 
 
 def register_checks() -> None:
-    """Register the checks of this room; called once, when the app is ready."""
+    """Register the checks of this room and of the HTTP layer; called once, when the app is ready."""
+    register_http_checks()
     checks.register(check_setting)
     checks.register(check_time_zones)
     checks.register(check_middleware)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.cache import caches
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -17,6 +18,11 @@ from claimkit_django.claims.codes import OUTCOMES
 from claimkit_django.claims.models import Claim, Dimension, RejectedRow, Upload
 from claimkit_django.drift.models import Finding
 from claimkit_django.tenants.models import Membership, Tenant
+
+
+@pytest.fixture(autouse=True)
+def _no_one_counted_yet():
+    caches["default"].clear()
 
 
 @pytest.fixture(autouse=True)

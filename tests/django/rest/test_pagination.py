@@ -32,6 +32,7 @@ class UserSerializer(serializers.ModelSerializer):
 
 class UserList(ListSettings, ApiView, generics.ListAPIView):
     permission_classes = (AllowAny,)
+    throttle_classes = ()
     serializer_class = UserSerializer
     orderings = {
         "last_login": Ordering(SortKey("last_login", nullable=True), SortKey("pk")),
