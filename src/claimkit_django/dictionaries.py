@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connections, transaction
 
-from claimkit_django.bulk import BulkTable, insert_rows
+from claimkit_django.bulk import BulkTable, insert_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,11 +101,13 @@ class NameTable:
         if not missing:
             return dictionary
         grown = dictionary.copy()
-        rows = []
-        for code, (axis, name) in enumerate(missing, start=dictionary.last_code + _FIRST_CODE):
+        codes = range(
+            dictionary.last_code + _FIRST_CODE, dictionary.last_code + _FIRST_CODE + len(missing)
+        )
+        for code, (axis, name) in zip(codes, missing, strict=True):
             grown.learn(axis, code, name)
-            rows.append((tenant_id, axis, code, name))
-        insert_rows(self._using, self._table, rows)
+        axes, names = zip(*missing, strict=True)
+        insert_columns(self._using, self._table, [[tenant_id] * len(missing), axes, codes, names])
         self._remember(tenant_id, grown)
         return grown
 

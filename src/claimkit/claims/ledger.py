@@ -100,7 +100,15 @@ def merge(
     folded: list[ClaimPosition] = []
     changes: list[FactsChange] = []
     for key, said in batch.items():
-        known = {one.event_key: one for one in events.get(key, ())}
+        stored_events = events.get(key)
+        if stored_events is None:
+            # Most claims of a first import: nothing is known, so everything is news.
+            written += said.values()
+            position = fold([one.event for one in said.values()])
+            folded.append(position)
+            changes.append(FactsChange(None, facts_of(position)))
+            continue
+        known = {one.event_key: one for one in stored_events}
         news = [one for one in said.values() if _is_news(one.event, known)]
         if not news:
             continue
@@ -170,9 +178,9 @@ def facts_of(position: ClaimPosition) -> ClaimFacts:
         procedure_group=position.procedure_group,
         facility=position.facility,
         line_of_business=position.line_of_business,
-        submitted_day=_day_or_none(position.submitted_on),
-        decided_day=_day_or_none(position.first_decided_on),
-        paid_day=_day_or_none(position.paid_on),
+        submitted_day=_DAY_OF[position.submitted_on],
+        decided_day=_DAY_OF[position.first_decided_on],
+        paid_day=_DAY_OF[position.paid_on],
         outcome=position.first_outcome.value,
         category=position.first_category,
         reason=position.first_reason,
@@ -183,8 +191,15 @@ def facts_of(position: ClaimPosition) -> ClaimFacts:
     )
 
 
-def _day_or_none(date: dt.date | None) -> Day | None:
-    return None if date is None else day_of(date)
+class _DayNumbers(dict["dt.date | None", "Day | None"]):
+    """Day numbers by date: a look-up costs a third of the arithmetic, and there are few days."""
+
+    def __missing__(self, date: dt.date | None) -> Day | None:
+        day = self[date] = None if date is None else day_of(date)
+        return day
+
+
+_DAY_OF = _DayNumbers()
 
 
 def statements_in(claims: Iterable[Claim], *, upload: str, known_on: dt.date) -> list[Statement]:

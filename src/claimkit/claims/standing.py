@@ -80,9 +80,11 @@ def fold(events: Iterable[ClaimEvent]) -> ClaimPosition:
     Raises:
         ValueError: there are no events.
     """
-    known = _latest_versions(events)
+    known = list(events)
     if not known:
         raise ValueError("a claim without events has no position")
+    if len(known) > 1:
+        known = _latest_versions(known)
     if len(known) == 1 and known[0].kind in (EventKind.DECIDED, EventKind.SUBMITTED):
         return _alone(known[0])
     return _together(known)

@@ -1,11 +1,12 @@
 """Claims as rows and back: columns in the order in which they are written, codes for names.
 
-Rows are made by the hundred thousand: attributes are fetched in blocks, in C.
+Rows are made by the hundred thousand: each column is made by one pass in C.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ from claimkit_django.claims import models
 from claimkit_django.claims.codes import EVENT_KINDS, OUTCOMES, SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from claimkit_django.dictionaries import Dictionary
 
@@ -26,11 +27,11 @@ __all__ = [
     "EVENTS",
     "LINES",
     "Encoder",
+    "adjustment_columns",
     "adjustment_of",
-    "adjustment_rows",
     "event_of",
+    "line_columns",
     "line_of",
-    "line_rows",
     "names_in",
     "position_of",
 ]
@@ -131,6 +132,15 @@ CLAIMS: Final = BulkTable(
     ),
     key=("tenant_id", "claim_key"),
 )
+_LINE_PLAIN: Final = (
+    "units",
+    "service_from",
+    "service_to",
+    "charge",
+    "allowed",
+    "paid",
+    "position",
+)
 LINES: Final = BulkTable(
     name=models.ServiceLine._meta.db_table,
     columns=(
@@ -145,13 +155,7 @@ LINES: Final = BulkTable(
         "revenue_code",
         "billed_procedure",
         "remarks",
-        "units",
-        "service_from",
-        "service_to",
-        "charge",
-        "allowed",
-        "paid",
-        "position",
+        *_LINE_PLAIN,
     ),
     key=("tenant_id", "claim_key", "event_key", "ordinal"),
 )
@@ -170,15 +174,6 @@ ADJUSTMENTS: Final = BulkTable(
     ),
     key=("tenant_id", "claim_key", "event_key", "line", "ordinal"),
 )
-
-_event_plain = attrgetter(*_EVENT_PLAIN)
-_event_texts = attrgetter(*_EVENT_TEXTS)
-_event_names = attrgetter(*(one for one, _ in _EVENT_NAMES))
-_event_words = attrgetter(*(one for one, _ in _EVENT_WORDS))
-_claim_plain = attrgetter(*_CLAIM_PLAIN)
-_claim_texts = attrgetter(*_CLAIM_TEXTS)
-_claim_names = attrgetter(*(one for one, _ in _CLAIM_NAMES))
-_claim_words = attrgetter(*(one for one, _ in _CLAIM_WORDS))
 
 _EVENT_DECODERS = {
     name: {code: word for word, code in words.items()} for name, words in _EVENT_WORDS
@@ -201,49 +196,57 @@ def names_in(
 
 
 class Encoder:
-    """Makes the rows of one batch of one tenant."""
+    """Turns the values of one batch of one tenant into columns."""
 
     def __init__(self, tenant_id: int, names: Dictionary, wanted: dict[str, set[str]]) -> None:
-        codes: _Codes = {
+        self._codes: _Codes = {
             axis: {text: names.code(axis, clean(text)) for text in texts}
             for axis, texts in wanted.items()
         }
         self._tenant_id = tenant_id
-        self._event_codes = [codes[axis] for _, axis in _EVENT_NAMES]
-        self._claim_codes = [codes[axis] for _, axis in _CLAIM_NAMES]
 
-    def event_row(self, event: ClaimEvent) -> tuple[Any, ...]:
-        """Return the row of an event, in the order of :data:`EVENTS`."""
-        return (
-            self._tenant_id,
-            *_event_plain(event),
-            *map(clean, _event_texts(event)),
-            *(
-                codes[text]
-                for codes, text in zip(self._event_codes, _event_names(event), strict=True)
-            ),
-            *(
-                codes[word]
-                for (_, codes), word in zip(_EVENT_WORDS, _event_words(event), strict=True)
-            ),
-        )
+    def event_columns(self, events: Sequence[ClaimEvent]) -> list[Sequence[Any]]:
+        """Return the columns of events, in the order of :data:`EVENTS`."""
+        return [
+            [self._tenant_id] * len(events),
+            *(list(map(attrgetter(name), events)) for name in _EVENT_PLAIN),
+            *(_texts(map(attrgetter(name), events)) for name in _EVENT_TEXTS),
+            *self._coded(events, _EVENT_NAMES),
+            *_worded(events, _EVENT_WORDS),
+        ]
 
-    def claim_row(self, position: ClaimPosition) -> tuple[Any, ...]:
-        """Return the row of a position, in the order of :data:`CLAIMS`."""
-        return (
-            self._tenant_id,
-            *_claim_plain(position),
-            *map(clean, _claim_texts(position)),
-            *(
-                codes[text]
-                for codes, text in zip(self._claim_codes, _claim_names(position), strict=True)
-            ),
-            *(
-                codes[word]
-                for (_, codes), word in zip(_CLAIM_WORDS, _claim_words(position), strict=True)
-            ),
-            position.decided_on or position.submitted_on or position.service_from or _EPOCH,
-        )
+    def claim_columns(self, positions: Sequence[ClaimPosition]) -> list[Sequence[Any]]:
+        """Return the columns of positions, in the order of :data:`CLAIMS`."""
+        return [
+            [self._tenant_id] * len(positions),
+            *(list(map(attrgetter(name), positions)) for name in _CLAIM_PLAIN),
+            *(_texts(map(attrgetter(name), positions)) for name in _CLAIM_TEXTS),
+            *self._coded(positions, _CLAIM_NAMES),
+            *_worded(positions, _CLAIM_WORDS),
+            [one.decided_on or one.submitted_on or one.service_from or _EPOCH for one in positions],
+        ]
+
+    def _coded(
+        self, values: Sequence[Any], names: tuple[tuple[str, str], ...]
+    ) -> Iterator[list[int]]:
+        for name, axis in names:
+            yield list(map(self._codes[axis].__getitem__, map(attrgetter(name), values)))
+
+
+def _worded(
+    values: Sequence[Any], words: tuple[tuple[str, Mapping[Any, int]], ...]
+) -> Iterator[list[int]]:
+    for name, codes in words:
+        # By identity: hashing a member of an enumeration is a call of Python.
+        by_id = {id(word): code for word, code in codes.items()}
+        yield list(map(by_id.__getitem__, map(id, map(attrgetter(name), values))))
+
+
+def _texts(column: Iterable[str]) -> list[str]:
+    """Return a column of texts as every database takes them; see :func:`clean`."""
+    texts = list(column)
+    joined = "".join(texts)
+    return texts if joined.isascii() and "\0" not in joined else list(map(clean, texts))
 
 
 def clean(text: str) -> str:
@@ -273,48 +276,38 @@ def position_of(row: Sequence[Any], names: Dictionary) -> ClaimPosition:
     return ClaimPosition(**values)
 
 
-def line_rows(
-    tenant_id: int, key: tuple[int, int], lines: Sequence[ServiceLine]
-) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of an event's service lines, in the order of :data:`LINES`."""
-    for ordinal, line in enumerate(lines):
-        yield (
-            tenant_id,
-            *key,
-            ordinal,
-            clean(line.number),
-            clean(line.procedure_system),
-            clean(line.procedure_code),
-            clean(" ".join(line.modifiers)),
-            clean(line.revenue_code),
-            clean(line.billed_procedure),
-            clean(" ".join(line.remarks)),
-            line.units,
-            line.service_from,
-            line.service_to,
-            line.charge,
-            line.allowed,
-            line.paid,
-            line.position,
-        )
+#: Claim key and event key → the service lines of the event, in the order of the keys.
+_LinesOf = Sequence[tuple[tuple[int, int], Sequence[ServiceLine]]]
 
 
-def adjustment_rows(
-    tenant_id: int, key: tuple[int, int], lines: Sequence[ServiceLine]
-) -> Iterator[tuple[Any, ...]]:
-    """Yield rows of the adjustments of an event's lines, in the order of :data:`ADJUSTMENTS`."""
-    for at, line in enumerate(lines):
-        for ordinal, one in enumerate(line.adjustments):
-            yield (
-                tenant_id,
-                *key,
-                at,
-                ordinal,
-                clean(one.group),
-                clean(one.reason),
-                one.amount,
-                one.quantity,
-            )
+def line_columns(tenant_id: int, ordered: _LinesOf) -> list[Sequence[Any]]:
+    """Return the columns of events' service lines, in the order of :data:`LINES`."""
+    lines = [line for _, its in ordered for line in its]
+    return [
+        [tenant_id] * len(lines),
+        [key for (key, _), its in ordered for _ in its],
+        [key for (_, key), its in ordered for _ in its],
+        [ordinal for _, its in ordered for ordinal in range(len(its))],
+        _texts(one.number for one in lines),
+        _texts(one.procedure_system for one in lines),
+        _texts(one.procedure_code for one in lines),
+        _texts(" ".join(one.modifiers) for one in lines),
+        _texts(one.revenue_code for one in lines),
+        _texts(one.billed_procedure for one in lines),
+        _texts(" ".join(one.remarks) for one in lines),
+        *(list(map(attrgetter(name), lines)) for name in _LINE_PLAIN),
+    ]
+
+
+def adjustment_columns(tenant_id: int, ordered: _LinesOf) -> list[Sequence[Any]]:
+    """Return the columns of the adjustments of events' lines, as :data:`ADJUSTMENTS`."""
+    rows = [
+        (tenant_id, *key, at, ordinal, clean(one.group), clean(one.reason), *one[2:])
+        for key, lines in ordered
+        for at, line in enumerate(lines)
+        for ordinal, one in enumerate(line.adjustments)
+    ]
+    return list(zip(*rows, strict=True))
 
 
 def line_of(row: Sequence[Any], adjustments: list[Adjustment]) -> ServiceLine:

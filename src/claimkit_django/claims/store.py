@@ -8,15 +8,15 @@ wait for the tenant's turn, load what is known of the claims that the batch touc
 from __future__ import annotations
 
 from collections import defaultdict
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import connections, transaction
 
-from claimkit.claims.ledger import claim_key, in_order, merge, statements_in
+from claimkit.claims.ledger import claim_key, in_order, merge, sift, statements_in
 from claimkit.claims.model import Outcome
 from claimkit.claims.store import ClaimTotals, Merged
-from claimkit_django.bulk import BulkTable, OnConflict, among, insert_rows
+from claimkit_django.bulk import BulkTable, OnConflict, among, insert_columns
 from claimkit_django.claims import models
 from claimkit_django.claims.codes import OUTCOMES
 from claimkit_django.claims.rows import (
@@ -25,12 +25,12 @@ from claimkit_django.claims.rows import (
     EVENTS,
     LINES,
     Encoder,
+    adjustment_columns,
     adjustment_of,
-    adjustment_rows,
     clean,
     event_of,
+    line_columns,
     line_of,
-    line_rows,
     names_in,
     position_of,
 )
@@ -39,7 +39,7 @@ from claimkit_django.tenants.turns import find_tenant, take_turn
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from claimkit.claims.ledger import Changeset
     from claimkit.claims.model import (
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from claimkit_django.dictionaries import Dictionary
 
 __all__ = ["OrmClaimStore"]
+
+_T = TypeVar("_T")
 
 
 class OrmClaimStore:
@@ -75,11 +77,14 @@ class OrmClaimStore:
         with transaction.atomic(using=self._using, savepoint=False):
             tenant_id = take_turn(tenant, self._using).pk
             names = self._names.load(tenant_id)
-            events = self._events(tenant_id, keys, names)
-            positions = {one.claim_key: one for one in self._positions(tenant_id, keys, names)}
-            changeset = merge(statements, events, positions)
-            self._write(tenant_id, changeset, names)
-        return Merged(added=changeset.added, changes=changeset.changes)
+            # Whole claims are loaded only where something changes.
+            news, same = sift(statements, self._known(tenant_id, keys))
+            touched = {one.event.claim_key for one in news}
+            events = self._events(tenant_id, touched, names)
+            positions = {one.claim_key: one for one in self._positions(tenant_id, touched, names)}
+            changeset = merge(news, events, positions)
+            self._write(tenant_id, changeset, positions.keys(), names)
+        return Merged(added=changeset.added + same, changes=changeset.changes)
 
     def find(self, tenant: TenantKey, patient_control_number: str) -> ClaimPosition | None:
         """Return the position of one claim by its (folded) patient control number."""
@@ -170,7 +175,13 @@ class OrmClaimStore:
 
     # -- primitives -----------------------------------------------------------------------
 
-    def _write(self, tenant_id: int, changeset: Changeset, names: Dictionary) -> None:
+    def _write(
+        self,
+        tenant_id: int,
+        changeset: Changeset,
+        stored: Collection[int],
+        names: Dictionary,
+    ) -> None:
         if not changeset.events:
             return
         wanted = names_in(changeset.events, changeset.positions)
@@ -179,21 +190,18 @@ class OrmClaimStore:
         if changeset.replaced:
             self._forget_lines(tenant_id, changeset.replaced)
         # In the order of the keys: neighbors in the index are written one after the other.
-        events = sorted(map(encoder.event_row, changeset.events), key=itemgetter(1, 2))
-        insert_rows(self._using, EVENTS, events, OnConflict.REPLACE)
-        claims = sorted(map(encoder.claim_row, changeset.positions), key=itemgetter(1))
-        insert_rows(self._using, CLAIMS, claims, OnConflict.REPLACE)
+        replaced = {(one.claim_key, one.event_key) for one in changeset.replaced}
+        events = sorted(changeset.events, key=attrgetter("claim_key", "event_key"))
+        for some, on_conflict in _apart(
+            events, lambda one: (one.claim_key, one.event_key) in replaced
+        ):
+            insert_columns(self._using, EVENTS, encoder.event_columns(some), on_conflict)
+        claims = sorted(changeset.positions, key=attrgetter("claim_key"))
+        for of_claims, on_conflict in _apart(claims, lambda one: one.claim_key in stored):
+            insert_columns(self._using, CLAIMS, encoder.claim_columns(of_claims), on_conflict)
         ordered = sorted(changeset.lines.items(), key=itemgetter(0))
-        insert_rows(
-            self._using,
-            LINES,
-            [row for key, lines in ordered for row in line_rows(tenant_id, key, lines)],
-        )
-        insert_rows(
-            self._using,
-            ADJUSTMENTS,
-            [row for key, lines in ordered for row in adjustment_rows(tenant_id, key, lines)],
-        )
+        insert_columns(self._using, LINES, line_columns(tenant_id, ordered))
+        insert_columns(self._using, ADJUSTMENTS, adjustment_columns(tenant_id, ordered))
 
     def _forget_lines(self, tenant_id: int, replaced: Sequence[ClaimEvent]) -> None:
         connection = connections[self._using]
@@ -207,6 +215,15 @@ class OrmClaimStore:
                     f" WHERE tenant_id = %s AND {claims[0]} AND {events[0]}",
                     [tenant_id, claims[1], events[1]],
                 )
+
+    def _known(
+        self, tenant_id: int, keys: Collection[int]
+    ) -> dict[tuple[int, int], tuple[int, dt.date]]:
+        """Return claim key and event key → content and day of becoming known, of these claims."""
+        where, parameter = among(connections[self._using], "claim_key", keys)
+        columns = ("claim_key", "event_key", "content", "known_on")
+        rows = self._select(columns, EVENTS, tenant_id, where, [parameter])
+        return {(claim, event): (content, known) for claim, event, content, known in rows}
 
     def _events(
         self, tenant_id: int, keys: Collection[int], names: Dictionary
@@ -244,3 +261,14 @@ class OrmClaimStore:
     def _quoted(self, name: str) -> str:
         quoted: str = connections[self._using].ops.quote_name(name)
         return quoted
+
+
+def _apart(
+    values: Sequence[_T], is_stored: Callable[[_T], bool]
+) -> Iterator[tuple[Sequence[_T], OnConflict]]:
+    """Yield new values and those that replace a stored one: each kind has its faster way."""
+    old = [one for one in values if is_stored(one)]
+    if old:
+        yield old, OnConflict.REPLACE
+    if len(old) < len(values):
+        yield [one for one in values if not is_stored(one)], OnConflict.REFUSE

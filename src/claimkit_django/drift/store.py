@@ -16,7 +16,7 @@ from django.db import connections, transaction
 from claimkit.drift.cube import DECISIONS, INFLOW, MONEY, Cells, canonical
 from claimkit.drift.findings import FindingState, reconcile
 from claimkit.tenants import use_tenant
-from claimkit_django.bulk import BulkTable, OnConflict, insert_rows
+from claimkit_django.bulk import BulkTable, OnConflict, insert_columns
 from claimkit_django.dictionaries import NameTable
 from claimkit_django.drift import models
 from claimkit_django.drift.rows import finding_of, write_finding
@@ -62,10 +62,10 @@ class OrmCubeStore:
             return
         with transaction.atomic(using=self._using, savepoint=False):
             tenant_id = take_turn(tenant, self._using).pk
-            insert_rows(
+            insert_columns(
                 self._using,
                 _bulk_table(cells.table),
-                self._rows(tenant_id, cells),
+                self._columns(tenant_id, cells),
                 OnConflict.ADD,
             )
 
@@ -119,17 +119,18 @@ class OrmCubeStore:
                 for model in CUBE_MODELS.values():
                     model.objects.using(self._using).all().delete()
 
-    def _rows(self, tenant_id: int, cells: Cells) -> list[tuple[Any, ...]]:
+    def _columns(self, tenant_id: int, cells: Cells) -> list[Sequence[Any]]:
         table = cells.table
         pairs = [(axis, name) for axis in table.labels for name in cells.names[axis]]
         names = self._names.grow(tenant_id, self._names.load(tenant_id), pairs)
-        columns: list[list[Any]] = [[tenant_id] * len(cells)]
+        columns: list[Sequence[Any]] = [[tenant_id] * len(cells)]
         columns += [cells.numbers[axis].tolist() for axis in (*table.numbers, "known_day")]
         for axis in table.labels:
             codes = np.array([names.code(axis, name) for name in cells.names[axis]], np.int64)
             columns.append(codes[cells.labels[axis]].tolist())
         columns += [cells.measures[measure].tolist() for measure in table.measures]
-        return sorted(zip(*columns, strict=True))
+        # In the order of the key: neighbors in the index are written one after the other.
+        return list(zip(*sorted(zip(*columns, strict=True)), strict=True))
 
     def _summed(
         self,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -8,7 +9,7 @@ from django.db import DatabaseError, connection, transaction
 from claimkit.errors import StoreError, TenantUnknown
 from claimkit.testing.factories import make_batch, make_claim
 from claimkit.types import TenantKey
-from claimkit_django.bulk import BulkTable, OnConflict, insert_rows
+from claimkit_django.bulk import BulkTable, OnConflict, insert_columns
 from claimkit_django.claims import models
 from claimkit_django.claims.rows import ADJUSTMENTS, CLAIMS, EVENTS, LINES, clean
 from claimkit_django.claims.uids import claim_key_of, claim_uid
@@ -129,13 +130,44 @@ def test_rows_are_added_up_where_they_repeat(northside):
     )
     row = (northside.pk, 1, 1, 1, 1, 2, 100)
 
-    insert_rows("default", table, [row, row], OnConflict.ADD)
-    insert_rows("default", table, [row], OnConflict.ADD)
-    insert_rows("default", table, [])
+    insert_columns("default", table, list(zip(row, row, strict=True)), OnConflict.ADD)
+    insert_columns("default", table, [[one] for one in row], OnConflict.ADD)
+    insert_columns("default", table, [])
 
     assert CubeInflow.unscoped.get().charge == 300
     with pytest.raises(DatabaseError), transaction.atomic():
-        insert_rows("default", table, [row])
+        insert_columns("default", table, [[one] for one in row])
+
+
+def test_columns_of_every_kind_arrive_as_they_were_sent(northside):
+    """COPY's text format has its own escapes, and SQLite its own dates."""
+    nasty = ["back\\slash \\N", "tab\tand\nline\r", "", 'O\'Brien ☂ ; "quoted"']
+    table = BulkTable(name="kinds", columns=("key", "text", "day", "flag", "amount"), key=("key",))
+    days = [dt.date(2026, 1, 31), None, dt.date(1970, 1, 1), None]
+    flags = [True, False, True, True]
+    amounts = [Decimal("1.50"), None, Decimal("-2.25"), Decimal(3)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMPORARY TABLE kinds"
+            " (key integer PRIMARY KEY, text text, day date, flag boolean, amount numeric(9, 2))"
+        )
+
+        for on_conflict in (OnConflict.REFUSE, OnConflict.REPLACE):
+            insert_columns(
+                "default", table, [[1, 2, 3, 4], nasty, days, flags, amounts], on_conflict
+            )
+
+        cursor.execute("SELECT text, day, flag, amount FROM kinds ORDER BY key")
+        found = [
+            (text, str(day) if day else None, bool(flag), amount and Decimal(str(amount)))
+            for text, day, flag, amount in cursor.fetchall()
+        ]
+        cursor.execute("DROP TABLE kinds")
+
+    assert found == [
+        (text, str(day) if day else None, flag, amount)
+        for text, day, flag, amount in zip(nasty, days, flags, amounts, strict=True)
+    ]
 
 
 def test_patient_keys_differ_by_tenant_and_follow_the_secret(settings):
