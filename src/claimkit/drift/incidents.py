@@ -224,10 +224,10 @@ def _measure_denials(run: Run, incident: Incident, night: int) -> None:
     history, baseline, payer = run.history, incident.week.baseline, incident.payer
     incident.is_settled = night >= incident.told + _SETTLE_DAYS
     if night > incident.told:
-        place = (incident.cells, incident.reason)
+        told = (incident.cells, incident.reason)
         earliest = max(0, baseline.span.end, incident.told - SCAN_WINDOW)
         incident.onset = find_onset(
-            history, baseline, payer, place, earliest, incident.told, night + 1
+            history, baseline, payer, told, earliest, incident.told, night + 1
         )
     start = incident.told + 1 if incident.is_settled else incident.onset
     totals = total(history, baseline, start, night + 1)

@@ -152,22 +152,11 @@ def make_streams(
     """
     span = baseline.span
     daily = expect(history, baseline.rate, baseline.age_factor, span.end, span.until)
+    days, categories = span.scanned, len(history.categories)
     counts = reason_counts(history, span.end, span.until)
     of_reason = daily.expected[:, None] * baseline.share[..., None]
-    payers, days = len(history.payers), span.scanned
-    categories = len(history.categories)
-    observed = (
-        history.by_payer(daily.observed),
-        daily.observed,
-        history.by_payer(counts).reshape(-1, days),
-        counts.reshape(-1, days),
-    )
-    expected = (
-        history.by_payer(daily.expected),
-        daily.expected,
-        history.by_payer(of_reason).reshape(-1, days),
-        of_reason.reshape(-1, days),
-    )
+    observed = _levels(history, daily.observed, counts)
+    expected = _levels(history, daily.expected, of_reason)
     layout = _layout(history)
     kept = tuple(
         # A payer is tested even if it never denied anything: that is what may change.
@@ -179,25 +168,9 @@ def make_streams(
         np.concatenate([axes[which][keep] for axes, keep in zip(layout, kept, strict=True)])
         for which in range(3)
     )
-    slopes = (
-        baseline.dispersion.payer,
-        baseline.dispersion.cell[history.cell_payer],
-        np.repeat(baseline.dispersion.payer_reason, categories),
-        np.repeat(baseline.dispersion.cell_reason[history.cell_payer], categories),
-    )
-    precisions = (
-        baseline.payer_denials,
-        baseline.denials,
-        history.by_payer(baseline.reason_denials).ravel(),
-        baseline.reason_denials.ravel(),
-    )
     tested = cumulate(_pick(expected, kept))
     squares = cumulate(_pick(expected, kept) ** 2)
-    slope = _pick(slopes, kept)
-    by_payer = (
-        np.concatenate([observed[0][:, None], observed[2].reshape(payers, categories, days)], 1),
-        np.concatenate([expected[0][:, None], expected[2].reshape(payers, categories, days)], 1),
-    )
+    slope = _pick(_slopes(history, baseline), kept)
     return Streams(
         history=history,
         baseline=baseline,
@@ -206,16 +179,16 @@ def make_streams(
         payer=payer,
         cell=cell,
         reason=reason,
-        row=np.where(cell < 0, payer, payers + cell),
+        row=np.where(cell < 0, payer, len(history.payers) + cell),
         observed=cumulate(_pick(observed, kept)),
         expected=tested,
         squares=squares,
         claims=cumulate(np.concatenate([history.by_payer(daily.claims), daily.claims])),
         slope=slope,
-        precision=_pick(precisions, kept),
+        precision=_pick(_precisions(history, baseline), kept),
         typical=1 + slope * squares[:, -1] / np.maximum(tested[:, -1], 1e-9),
-        payer_observed=cumulate(by_payer[0]),
-        payer_expected=cumulate(by_payer[1]),
+        payer_observed=cumulate(_by_reason(observed, categories)),
+        payer_expected=cumulate(_by_reason(expected, categories)),
         limits=_limits(level, budgets, axes=2 if _has_ages(history) else 1),
         kept=kept,
     )
@@ -237,6 +210,46 @@ def _layout(history: History) -> tuple[tuple[Ints, Ints, Ints], ...]:
             np.tile(reasons, len(payers)),
         ),
         (np.repeat(history.cell_payer, many), np.repeat(cells, many), np.tile(reasons, len(cells))),
+    )
+
+
+def _levels(history: History, of_cells: Floats, of_reasons: Floats) -> tuple[Floats, ...]:
+    """Return the streams by day, level by level, from cells and from cells by reason."""
+    days = of_cells.shape[-1]
+    return (
+        history.by_payer(of_cells),
+        of_cells,
+        history.by_payer(of_reasons).reshape(-1, days),
+        of_reasons.reshape(-1, days),
+    )
+
+
+def _by_reason(levels: tuple[Floats, ...], categories: int) -> Floats:
+    """Return payers by (all, each reason) by day."""
+    total = levels[Level.PAYER]
+    payers, days = total.shape
+    of_reason = levels[Level.PAYER_REASON].reshape(payers, categories, days)
+    return np.concatenate([total[:, None], of_reason], axis=1)
+
+
+def _slopes(history: History, baseline: Baseline) -> tuple[Floats, ...]:
+    """Return s² of every stream's batches, level by level."""
+    spread, many = baseline.dispersion, len(history.categories)
+    return (
+        spread.payer,
+        spread.cell[history.cell_payer],
+        np.repeat(spread.payer_reason, many),
+        np.repeat(spread.cell_reason[history.cell_payer], many),
+    )
+
+
+def _precisions(history: History, baseline: Baseline) -> tuple[Floats, ...]:
+    """Return how many denials of the baseline each stream's expectation rests on."""
+    return (
+        baseline.payer_denials,
+        baseline.denials,
+        history.by_payer(baseline.reason_denials).ravel(),
+        baseline.reason_denials.ravel(),
     )
 
 
