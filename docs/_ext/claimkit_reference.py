@@ -116,7 +116,9 @@ def event_topics() -> Iterator[str]:
         if not (inspect.isclass(kind) and issubclass(kind, events.Event) and kind.topic):
             continue
         yield f"## {kind.topic}\n"
-        yield from _rst(f".. autoclass:: claimkit.events.{name}\n   :no-members:\n   :no-show-inheritance:")
+        yield from _rst(
+            f".. autoclass:: claimkit.events.{name}\n   :no-members:\n   :no-show-inheritance:"
+        )
         carried = ", ".join(f"`{one.name}`" for one in dataclasses.fields(kind))
         yield f"Carries {carried}.\n"
 

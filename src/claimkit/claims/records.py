@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-__all__ = ["MAX_RECORD", "MAX_SPAN", "Records", "TextLines", "split_rows"]
+__all__ = ["MAX_RECORD", "MAX_SPAN", "Readable", "Records", "TextLines", "split_rows"]
 
 #: Longest row in characters; more is one broken row, not memory.
 MAX_RECORD = 131_072

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from claimkit.drift.findings import Finding, FindingLog, Recorded
     from claimkit.types import Day, TenantKey
 
-__all__ = ["MemoryStore"]
+__all__ = ["MemoryClaimStore", "MemoryCubeStore", "MemoryFindingLog", "MemoryStore"]
 
 #: Posted deltas of a cube table that are kept apart before they are summed into one.
 _PARTS = 64

@@ -81,7 +81,7 @@ class UploadAdmin(TenantModelAdmin):
     def save_model(self, request: HttpRequest, obj: Upload, form: Any, change: Any) -> None:
         """Store the file and start its import after the commit."""
         del form, change
-        obj.name = obj.file.name.rpartition("/")[2]
+        obj.name = (obj.file.name or "").rpartition("/")[2]
         obj.bytes_total = obj.file.size
         obj.source = "admin"
         obj.actor = actor_of(request.user)
@@ -181,7 +181,8 @@ class ClaimAdmin(TenantModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Claim]:
         """Return claims with the payer's name; names are looked up for the page only."""
         names = Dimension.objects.filter(code=OuterRef("payer")).values("name")[:1]
-        return super().get_queryset(request).annotate(_payer_name=Subquery(names))
+        claims: QuerySet[Claim] = super().get_queryset(request)
+        return claims.annotate(_payer_name=Subquery(names))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Claim], search_term: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.db.models import F
@@ -84,7 +84,8 @@ def run_import(
             logger.exception("import failed", extra={"upload": uid, "tenant": tenant})
             _fail_somehow(notes, using)
             raise
-        return Upload.objects.using(using).get(uid=uid)
+        finished: Upload = Upload.objects.using(using).get(uid=uid)
+        return finished
 
 
 def unfinished_uploads(
@@ -122,7 +123,8 @@ def _take_over(uid: str, using: str) -> Upload:
     """Mark the upload as processed by this run, from whatever unfinished state it is in."""
     now = timezone.now()
     with transaction.atomic(using=using):
-        upload = Upload.objects.using(using).select_for_update(no_key=True).get(uid=uid)
+        rows = Upload.objects.using(using).select_for_update(no_key=True)
+        upload: Upload = rows.get(uid=uid)
         if upload.status in _DONE:
             return upload
         upload.status = Upload.Status.PROCESSING
@@ -146,7 +148,7 @@ def _read(
     store = open_store(using)
     with upload.file.open("rb") as stream:
         return import_claims(
-            stream,
+            cast("BinaryIO", stream),
             name=upload.name,
             tenant=tenant,
             store=store,

@@ -97,12 +97,13 @@ def dead_runs(*, using: str = DEFAULT_DB_ALIAS, silent_since: dt.datetime) -> in
     silent = WatchRun.unscoped.using(using).filter(
         status=WatchRun.Status.RUNNING, heartbeat_at__lt=silent_since
     )
-    return silent.update(
+    marked: int = silent.update(
         status=WatchRun.Status.FAILED,
         finished_at=timezone.now(),
         error_code="run_died",
         error_message="the run stopped without a word; start it again",
     )
+    return marked
 
 
 def _begin(using: str, actor: str) -> WatchRun:

@@ -215,8 +215,12 @@ class OrmFindingLog:
             return [(finding_of(row), FindingState(row.state)) for row in rows]
 
     def _open_rows(self) -> Sequence[models.Finding]:
-        rows = models.Finding.objects.using(self._using)
-        return rows.filter(state=FindingState.OPEN.value).order_by("pk")
+        rows: Sequence[models.Finding] = (
+            models.Finding.objects.using(self._using)
+            .filter(state=FindingState.OPEN.value)
+            .order_by("pk")
+        )
+        return rows
 
 
 def _by_money(findings: Sequence[Finding]) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
@@ -34,7 +34,8 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         """Number of rows, at most :attr:`limit`."""
-        return len(self.object_list.order_by()[: self.limit].values_list("pk"))  # type: ignore[union-attr]
+        rows = cast("QuerySet[Any]", self.object_list)
+        return len(rows.order_by()[: self.limit].values_list("pk"))
 
 
 class TenantModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]

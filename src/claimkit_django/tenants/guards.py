@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from claimkit.errors import TenantForbidden
 from claimkit_django.tenants.scope import current_scope, find_tenant_id
@@ -33,7 +33,8 @@ def guard_save(row: TenantModel, using: str | None) -> None:
         TenantForbidden: the row belongs, or would belong, to another tenant.
     """
     tenant = find_tenant_id(current_scope(), using)
-    if row.tenant_id is None:
+    # A new row has none yet, whatever the field's type says.
+    if cast("int | None", row.tenant_id) is None:
         row.tenant_id = tenant
     _refuse_foreign(row, tenant)
 

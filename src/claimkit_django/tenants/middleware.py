@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.http import StreamingHttpResponse
 
 from claimkit_django.tenants.directory import choose_tenant
 from claimkit_django.tenants.scope import enter
@@ -66,9 +67,9 @@ class TenantMiddleware:
         return _keep_scope(response, tenant)
 
 
-def _keep_scope(response: Any, tenant: Tenant) -> Any:
-    if getattr(response, "streaming", False):
-        body = response.streaming_content
+def _keep_scope(response: HttpResponseBase, tenant: Tenant) -> HttpResponseBase:
+    if isinstance(response, StreamingHttpResponse):
+        body: Any = response.streaming_content
         response.streaming_content = (
             _stream_async(body, tenant) if response.is_async else _stream(body, tenant)
         )

@@ -102,7 +102,7 @@ def find_tenant_id(scope: TenantScope, using: str | None) -> int:
     return found
 
 
-class _TenantIs(Exact):  # type: ignore[type-arg]
+class _TenantIs(Exact):
     """The predicate that binds a query; the guard looks for this class, not for any ``=``."""
 
     #: Set by :meth:`_Guarded.bind`; copies of the node share it.
@@ -121,7 +121,8 @@ class _Guarded(sql.Query):
 
     def bind(self, scope: TenantScope) -> None:
         """Restrict the query to the rows of one tenant, for good."""
-        column = Col(self.get_initial_alias(), self.get_meta().get_field("tenant"))
+        field = cast("models.ForeignKey[Any, Any]", self.get_meta().get_field("tenant"))
+        column = Col(self.get_initial_alias(), field)
         node = _TenantIs(column, self._tenant_value(scope))
         node.scope = scope
         self.where.add(node, AND)
@@ -298,7 +299,7 @@ class TenantQuerySet(models.QuerySet[_T]):
     def _raw_delete(self, using: str | None) -> int:
         # Django turns a clone into a DeleteQuery here without chain(), past the guard.
         self._guarded.require_scope()
-        return super()._raw_delete(using)  # type: ignore[misc,no-any-return]
+        return super()._raw_delete(using)
 
     _raw_delete.alters_data = True  # type: ignore[attr-defined]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from claimkit.types import Cents
     from claimkit_x12.segments import Delimiters, Segments
 
-__all__ = ["Collector", "Spoiled", "element"]
+__all__ = ["Collector", "Spoiled", "claim_adjustments", "element", "line_unbalanced"]
 
 
 class Spoiled(Exception):
