@@ -304,3 +304,16 @@ def test_months_that_are_none_are_refused(months, capsys):
         main(["backtest", "--months", months])
 
     assert "number of months" in capsys.readouterr().err
+
+
+def test_a_file_that_is_given_up_half_way_is_told_in_one_line(billing, capsys):
+    good = [f"G{at},LAKE MUTUAL,36415,2026-01-05,,,20.00,,,PENDING,," for at in range(6_000)]
+    bad = [f"B{at},LAKE MUTUAL,36415,2026-01-05,,,twenty,,,PENDING,," for at in range(2_000)]
+
+    status, out, err = run(capsys, "import", "--dry-run", "--format", "json", billing(*good, *bad))
+
+    assert status == 1
+    assert json.loads(out)["claims"] >= 5_000
+    assert err.count("\n") == 1
+    assert "claimkit: error:" in err
+    assert "billing.csv" in err

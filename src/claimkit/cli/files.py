@@ -77,10 +77,11 @@ class Imported:
         return done
 
     def tell_refused(self) -> int:
-        """Print one line per refused file and return the exit status."""
-        for path, line in self.refused:
+        """Print one line per file that was not read to its end, and return the exit status."""
+        stopped = [(one.name, one.stopped) for one in self.reports if one.stopped]
+        for path, line in (*self.refused, *stopped):
             fail(f"{path}: {line}")
-        return 1 if self.refused else 0
+        return 1 if self.refused or stopped else 0
 
     def _preview(
         self,
