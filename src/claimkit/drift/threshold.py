@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,9 +32,9 @@ __all__ = ["ThresholdDetector"]
 _CURRENT_DAYS = 14
 _BASELINE_DAYS = 90
 _MIN_CLAIMS = 30
-_RATE_POINTS = 0.05
-_DAYS = 3.0
-_RELATIVE = 0.5
+_RATE_POINTS = Fraction(1, 20)
+_DAYS = Fraction(3)
+_RELATIVE = Fraction(1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,9 @@ def _compare(cells: Cells, as_of: dt.date) -> Iterator[Finding]:
             payer=cells.names["payer"][payer],
             procedure_groups=(cells.names["procedure_group"][group],),
         )
-        if _exceeds(now.rate, base.rate, _RATE_POINTS):
+        if _exceeds(_exact_rate(now), _exact_rate(base), _RATE_POINTS):
             yield _denial_finding(place, now, base, as_of)
-        if _exceeds(now.median_days, base.median_days, _DAYS):
+        if _exceeds(Fraction(now.median_days), Fraction(base.median_days), _DAYS):
             yield _days_finding(place, now, base, as_of)
 
 
@@ -129,7 +130,12 @@ def _median(values: NDArray[np.int64], weights: NDArray[np.int64]) -> float:
     return float(values[order[low]] + values[order[high]]) / 2
 
 
-def _exceeds(now: float, before: float, limit: float) -> bool:
+def _exact_rate(side: _Side) -> Fraction:
+    # 15 % of 100 claims are five points more than 10 %, and as floats they are not.
+    return Fraction(side.denials, side.claims)
+
+
+def _exceeds(now: Fraction, before: Fraction, limit: Fraction) -> bool:
     change = abs(now - before)
     return change >= limit or (before > 0 and change >= _RELATIVE * before)
 
@@ -168,7 +174,7 @@ def _finding(
     is_rate = signal is Signal.DENIAL_RATE
     current, before = (now.rate, base.rate) if is_rate else (now.median_days, base.median_days)
     effect = current - before
-    limit = _RATE_POINTS if is_rate else _DAYS
+    limit = float(_RATE_POINTS if is_rate else _DAYS)
     return Finding(
         fingerprint=fingerprint(
             detector=ThresholdDetector.name,
