@@ -12,7 +12,7 @@ from tests.projects.bare import *  # noqa: F403
 from tests.projects.worker import app as celery_app  # noqa: F401 - makes it the current one
 
 _FOLDER = os.environ.get("CLAIMKIT_TEST_BROKER", "")
-CELERY_BROKER_URL = "filesystem://" if _FOLDER else "memory://"
+CELERY_BROKER_URL = "filesystem://localhost" if _FOLDER else "memory://"
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {"data_folder_in": _FOLDER, "data_folder_out": _FOLDER, "control_folder": _FOLDER}
     if _FOLDER
