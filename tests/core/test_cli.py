@@ -317,3 +317,14 @@ def test_a_file_that_is_given_up_half_way_is_told_in_one_line(billing, capsys):
     assert err.count("\n") == 1
     assert "claimkit: error:" in err
     assert "billing.csv" in err
+
+
+def test_watching_tells_of_rows_that_could_not_be_read(billing, capsys):
+    bad = ROWS[0].replace("C1,", "C9,").replace("100.00", "a hundred")
+
+    status, out, err = run(capsys, "watch", billing(*ROWS, bad))
+
+    assert status == 0
+    assert "billing.csv: 1 could not be read" in err
+    assert "--dry-run" in err
+    assert "a hundred" not in out + err

@@ -96,6 +96,7 @@ def _watch(arguments: argparse.Namespace) -> int:
         )
     _write_reports(arguments, plugins, report)
     _print_report(arguments, plugins, report)
+    imported.tell_rejected()
     return imported.tell_refused()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from claimkit.claims.intake import ImportReport, import_claims, preview_claims
 from claimkit.claims.readers import ReadOptions
-from claimkit.cli.terminal import error_row, fail, one_line, print_json, progress_for
+from claimkit.cli.terminal import error_row, fail, one_line, print_json, progress_for, warn
 from claimkit.drift.watch import CubeUpkeep
 from claimkit.errors import ClaimkitError
 from claimkit.events import Bus
@@ -75,6 +75,15 @@ class Imported:
                 if arguments.format == "json":
                     print_json({"file": str(path), "kind": None, "error": error_row(error)})
         return done
+
+    def tell_rejected(self) -> None:
+        """Print one line per file with rows or claims that could not be read."""
+        for one in self.reports:
+            if one.rejected:
+                warn(
+                    f"{one.name}: {one.rejected:,} could not be read; "
+                    f"'claimkit import --dry-run {one.name}' says why"
+                )
 
     def tell_refused(self) -> int:
         """Print one line per file that was not read to its end, and return the exit status."""

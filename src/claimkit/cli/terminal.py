@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from claimkit.types import Progress
 
-__all__ = ["error_row", "fail", "one_line", "print_json", "progress_for", "wants_color"]
+__all__ = ["error_row", "fail", "one_line", "print_json", "progress_for", "wants_color", "warn"]
 
 
 def print_json(row: dict[str, Any]) -> None:
@@ -41,6 +41,11 @@ def fail(line: str) -> int:
     """Print an error and return the exit status."""
     print(f"claimkit: error: {line}", file=sys.stderr)
     return 1
+
+
+def warn(line: str) -> None:
+    """Print what is worth knowing and no reason to fail."""
+    print(f"claimkit: warning: {line}", file=sys.stderr)
 
 
 def progress_for(arguments: argparse.Namespace) -> Progress | None:

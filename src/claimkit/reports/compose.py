@@ -417,7 +417,7 @@ def _files_section(files: Sequence[FileSummary]) -> Section:
         "Every row was taken."
         if not rejected
         else (
-            f"{rejected:,} rows could not be taken; they are kept with their reasons to be repaired."
+            f"{rejected:,} rows could not be taken and are missing from what follows from the files."
         )
     )
     return Section(

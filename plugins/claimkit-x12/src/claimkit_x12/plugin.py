@@ -147,9 +147,11 @@ class _File:
         self._set = None
 
     def _end(self) -> None:
-        if not self._any_set and not self._segments.cut:
+        if not self._any_set:
             raise FileRefused(
-                "this X12 file holds no 835 or 837 transaction set",
+                "this X12 file is cut off before its first transaction set"
+                if self._segments.cut
+                else "this X12 file holds no 835 or 837 transaction set",
                 remedy="Ask the sender for a remittance (835) or claim (837) file",
             )
         if self._set is not None:
