@@ -18,6 +18,7 @@ __all__ = [
     "day_words",
     "group_words",
     "money_words",
+    "month_words",
     "reason_words",
     "share_words",
     "signal_words",
@@ -86,6 +87,11 @@ def day_words(days: float) -> str:
 def date_words(date: dt.date) -> str:
     """Return a date as ``3 Mar 2026``, the same in every locale."""
     return f"{date.day} {_MONTHS[date.month - 1]} {date.year}"
+
+
+def month_words(date: dt.date) -> str:
+    """Return the month of a date as ``Mar 2026``, the same in every locale."""
+    return f"{_MONTHS[date.month - 1]} {date.year}"
 
 
 def category_words(category: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from claimkit.drift.backtest import Knowledge
 from claimkit.drift.findings import Tier
-from claimkit.drift.wording import date_words, signal_words
+from claimkit.drift.wording import date_words, month_words, signal_words
 from claimkit.reports.document import (
     Bar,
     BarChart,
@@ -93,7 +93,7 @@ def _key_figures(result: Backtest) -> tuple[KeyFigure, ...]:
 
 def _month_chart(result: Backtest) -> BarChart:
     bars = tuple(
-        Bar(label=f"{one.month:%b %Y}", value=one.alerts, tone="high" if one.alerts else "")
+        Bar(label=month_words(one.month), value=one.alerts, tone="high" if one.alerts else "")
         for one in result.months
     )
     told = "; ".join(f"{one.label}: {round(one.value)}" for one in bars)
@@ -117,7 +117,7 @@ def _tables(result: Backtest) -> list[Table]:
                 Column(label="Resolved", kind=ValueKind.COUNT),
             ),
             rows=tuple(
-                (f"{one.month:%B %Y}", one.nights, one.alerts, one.watch, one.resolved)
+                (month_words(one.month), one.nights, one.alerts, one.watch, one.resolved)
                 for one in result.months
             ),
         )

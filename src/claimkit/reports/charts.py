@@ -171,7 +171,7 @@ def _line(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _ticks(values: Sequence[float], kind: ValueKind) -> list[float]:
-    """Return four to six round values that span the data; shares and days start at zero if near."""
+    """Return two to seven round values that span the data; shares and days start at zero if near."""
     low, high = min(values), max(values)
     if kind is not ValueKind.SHARE or low < 0.3:
         low = min(0.0, low)
@@ -180,7 +180,7 @@ def _ticks(values: Sequence[float], kind: ValueKind) -> list[float]:
     magnitude = 10 ** math.floor(math.log10(raw))
     step = next(one * magnitude for one in (1, 2, 2.5, 5, 10) if one * magnitude >= raw)
     first = math.floor(low / step)
-    last = math.ceil(high / step - 1e-9)
+    last = max(math.ceil(high / step - 1e-9), first + 1)
     return [at * step for at in range(first, last + 1)]
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from claimkit.drift.wording import date_words
+
 if TYPE_CHECKING:
     from claimkit.drift.findings import Finding
 
@@ -198,11 +200,12 @@ def format_value(value: Value, kind: ValueKind) -> str:
     if value is None:
         return "–"
     if isinstance(value, dt.date):
-        return f"{value.day} {value:%b %Y}"
+        return date_words(value)
     if isinstance(value, str):
         return value
     if kind is ValueKind.MONEY:
-        return f"{'-' if value < 0 else ''}${abs(round(value / 100)):,}"
+        dollars = round(value / 100)
+        return f"{'-' if dollars < 0 else ''}${abs(dollars):,}"
     if kind is ValueKind.SHARE:
         return f"{100 * value:.1f} %"
     if kind is ValueKind.POINTS:

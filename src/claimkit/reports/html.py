@@ -33,7 +33,7 @@ h2{font-size:1.3rem;line-height:1.3;margin:0 0 .5rem;letter-spacing:-.01em}
 section{padding:1.75rem 0 0;margin-top:1.75rem;border-top:1px solid var(--line)}
 .tone{display:inline-block;font-size:.75rem;font-weight:600;text-transform:uppercase;letter-spacing:.05em;margin:0 0 .35rem}
 .tone.critical,.tone.high{color:var(--alarm)}.tone.medium{color:var(--warn)}.tone.low{color:var(--muted)}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin:1.25rem 0}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.25rem,1fr));gap:.75rem;margin:1.25rem 0}
 dl div{background:var(--panel);border-radius:.5rem;padding:.75rem .9rem}
 dt{color:var(--muted);font-size:.85rem}
 dd{margin:0;font-size:1.3rem;font-weight:650;font-variant-numeric:tabular-nums}

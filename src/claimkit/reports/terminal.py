@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from claimkit.drift.findings import Tier
+from claimkit.drift.wording import month_words
 from claimkit.reports.backtest import backtest_headline
 from claimkit.reports.document import RunChart, ValueKind, format_value
 
@@ -30,12 +31,9 @@ def render_text(report: Report, *, width: int = 80, color: bool = False) -> str:
         color: Whether to use ANSI styles.
     """
     width = max(40, min(width, 100))
+    about = f"{report.tenant}, as of {format_value(report.as_of, ValueKind.DATE)}"
     lines = [
-        _styled(
-            f"{report.tenant}, as of {format_value(report.as_of, ValueKind.DATE)}",
-            _DIM,
-            color=color,
-        ),
+        *(_styled(one, _DIM, color=color) for one in textwrap.wrap(about, width)),
         *(_styled(one, _BOLD, color=color) for one in textwrap.wrap(report.headline, width)),
     ]
     findings = [one for one in report.sections if one.anchor.startswith("finding-")]
@@ -43,7 +41,7 @@ def render_text(report: Report, *, width: int = 80, color: bool = False) -> str:
         lines += ["", *_finding(section, number, width, color=color)]
     watched = [one for one in report.findings if one.tier is Tier.WATCH]
     if watched:
-        lines += ["", "Watch list (weaker signs, nobody is alerted):"]
+        lines += ["", *textwrap.wrap("Watch list (weaker signs, nobody is alerted):", width)]
         for one in watched:
             lines += textwrap.wrap(
                 one.summary, width, initial_indent="  - ", subsequent_indent="    "
@@ -71,7 +69,7 @@ def render_backtest(result: Backtest, *, name: str, width: int = 80, color: bool
         "",
         f"{'Month':<9}{'Alerts':>7}{'Watch list':>12}{'Resolved':>10}",
         *(
-            f"{one.month:%b %Y} {one.alerts:>7}{one.watch:>12}{one.resolved:>10}"
+            f"{month_words(one.month)} {one.alerts:>7}{one.watch:>12}{one.resolved:>10}"
             for one in result.months
         ),
     ]
@@ -108,9 +106,13 @@ def sparkline(values: Sequence[float]) -> str:
 def _finding(section: Section, number: int, width: int, *, color: bool) -> Iterator[str]:
     money = next((one for one in section.key_figures if one.kind is ValueKind.MONEY), None)
     amount = f"{format_value(money.value, money.kind)} a month" if money else ""
-    head = f"{number}. {section.heading}"
-    room = max(1, width - len(head) - len(amount))
-    yield _styled(f"{head}{' ' * room}{amount}", _RED, color=color)
+    lines = textwrap.wrap(f"{number}. {section.heading}", width, subsequent_indent="   ")
+    if len(lines[-1]) + len(amount) >= width:
+        lines.append("  ")
+    room = width - len(lines[-1]) - len(amount)
+    lines[-1] += f"{' ' * room}{amount}" if amount else ""
+    for line in lines:
+        yield _styled(line, _RED, color=color)
     for paragraph in section.paragraphs:
         yield from textwrap.wrap(paragraph, width, initial_indent="   ", subsequent_indent="   ")
     for figure in section.figures:
