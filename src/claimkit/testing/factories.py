@@ -1,4 +1,4 @@
-"""Makes small, valid claims, lines, batches, findings and cells for tests; override what matters.
+"""Makes small, valid claims, lines, batches, findings and runs for tests; override what matters.
 
 >>> make_claim(paid=0).patient_control_number
 'PCN-000417'
@@ -11,12 +11,32 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from claimkit.claims.model import Claim, ClaimBatch, ClaimKind, Outcome, ServiceLine
-from claimkit.drift.findings import Finding, Segment, Severity, Signal, Tier
+from claimkit.drift.findings import (
+    Evidence,
+    Finding,
+    Recorded,
+    Segment,
+    Severity,
+    Signal,
+    Tier,
+)
+from claimkit.drift.power import PayerState, PayerWatch
+from claimkit.drift.watch import WatchReport, WatchState
+from claimkit.types import TenantKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["make_batch", "make_claim", "make_finding", "make_line", "make_submission"]
+__all__ = [
+    "make_batch",
+    "make_claim",
+    "make_evidence",
+    "make_finding",
+    "make_line",
+    "make_payer_watch",
+    "make_submission",
+    "make_watch_report",
+]
 
 
 def make_claim(**overrides: Any) -> Claim:
@@ -119,3 +139,52 @@ def make_finding(**overrides: Any) -> Finding:
         summary="MERIDIAN OF OHIO denies 17 % of claims for missing authorization, up from 8 %",
     )
     return replace(finding, **overrides)
+
+
+def make_evidence(**overrides: Any) -> Evidence:
+    """Return ten weeks from 2026-01-05: 8 % of claims denied, and 17 % in the last three."""
+    fields: dict[str, Any] = {
+        "days": tuple(dt.date(2026, 1, 5) + dt.timedelta(days=7 * week) for week in range(10)),
+        "observed": (0.08, 0.07, 0.09, 0.08, 0.08, 0.07, 0.09, 0.16, 0.18, 0.17),
+        "expected": (0.08,) * 10,
+        "low": (0.05,) * 10,
+        "high": (0.11,) * 10,
+        "claims": (100,) * 10,
+        "reasons_before": {"authorization_referral": 0.2, "bundling": 0.8},
+        "reasons_since": {"authorization_referral": 0.7, "bundling": 0.3},
+        "codes_since": {"CO-197": 0.7},
+        "groups": {"imaging": (41.0, 12.5, 200), "surgery": (9.0, 8.5, 212)},
+    }
+    return Evidence(**{**fields, **overrides})
+
+
+def make_payer_watch(**overrides: Any) -> PayerWatch:
+    """Return Meridian, watched since 2025-01-02 with 417 decisions in the last four weeks."""
+    fields: dict[str, Any] = {
+        "payer": "MERIDIAN OF OHIO",
+        "state": PayerState.WATCHED,
+        "since": dt.date(2025, 1, 2),
+        "until": dt.date(2026, 3, 19),
+        "decisions": 417,
+        "denial_rate": 0.0834,
+        "smallest_change": 0.0512,
+    }
+    return PayerWatch(**{**fields, **overrides})
+
+
+def make_watch_report(findings: Iterable[Finding] = (), **overrides: Any) -> WatchReport:
+    """Return the run of 2026-03-20 over 54,321 decisions, with these findings open after it."""
+    fields: dict[str, Any] = {
+        "tenant": TenantKey("northside"),
+        "as_of": dt.date(2026, 3, 20),
+        "state": WatchState.WATCHING,
+        "findings": tuple(findings),
+        "recorded": Recorded(),
+        "payers": (make_payer_watch(),),
+        "cells": 9_876,
+        "since": dt.date(2025, 1, 2),
+        "until": dt.date(2026, 3, 19),
+        "scanned_from": dt.date(2026, 1, 24),
+        "decisions": 54_321,
+    }
+    return WatchReport(**{**fields, **overrides})

@@ -6,26 +6,78 @@ from dataclasses import replace
 import pytest
 
 from claimkit.config import ReportsConfig
+from claimkit.drift.findings import Severity, Signal, Tier
 from claimkit.drift.power import PayerState
 from claimkit.drift.watch import WatchState
 from claimkit.reports.compose import FileSummary, compose
 from claimkit.reports.document import BarChart, MixChart, RunChart, ValueKind
-from tests.core.reports.examples import (
-    DENIALS,
-    GENERATED,
-    SLOWER,
-    UNDERPAID,
-    WATCHED,
+from claimkit.testing.factories import (
     make_evidence,
-    make_payer,
-    make_watched,
+    make_finding,
+    make_payer_watch,
+    make_watch_report,
+)
+
+GENERATED = dt.datetime(2026, 3, 21, 4, 5, tzinfo=dt.UTC)
+DENIALS = make_finding(
+    evidence=make_evidence(),
+    why=("score 14.2 passed 9.1", "one budget for 1,400 streams"),
+    detected_on=dt.date(2026, 3, 9),
+    preliminary=False,
+)
+SLOWER = make_finding(
+    fingerprint="fp-slower",
+    payer="LAKE MUTUAL",
+    signal=Signal.DECISION_TIME,
+    severity=Severity.MEDIUM,
+    unit="days",
+    baseline=14.0,
+    current=21.5,
+    effect=7.5,
+    interval=(5.25, 9.75),
+    dollars_per_month=4_200_000,
+    evidence=make_evidence(
+        observed=(14.0,) * 7 + (18.0, 21.0, 21.5),
+        expected=(14.0,) * 10,
+        low=(12.0,) * 10,
+        high=(16.0,) * 10,
+        reasons_before={},
+        reasons_since={},
+    ),
+    summary="LAKE MUTUAL decides 7.5 days later",
+)
+UNDERPAID = make_finding(
+    fingerprint="fp-underpaid",
+    payer="ZORGLUB HEALTH",
+    signal=Signal.ALLOWED_AMOUNT,
+    unit="log_ratio",
+    baseline=-0.6,
+    current=-0.7,
+    effect=-0.105360516,
+    interval=(-0.223143551, -0.051293294),
+    dollars_per_month=900_000,
+    evidence=make_evidence(
+        observed=(-0.6,) * 7 + (-0.7,) * 3,
+        expected=(-0.6,) * 10,
+        low=(-0.65,) * 10,
+        high=(-0.55,) * 10,
+    ),
+    summary="ZORGLUB HEALTH allows 10 % less",
+)
+WATCHED = make_finding(
+    fingerprint="fp-watch",
+    payer="SPIP",
+    tier=Tier.WATCH,
+    severity=Severity.LOW,
+    dollars_per_month=12_345,
+    summary="SPIP may deny more",
 )
 
 
 def composed(*findings, watched=None, **options):
     return compose(
         tenant_name="Northside",
-        watched=watched or make_watched(*findings),
+        watched=watched or make_watch_report(findings),
         generated_at=GENERATED,
         **options,
     )
@@ -95,34 +147,36 @@ def test_the_watch_list_is_no_part_of_the_money():
     ("watched", "headline"),
     [
         (
-            make_watched(DENIALS),
+            make_watch_report([DENIALS]),
             "1 payer has changed how it treats your claims: about $18,000 a month.",
         ),
         (
-            make_watched(DENIALS, replace(SLOWER, segment=DENIALS.segment)),
+            make_watch_report([DENIALS, replace(SLOWER, segment=DENIALS.segment)]),
             "1 payer has changed how it treats your claims: about $60,000 a month.",
         ),
         (
-            make_watched(DENIALS, SLOWER),
+            make_watch_report([DENIALS, SLOWER]),
             "2 payers have changed how they treat your claims: about $60,000 a month.",
         ),
-        (make_watched(), "No payer has changed how it treats your claims."),
+        (make_watch_report(), "No payer has changed how it treats your claims."),
         (
-            make_watched(state=WatchState.EMPTY, payers=(), since=None, until=None),
+            make_watch_report(state=WatchState.EMPTY, payers=(), since=None, until=None),
             "No payer has decided a claim yet, so there is nothing to watch.",
         ),
         (
-            make_watched(
+            make_watch_report(
                 state=WatchState.LEARNING,
                 payers=(
-                    make_payer(state=PayerState.LEARNING, ready_on=dt.date(2026, 5, 4)),
-                    make_payer("SPIP", state=PayerState.LEARNING, ready_on=dt.date(2026, 4, 30)),
+                    make_payer_watch(state=PayerState.LEARNING, ready_on=dt.date(2026, 5, 4)),
+                    make_payer_watch(
+                        payer="SPIP", state=PayerState.LEARNING, ready_on=dt.date(2026, 4, 30)
+                    ),
                 ),
             ),
             "Still learning what is normal until 30 Apr 2026: too little history to find a change.",
         ),
         (
-            make_watched(state=WatchState.LEARNING, payers=()),
+            make_watch_report(state=WatchState.LEARNING, payers=()),
             "Still learning what is normal: too little history to find a change.",
         ),
     ],
@@ -275,7 +329,7 @@ def test_payers_say_their_state_and_what_could_be_seen(report):
 
 @pytest.mark.parametrize("state", PayerState)
 def test_every_state_of_a_payer_has_words(state):
-    report = composed(watched=make_watched(payers=(make_payer(state=state),)))
+    report = composed(watched=make_watch_report(payers=(make_payer_watch(state=state),)))
 
     assert section(report, "payers").tables[0].rows[0][1]
 
@@ -284,7 +338,7 @@ def test_files_say_what_was_not_taken(report):
     found = section(report, "files")
 
     assert found.paragraphs == (
-        "3 rows could not be taken; they are kept with their reasons to be repaired.",
+        "3 rows could not be taken and are missing from what follows from the files.",
     )
     assert found.tables[0].rows == (
         ("era_0412.835", 4_000, 0, "none"),
@@ -296,7 +350,9 @@ def test_files_say_what_was_not_taken(report):
 
 def test_the_method_names_the_days_that_were_read():
     told = section(composed(), "method").paragraphs[0]
-    empty = section(composed(watched=make_watched(since=None, until=None)), "method").paragraphs[0]
+    empty = section(
+        composed(watched=make_watch_report(since=None, until=None)), "method"
+    ).paragraphs[0]
 
     assert told == (
         "Decisions from 2 Jan 2025 to 19 Mar 2026 were read; "

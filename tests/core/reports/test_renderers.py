@@ -13,7 +13,6 @@ from claimkit.plugins import load_plugins
 from claimkit.reports.document import as_plain
 from claimkit.reports.html import page
 from claimkit.reports.renderers import CsvRenderer, HtmlRenderer, JsonRenderer, MarkdownRenderer
-from tests.core.reports.examples import DENIALS, HOSTILE
 
 RENDERERS = [HtmlRenderer(), JsonRenderer(), MarkdownRenderer(), CsvRenderer()]
 
@@ -84,7 +83,7 @@ def test_csv_has_a_row_per_finding_with_exact_money(report):
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_csv_starts_no_formula(report, start):
     evil = replace(
-        DENIALS,
+        report.findings[1],
         segment=Segment(payer=f"{start}cmd", procedure_groups=(f"{start}cmd", "lab")),
         summary=f"{start}cmd",
     )
@@ -130,6 +129,6 @@ def test_markdown_keeps_a_text_on_its_line(report):
 
 
 def test_hostile_names_are_in_every_format(hostile):
-    assert json.loads(render(JsonRenderer(), hostile))["tenant"] == HOSTILE
+    assert json.loads(render(JsonRenderer(), hostile))["tenant"] == hostile.tenant
     first = next(csv.DictReader(io.StringIO(render(CsvRenderer(), hostile))))
-    assert first["payer"] == HOSTILE
+    assert first["payer"] == hostile.tenant

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import replace
 
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from claimkit.drift.findings import Segment
 from claimkit.reports.compose import compose
 from claimkit.reports.terminal import render_text, sparkline
-from tests.core.reports.examples import DENIALS, GENERATED, make_watched
+from claimkit.testing.factories import make_finding, make_watch_report
 
+GENERATED = dt.datetime(2026, 3, 21, 4, 5, tzinfo=dt.UTC)
 ANSI = re.compile(r"\x1b\[\d+m")
 
 
@@ -34,7 +36,7 @@ def test_each_alert_shows_its_run_with_the_day_of_the_change(report):
     at = next(n for n, line in enumerate(lines) if line.startswith("2. MERIDIAN"))
     run = next(n for n in range(at, at + 6) if "█" in lines[n])
 
-    assert lines[run] == f"   8.0 % {sparkline(DENIALS.evidence.observed)} 17.0 %"
+    assert lines[run] == f"   8.0 % {sparkline(report.findings[1].evidence.observed)} 17.0 %"
     # The change is in the ninth week, which begins on 2 Mar.
     assert lines[run + 1] == "         " + " " * 8 + "↑ 2 Mar 2026"
 
@@ -48,9 +50,10 @@ def test_no_line_is_longer_than_the_terminal(report, width):
 
 def test_a_long_name_does_not_leave_the_line():
     payer = "THE MARSUPILAMI AND SPIROU MUTUAL BENEFIT ASSOCIATION OF CHAMPIGNAC AND ZORGLAND"
-    long = replace(DENIALS, segment=Segment(payer=payer))
+    long = replace(make_finding(), segment=Segment(payer=payer))
     text = render_text(
-        compose(tenant_name="n", watched=make_watched(long), generated_at=GENERATED), width=60
+        compose(tenant_name="n", watched=make_watch_report([long]), generated_at=GENERATED),
+        width=60,
     )
 
     assert max(map(len, text.splitlines())) <= 60
@@ -67,7 +70,7 @@ def test_styles_only_where_they_are_wanted_and_nothing_else_changes(report):
 
 
 def test_a_quiet_report_is_two_lines():
-    quiet = compose(tenant_name="Northside", watched=make_watched(), generated_at=GENERATED)
+    quiet = compose(tenant_name="Northside", watched=make_watch_report(), generated_at=GENERATED)
 
     assert render_text(quiet).splitlines() == [
         "Northside, as of 20 Mar 2026",
