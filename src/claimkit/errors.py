@@ -14,6 +14,7 @@
     ├── InvalidWindow          (ValueError)   a window of days that is empty or reversed
     ├── InvalidMoney           (ValueError)   text that is not an exact amount
     ├── FileRefused            (ValueError)   a file that cannot be read as claims at all
+    ├── FindingUnknown         (LookupError)  a finding that does not exist or is not open
     └── StoreError             (RuntimeError) a store that cannot do what was asked
 
 Bad *rows* are values (:class:`claimkit.claims.model.RowProblem`), bad *use* is one of these
@@ -32,6 +33,7 @@ __all__ = [
     "ClaimkitError",
     "ConfigError",
     "FileRefused",
+    "FindingUnknown",
     "InvalidMoney",
     "InvalidWindow",
     "PluginBroken",
@@ -160,6 +162,13 @@ class FileRefused(ClaimkitError, ValueError):
     """A file that cannot be read as claims at all; nothing of it was imported."""
 
     code = "file_refused"
+
+
+class FindingUnknown(ClaimkitError, LookupError):
+    """A finding that does not exist, or is not open any more."""
+
+    code = "finding_unknown"
+    remedy = "Take the fingerprint of an open finding"
 
 
 class StoreError(ClaimkitError, RuntimeError):

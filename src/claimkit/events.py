@@ -24,6 +24,7 @@ __all__ = [
     "ClaimFacts",
     "ClaimsChanged",
     "ClaimsImported",
+    "DriftAccepted",
     "DriftDetected",
     "DriftResolved",
     "DriftWorsened",
@@ -144,6 +145,15 @@ class DriftResolved(_DriftEvent):
     """A drift ended, or later data no longer supports it."""
 
     topic: ClassVar[str] = "drift.resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftAccepted(_DriftEvent):
+    """A person took the new level of a drift as normal; detectors compare with it from now on."""
+
+    topic: ClassVar[str] = "drift.accepted"
+
+    by: str
 
 
 class Listener(Protocol):

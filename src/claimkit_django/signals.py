@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 from django.dispatch import Signal
 
-from claimkit.events import ClaimsImported, DriftDetected, DriftResolved, DriftWorsened
+from claimkit.events import (
+    ClaimsImported,
+    DriftAccepted,
+    DriftDetected,
+    DriftResolved,
+    DriftWorsened,
+)
 
 if TYPE_CHECKING:
     from claimkit.events import Event, Phase
@@ -22,6 +28,7 @@ __all__ = [
     "SIGNALS",
     "SignalSender",
     "claims_imported",
+    "drift_accepted",
     "drift_detected",
     "drift_resolved",
     "drift_worsened",
@@ -37,6 +44,8 @@ drift_detected = Signal()
 drift_worsened = Signal()
 #: A drift ended: :class:`claimkit.events.DriftResolved`.
 drift_resolved = Signal()
+#: A person took a new level as normal: :class:`claimkit.events.DriftAccepted`.
+drift_accepted = Signal()
 
 #: Topic → signal.
 SIGNALS: Final[dict[str, Signal]] = {
@@ -44,6 +53,7 @@ SIGNALS: Final[dict[str, Signal]] = {
     DriftDetected.topic: drift_detected,
     DriftWorsened.topic: drift_worsened,
     DriftResolved.topic: drift_resolved,
+    DriftAccepted.topic: drift_accepted,
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 
-__all__ = ["new_finding_uid", "new_run_uid", "new_upload_uid"]
+__all__ = ["new_backtest_uid", "new_finding_uid", "new_run_uid", "new_upload_uid"]
 
 #: Crockford's base 32 without letters that people mix up.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -18,6 +18,11 @@ def _new_uid(prefix: str) -> str:
     number = secrets.randbits(128)
     digits = "".join(_ALPHABET[number >> shift & 31] for shift in range(5 * _LENGTH - 5, -1, -5))
     return f"{prefix}_{digits}"
+
+
+def new_backtest_uid() -> str:
+    """Return a new identifier of a backtest: ``btr_`` and 26 characters."""
+    return _new_uid("btr")
 
 
 def new_upload_uid() -> str:

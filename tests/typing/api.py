@@ -95,9 +95,12 @@ class Never:
         as_of: dt.date,
         config: DriftConfig,
         open_findings: Sequence[Finding] = (),
+        accepted_findings: Sequence[Finding] = (),
     ) -> Sequence[Finding]:
         decided = int(cube[DECISIONS.name].measures["claims"].sum())
-        return [] if decided and as_of and config.budget else list(open_findings)
+        return (
+            [] if decided and as_of and config.budget else list(accepted_findings or open_findings)
+        )
 
 
 class Telegram:

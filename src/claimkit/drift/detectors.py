@@ -30,6 +30,7 @@ class Detector(Protocol):
         as_of: dt.date,
         config: DriftConfig,
         open_findings: Sequence[Finding] = (),
+        accepted_findings: Sequence[Finding] = (),
     ) -> Sequence[Finding]:
         """Return what is drifting as of the end of day ``as_of``; pure and deterministic.
 
@@ -39,6 +40,8 @@ class Detector(Protocol):
             config: Settings of the room; a detector looks at ``scan_days`` nights.
             open_findings: What is open in the log. A detector returns its own again, with the
                 same fingerprint: as they are tonight, or with ``ended`` set.
+            accepted_findings: Changes that people took as normal. A detector compares with the
+                level that each of them brought, and reports it no more.
         """
         ...
 

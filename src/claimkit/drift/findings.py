@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from claimkit.types import Cents, TenantKey
 
@@ -30,6 +30,7 @@ __all__ = [
     "Tier",
     "fingerprint",
     "is_same_incident",
+    "latest_accepted",
     "rate_severity",
     "reconcile",
 ]
@@ -162,6 +163,12 @@ class Finding:
     #: Money and severity when people were last told; None while it was never pushed.
     told_dollars_per_month: Cents | None = None
     told_severity: Severity | None = None
+    #: What became known since no longer supports the night that raised it. It stays all the same:
+    #: people were told.
+    revised: bool = False
+    #: When and by whom the new level was taken as normal; see :meth:`FindingLog.accept`.
+    accepted_on: dt.date | None = None
+    accepted_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +195,20 @@ class FindingLog(Protocol):
         """
         ...
 
+    def accept(self, tenant: TenantKey, fingerprint: str, *, on: dt.date, by: str) -> Finding:
+        """Close an open finding because a person takes the new level as normal; return it.
+
+        From then on detectors compare with that level. Accepting twice is an error of the second.
+
+        Raises:
+            FindingUnknown: there is no open finding with this fingerprint.
+        """
+        ...
+
+    def accepted(self, tenant: TenantKey) -> Sequence[Finding]:
+        """Return findings whose level was accepted, the latest acceptance first."""
+        ...
+
     def open(self, tenant: TenantKey) -> Sequence[Finding]:
         """Return open findings, most dollars per month first."""
         ...
@@ -195,6 +216,15 @@ class FindingLog(Protocol):
     def all(self, tenant: TenantKey) -> Sequence[tuple[Finding, FindingState]]:
         """Return all findings ever, newest first."""
         ...
+
+
+def latest_accepted(findings: Iterable[Finding]) -> list[Finding]:
+    """Return accepted findings in the order that :meth:`FindingLog.accepted` promises."""
+    return sorted(
+        findings,
+        key=lambda one: (one.accepted_on or one.as_of, one.as_of, one.fingerprint),
+        reverse=True,
+    )
 
 
 def fingerprint(*, detector: str, signal: Signal, payer: str, anchor: str) -> str:

@@ -83,6 +83,8 @@ class Incident:
     ended: int | None = None
     #: Identity in the log, for incidents of an earlier run.
     fingerprint: str = ""
+    #: What is known now no longer supports the night that raised it.
+    is_revised: bool = False
     #: What was believed on each night that measured it, the night of the alert first.
     course: list[Measured] = field(default_factory=list)
     #: Effect that the end is tested against: the largest that was believed.
@@ -117,6 +119,10 @@ class Run:
         if self._week is None or self._week[0] != start:
             self._week = (start, Week(self.history, self.at_risk, start, self.config))
         return self._week[1]
+
+    def mute(self, family: Family, payer: int) -> None:
+        """Look at a payer no more, in one family."""
+        self._floor[family][payer] = 10**6
 
     def adopt(self, incident: Incident) -> None:
         """Take an incident that is open already, from an earlier run."""
@@ -195,6 +201,7 @@ def replay_nights(
     config: DriftConfig,
     *,
     known: Sequence[Callable[[Run], Incident | None]] = (),
+    muted: Sequence[tuple[Family, int]] = (),
     on_night: Callable[[int], None] | None = None,
 ) -> Run:
     """Look at the nights ``first <= night <= last`` in order, each with what it could know.
@@ -205,9 +212,12 @@ def replay_nights(
         last: Position of the last night.
         config: Settings of the room.
         known: Makers of incidents that are open from earlier runs.
+        muted: Families and payers that are not looked at.
         on_night: Told of each night that is done.
     """
     run = Run(history, config)
+    for family, payer in muted:
+        run.mute(family, payer)
     for make in known:
         incident = make(run)
         if incident is not None:

@@ -13,17 +13,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from claimkit.drift.acceptance import rebase
 from claimkit.drift.findings import Signal, Tier
 from claimkit.drift.history import make_history
 from claimkit.drift.incidents import Incident, replay_nights
 from claimkit.drift.nights import Family
 from claimkit.drift.statement import DETECTOR, make_finding
-from claimkit.drift.streams import Level
+from claimkit.drift.streams import SCAN_WINDOW, Level
 from claimkit.types import day_of
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from claimkit.config import DriftConfig
     from claimkit.drift.cube import Cells
@@ -61,20 +62,31 @@ class LatticeDetector:
         as_of: dt.date,
         config: DriftConfig,
         open_findings: Sequence[Finding] = (),
+        accepted_findings: Sequence[Finding] = (),
     ) -> Sequence[Finding]:
         """Return what is drifting as of the end of day ``as_of``; pure and deterministic.
 
         Looks at the last ``config.scan_days`` nights one after the other, each with what it could
         know. Findings that are open are followed from their own first night on, against the
         baseline of that time, and are returned again, with ``ended`` set once they are over.
+
+        Levels that people accepted are expected from the first day on. Decision time is not looked at
+        for a payer whose slower pace was accepted, until its baseline lies wholly after the change.
         """
         mine = [one for one in open_findings if one.detector == self.name]
+        accepted = [one for one in accepted_findings if one.detector == self.name]
         history = make_history(cube, as_of=day_of(as_of))
         if history is None:
             return ()
         last = history.days - 1
         run = _replay(
-            history, last - config.scan_days + 1, last, config, mine, progress=self._progress
+            history,
+            last - config.scan_days + 1,
+            last,
+            config,
+            mine,
+            accepted=accepted,
+            progress=self._progress,
         )
         return tuple(
             make_finding(run, incident, last)
@@ -119,8 +131,12 @@ def _replay(
     config: DriftConfig,
     open_findings: Sequence[Finding],
     *,
+    accepted: Sequence[Finding] = (),
     progress: Progress | None,
 ) -> Run:
+    muted = _muted(history, accepted, config)
+    rebased = {one.segment.payer for one in accepted}
+    history = rebase(history, accepted)
     first = max(first, 0)
     total = last - first + 1
 
@@ -133,13 +149,30 @@ def _replay(
         first,
         last,
         config,
-        known=[partial(_known, one) for one in open_findings],
+        known=[partial(_known, one, rebased=rebased) for one in open_findings],
+        muted=[(Family.SPEED, payer) for payer in muted],
         on_night=tell,
     )
 
 
-def _known(finding: Finding, run: Run) -> Incident | None:
-    """Return the incident of a finding that is open already; None if it cannot be followed."""
+def _muted(history: History, accepted: Sequence[Finding], config: DriftConfig) -> Sequence[int]:
+    """Return payers whose slower pace was accepted and is not yet all of their baseline."""
+    since = history.first + history.days - 1 - SCAN_WINDOW - config.baseline_days
+    return [
+        list(history.payers).index(one.segment.payer)
+        for one in accepted
+        if one.signal is Signal.DECISION_TIME
+        and one.segment.payer in history.payers
+        and day_of(one.onset) > since
+    ]
+
+
+def _known(finding: Finding, run: Run, *, rebased: Collection[str]) -> Incident | None:
+    """Return the incident of a finding that is open already; None if it cannot be followed.
+
+    An alert is revised once its night, looked at again with what became known since, would not
+    even make the watch list; not where the payer's past was ``rebased`` meanwhile.
+    """
     history = run.history
     place = finding.segment
     told = day_of(finding.detected_on or finding.onset) - history.first
@@ -150,6 +183,7 @@ def _known(finding: Finding, run: Run) -> Incident | None:
     if week is None or family is None:
         return None
     payer = history.payers.index(place.payer)
+    is_judged = finding.tier is Tier.ALERT and place.payer not in rebased
     where = history.cells_of(payer)
     named = set(place.procedure_groups)
     cells = tuple(
@@ -177,5 +211,6 @@ def _known(finding: Finding, run: Run) -> Incident | None:
         error=(finding.interval[1] - finding.interval[0]) / 3.92,
         believed=finding.effect,
         is_settled=not finding.preliminary,
+        is_revised=is_judged and not week.supports(told, family[0], payer),
         fingerprint=finding.fingerprint,
     )

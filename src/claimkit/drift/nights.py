@@ -137,6 +137,11 @@ class Week:
         yield from self._speed_hits(night, reach[Family.SPEED])
         yield from self._allowed_hits(night, reach[Family.ALLOWED])
 
+    def supports(self, night: int, family: Family, payer: int) -> bool:
+        """Whether a payer passes the watch threshold on ``night``, with all that is known now."""
+        reach = {each: np.full(len(self._history.payers), night + 1) for each in Family}
+        return any((hit.family, hit.payer) == (family, payer) for hit in self.hits(night, reach))
+
     def _denial_hits(self, night: int, reach: NDArray[np.int64]) -> Iterator[Hit]:
         streams, dead_zone = self.streams, self._config.dead_zone
         scores = scan(streams, night, dead_zone=dead_zone, reach=reach)

@@ -118,6 +118,7 @@ def make_finding(run: Run, incident: Incident, night: int) -> Finding:
         evidence=numbers.evidence,
         preliminary=not incident.is_settled,
         detected_on=told,
+        revised=incident.is_revised,
         ended=None if incident.ended is None else date_of(history.first + incident.ended),
     )
 
@@ -312,6 +313,11 @@ def _why(run: Run, incident: Incident, told: dt.date, limit: float, basis: str) 
             "the score allows for that."
         )
     reasons.append(basis)
+    if incident.is_revised:
+        reasons.append(
+            "Decisions that became known later no longer support the night that raised it; it stays "
+            "here because people were told."
+        )
     if not incident.is_settled:
         reasons.append(
             "The size is preliminary: it is estimated from the days that raised the finding, and "

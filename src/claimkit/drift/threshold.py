@@ -68,15 +68,30 @@ class ThresholdDetector:
         as_of: dt.date,
         config: DriftConfig,  # noqa: ARG002 - the rule has no settings, that is its point
         open_findings: Sequence[Finding] = (),
+        accepted_findings: Sequence[Finding] = (),
     ) -> Sequence[Finding]:
-        """Return every segment over a limit, and the end of open ones that no longer are."""
+        """Return every segment over a limit, and the end of open ones that no longer are.
+
+        What was accepted is left out for as long as its old level is in one of the two windows.
+        """
         decisions = cube.get(DECISIONS.name)
-        found = [] if decisions is None else list(_compare(decisions, as_of))
+        accepted = {
+            (one.signal, one.segment)
+            for one in accepted_findings
+            if (as_of - one.onset).days < _CURRENT_DAYS + _BASELINE_DAYS
+        }
+        found = [
+            one
+            for one in (() if decisions is None else _compare(decisions, as_of))
+            if (one.signal, one.segment) not in accepted
+        ]
         standing = {one.fingerprint for one in found}
-        for before in open_findings:
-            if before.detector == self.name and before.fingerprint not in standing:
-                found.append(_ended(before, as_of))
-        return found
+        over = [
+            _ended(one, as_of)
+            for one in open_findings
+            if one.detector == self.name and one.fingerprint not in standing
+        ]
+        return [*found, *over]
 
 
 def _compare(cells: Cells, as_of: dt.date) -> Iterator[Finding]:

@@ -139,6 +139,7 @@ def watch(
     chosen = choose_detectors(config.detectors, detectors, progress)
     before = tuple(store.findings.open(tenant))
     is_first = not before and not store.findings.all(tenant)
+    accepted = store.findings.accepted(tenant)
     setting = replace(config, scan_days=config.first_scan_days) if is_first else config
     history = read_cube(
         tenant,
@@ -153,7 +154,13 @@ def watch(
     for at, detector in enumerate(chosen):
         _tell(progress, f"looking for drift ({detector.name})", at, len(chosen))
         found.extend(
-            detector.detect(history.cube, as_of=history.as_of, config=setting, open_findings=before)
+            detector.detect(
+                history.cube,
+                as_of=history.as_of,
+                config=setting,
+                open_findings=before,
+                accepted_findings=accepted,
+            )
         )
     _tell(progress, "looking for drift", len(chosen), len(chosen))
     with bus.transaction(store.atomic()):

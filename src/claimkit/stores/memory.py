@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,8 @@ from claimkit.claims.ledger import claim_key, in_order, merge, statements_in
 from claimkit.claims.model import Outcome
 from claimkit.claims.store import ClaimTotals, Merged
 from claimkit.drift import cube
-from claimkit.drift.findings import FindingState, reconcile
-from claimkit.errors import StoreError
+from claimkit.drift.findings import FindingState, latest_accepted, reconcile
+from claimkit.errors import FindingUnknown, StoreError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -256,6 +257,30 @@ class MemoryFindingLog:
             new = tuple((one, FindingState.OPEN) for one in recorded.new)
             self._transaction.put(self._kept, tenant, (*kept, *new))
         return recorded
+
+    def accept(self, tenant: TenantKey, fingerprint: str, *, on: dt.date, by: str) -> Finding:
+        """Close an open finding; see :meth:`claimkit.drift.findings.FindingLog.accept`."""
+        with self._transaction.atomic():
+            before = next(
+                (one for one in self.open(tenant) if one.fingerprint == fingerprint), None
+            )
+            if before is None:
+                raise FindingUnknown("there is no such open finding")
+            accepted = replace(before, accepted_on=on, accepted_by=by)
+            kept = tuple(
+                (accepted, FindingState.ACCEPTED)
+                if state is FindingState.OPEN and one.fingerprint == fingerprint
+                else (one, state)
+                for one, state in self._kept[tenant]
+            )
+            self._transaction.put(self._kept, tenant, kept)
+        return accepted
+
+    def accepted(self, tenant: TenantKey) -> Sequence[Finding]:
+        """Return findings whose level was accepted, the latest acceptance first."""
+        with self._transaction.atomic():
+            kept = self._kept[tenant]
+        return latest_accepted(one for one, state in kept if state is FindingState.ACCEPTED)
 
     def open(self, tenant: TenantKey) -> Sequence[Finding]:
         """Return open findings, most dollars per month first."""

@@ -1,4 +1,4 @@
-"""Findings and runs in the admin; read-only."""
+"""Findings, runs and backtests in the admin; read-only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from claimkit.types import from_cents
-from claimkit_django.drift.models import Finding, WatchRun
+from claimkit_django.drift.models import BacktestRun, Finding, WatchRun
 from claimkit_django.tenants.admin import TenantModelAdmin
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-__all__ = ["FindingAdmin", "WatchRunAdmin"]
+__all__ = ["BacktestRunAdmin", "FindingAdmin", "WatchRunAdmin"]
 
 
 class _ReadOnly(TenantModelAdmin):
@@ -61,4 +61,13 @@ class WatchRunAdmin(_ReadOnly):
 
     list_display = ("uid", "status", "as_of", "new", "worse", "same", "resolved", "started_at")
     list_filter = ("status",)
+    search_fields = ("uid",)
+
+
+@admin.register(BacktestRun)
+class BacktestRunAdmin(_ReadOnly):
+    """What past nights would have told, the latest asked for first."""
+
+    list_display = ("uid", "status", "start", "end", "knowledge", "alerts", "created_at")
+    list_filter = ("status", "knowledge")
     search_fields = ("uid",)

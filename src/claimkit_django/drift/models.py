@@ -7,15 +7,18 @@ keys lead with tenant and day, because a watch reads a window of days; names are
 
 from __future__ import annotations
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from claimkit.drift.backtest import Knowledge
 from claimkit.drift.findings import FindingState, Severity, Signal, Tier
 from claimkit_django.tenants.models import Tenant, TenantModel
-from claimkit_django.uids import new_finding_uid, new_run_uid
+from claimkit_django.uids import new_backtest_uid, new_finding_uid, new_run_uid
 
 __all__ = [
+    "BacktestRun",
     "CubeDecision",
     "CubeInflow",
     "CubeMoney",
@@ -204,6 +207,11 @@ class Finding(TenantModel):
     told_severity_rank = models.SmallIntegerField(
         choices=SeverityRank.choices, null=True, blank=True
     )
+    #: A person took the new level as normal on this day.
+    accepted_on = models.DateField(null=True, blank=True)
+    accepted_by = models.CharField(max_length=150, blank=True, default="")
+    #: What became known later no longer supports the night that raised it.
+    revised = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -262,6 +270,11 @@ class Finding(TenantModel):
                     | Q(state="accepted")
                 ),
                 name="drift_finding_life",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="accepted", accepted_on__isnull=False)
+                | ~Q(state="accepted") & Q(accepted_on__isnull=True, accepted_by=""),
+                name="drift_finding_accepted",
             ),
         ]
 
@@ -335,6 +348,84 @@ class WatchRun(TenantModel):
                     Q(status="failed") & ~Q(error_code="") | ~Q(status="failed") & Q(error_code="")
                 ),
                 name="drift_run_error",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.uid
+
+
+class BacktestRun(TenantModel):
+    """One replay of past nights: what was asked, how far it is, and what the nights would have told."""
+
+    class Status(models.TextChoices):
+        """A queued run waits for a worker; a running run whose heart stopped is dead."""
+
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        SUCCESS = "success", _("Success")
+        FAILED = "failed", _("Failed")
+
+    class Knowledge(models.TextChoices):
+        """Mirrors :class:`claimkit.drift.backtest.Knowledge`."""
+
+        NOW = Knowledge.NOW.value, _("What is known now")
+        THEN = Knowledge.THEN.value, _("What was known then")
+
+    uid = models.CharField(max_length=32, default=new_backtest_uid, editable=False)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    #: First and last night as asked for; then as replayed.
+    start = models.DateField(null=True, blank=True)
+    end = models.DateField(null=True, blank=True)
+    knowledge = models.CharField(max_length=8, choices=Knowledge.choices, default=Knowledge.NOW)
+    every_days = models.SmallIntegerField(default=7)
+    percent = models.SmallIntegerField(default=0)
+    alerts = models.IntegerField(null=True, blank=True)
+    alerts_per_month = models.FloatField(null=True, blank=True)
+    #: :class:`claimkit.drift.backtest.Backtest` as plain values.
+    result = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+    actor = models.CharField(max_length=150, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["tenant", "-created_at", "-id"], name="drift_backtest_recent"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "uid"], name="drift_backtest_uid"),
+            models.CheckConstraint(
+                condition=Q(
+                    status__in=["queued", "running", "success", "failed"],
+                    knowledge__in=[one.value for one in Knowledge],
+                ),
+                name="drift_backtest_words",
+            ),
+            models.CheckConstraint(
+                condition=Q(percent__gte=0, percent__lte=100, every_days__gte=1),
+                name="drift_backtest_counts",
+            ),
+            models.CheckConstraint(
+                condition=Q(start__isnull=True) | Q(end__isnull=True) | Q(end__gte=F("start")),
+                name="drift_backtest_nights",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(status__in=["queued", "running"], finished_at__isnull=True)
+                    | Q(status__in=["success", "failed"], finished_at__isnull=False)
+                ),
+                name="drift_backtest_times",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(status="failed") & ~Q(error_code="") | ~Q(status="failed") & Q(error_code="")
+                ),
+                name="drift_backtest_error",
             ),
         ]
 

@@ -13,22 +13,31 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.response import Response
 
 from claimkit.drift.findings import Severity, Signal, Tier
+from claimkit.drift.history import OTHER_GROUPS
+from claimkit.types import TenantKey
 from claimkit_django.drift.models import Finding
+from claimkit_django.drift.runs import run_accept
 from claimkit_django.rest.fields import MoneyField
-from claimkit_django.rest.filters import Ordering, StrictFilterSet
+from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import link
 from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
-from claimkit_django.tenants.rest import TenantRowsView
+from claimkit_django.tenants.directory import actor_of
+from claimkit_django.tenants.rest import ANALYST_WRITES, TenantRowsView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from enum import StrEnum
 
     from django.db.models import QuerySet
+    from rest_framework.request import Request
+
+    from claimkit.tenants import Role
 
 __all__ = ["ActiveDriftViewSet", "FindingViewSet"]
 
@@ -101,6 +110,9 @@ class FindingSerializer(serializers.ModelSerializer[Finding]):
             "why",
             "detected_on",
             "ended_on",
+            "revised",
+            "accepted_on",
+            "accepted_by",
             "_links",
         )
         read_only_fields = fields
@@ -123,9 +135,21 @@ class FindingSerializer(serializers.ModelSerializer[Finding]):
             "collection": link(request, "finding-list"),
         }
         if apps.is_installed("claimkit_django.claims"):
-            query = urlencode({"payer": finding.payer, "decided_from": finding.onset.isoformat()})
-            links["claims"] = f"{link(request, 'claim-list')}?{query}"
+            claims, asked = link(request, "claim-list"), _claims_behind(finding)
+            links["claims"] = f"{claims}?{urlencode(asked)}"
+            if finding.signal in (Signal.DENIAL_RATE, Signal.DENIAL_REASON_MIX):
+                links["denied_claims"] = f"{claims}?{urlencode({**asked, 'outcome': 'denied'})}"
         return links
+
+
+def _claims_behind(finding: Finding) -> dict[str, str]:
+    """Return the filters of the claims list that show what a finding is about."""
+    asked = {"payer": finding.payer, "decided_from": finding.onset.isoformat()}
+    if len(finding.procedure_groups) == 1 and OTHER_GROUPS not in finding.procedure_groups:
+        asked["procedure_group"] = finding.procedure_groups[0]
+    if finding.ended_on is not None:
+        asked["decided_to"] = finding.ended_on.isoformat()
+    return asked
 
 
 class FindingDetailSerializer(FindingSerializer):
@@ -165,16 +189,34 @@ _FINDING: dict[str, Any] = {
     "why": ["The score of 31.2 is above 14.0, which chance reaches once in ten years."],
     "detected_on": "2026-03-16",
     "ended_on": None,
+    "revised": False,
+    "accepted_on": None,
+    "accepted_by": "",
     "_links": {
         "self": "/api/v1/findings/fnd_7r2c5m0k9v3t8x1q4w6y2b5d7f/",
         "collection": "/api/v1/findings/",
-        "claims": "/api/v1/claims/?payer=Aetna&decided_from=2026-03-02",
+        "claims": "/api/v1/claims/?payer=Aetna&decided_from=2026-03-02"
+        "&procedure_group=Imaging%3A+MRI",
+        "denied_claims": "/api/v1/claims/?payer=Aetna&decided_from=2026-03-02"
+        "&procedure_group=Imaging%3A+MRI&outcome=denied",
     },
 }
 _ONE = OpenApiExample("finding", value=_FINDING, response_only=True, status_codes=["200"])
 _WHOLE = OpenApiExample(
     "finding",
     value={**_FINDING, "evidence": {"period_days": 7, "observed": [0.08, 0.21]}},
+    response_only=True,
+    status_codes=["200"],
+)
+_ACCEPTED = OpenApiExample(
+    "accepted",
+    value={
+        **_FINDING,
+        "state": "accepted",
+        "accepted_on": "2026-04-07",
+        "accepted_by": "maria",
+        "evidence": {},
+    },
     response_only=True,
     status_codes=["200"],
 )
@@ -189,8 +231,11 @@ class FindingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSe
 
     tag = "drift"
     model = Finding
+    roles: ClassVar[Mapping[str, Role]] = ANALYST_WRITES
     filterset_class = FindingFilters
     lookup_value_regex = "fnd_[0-9a-z]{1,28}"
+    #: Whether an action answers 409.
+    conflicts = False
     orderings: ClassVar[Mapping[str, Ordering]] = {
         "as_of": Ordering(SortKey("as_of"), SortKey("id")),
         "dollars_per_month": Ordering(SortKey("dollars_per_month"), SortKey("id")),
@@ -205,6 +250,27 @@ class FindingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSe
         """Leave the evidence in the database where it is not shown."""
         rows = super().get_queryset()
         return rows.defer("evidence") if self.action == "list" else rows
+
+    @operation(
+        summary="Take a finding's level as normal",
+        request=None,
+        responses={200: FindingDetailSerializer},
+        examples=[_ACCEPTED],
+    )
+    @action(
+        detail=True, methods=["post"], filter_backends=[], pagination_class=None, conflicts=True
+    )
+    def accept(self, request: Request, uid: str) -> Response:
+        """Close an open finding because its new level is normal; detectors compare with it from now on.
+
+        A finding that is not open any more is answered with 409.
+        """
+        refuse_unknown(request, ())
+        row = self.get_object()
+        run_accept(TenantKey(row.tenant.key), uid, by=actor_of(request.user))
+        return Response(
+            self.get_serializer(self.get_object()).data, headers={"Cache-Control": "no-store"}
+        )
 
 
 @extend_schema_view(

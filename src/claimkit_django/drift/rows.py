@@ -48,6 +48,9 @@ def write_finding(row: models.Finding, finding: Finding, state: FindingState) ->
     row.detected_on = finding.detected_on
     row.ended_on = finding.ended
     row.told_dollars = finding.told_dollars_per_month
+    row.revised = finding.revised
+    row.accepted_on = finding.accepted_on
+    row.accepted_by = finding.accepted_by
     row.told_severity_rank = None if told is None else models.SEVERITY_RANKS[told]
     return row
 
@@ -85,6 +88,9 @@ def finding_of(row: models.Finding) -> Finding:
         ended=row.ended_on,
         told_dollars_per_month=row.told_dollars,
         told_severity=None if rank is None else _SEVERITY_OF[rank],
+        revised=row.revised,
+        accepted_on=row.accepted_on,
+        accepted_by=row.accepted_by,
     )
 
 

@@ -14,21 +14,24 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.utils import timezone
 
 from claimkit.claims.ledger import facts_of
+from claimkit.drift.acceptance import accept_finding
 from claimkit.drift.watch import rebuild_cube, watch
 from claimkit.errors import ClaimkitError
 from claimkit.tenants import use_tenant
 from claimkit.types import SystemClock
 from claimkit_django.conf import config
-from claimkit_django.drift.models import WatchRun
+from claimkit_django.drift.models import BacktestRun, WatchRun
+from claimkit_django.drift.models import Finding as FindingRow
 from claimkit_django.runtime import make_bus, open_store, plugins
 
 if TYPE_CHECKING:
     import datetime as dt
 
+    from claimkit.drift.findings import Finding
     from claimkit.drift.watch import WatchReport
     from claimkit.types import Clock, Progress, TenantKey
 
-__all__ = ["dead_runs", "run_rebuild", "run_watch"]
+__all__ = ["dead_runs", "run_accept", "run_rebuild", "run_watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -92,18 +95,50 @@ def run_rebuild(
         )
 
 
+def run_accept(
+    tenant: TenantKey,
+    finding: str,
+    *,
+    by: str,
+    using: str = DEFAULT_DB_ALIAS,
+    clock: Clock | None = None,
+) -> Finding:
+    """Take the level of an open finding, named by uid or fingerprint, as the new normal.
+
+    Raises:
+        FindingUnknown: the tenant has no such open finding.
+    """
+    store = open_store(using)
+    with use_tenant(tenant):
+        rows = FindingRow.objects.using(using).filter(uid=finding)
+        name = rows.values_list("fingerprint", flat=True).first()
+        return accept_finding(
+            tenant=tenant,
+            store=store,
+            fingerprint=name or finding,
+            by=by,
+            bus=make_bus(store),
+            clock=clock or SystemClock(),
+        )
+
+
 def dead_runs(*, using: str = DEFAULT_DB_ALIAS, silent_since: dt.datetime) -> int:
-    """Mark running runs of all tenants as failed whose heart has not beaten since; return how many."""
-    silent = WatchRun.unscoped.using(using).filter(
-        status=WatchRun.Status.RUNNING, heartbeat_at__lt=silent_since
-    )
-    marked: int = silent.update(
-        status=WatchRun.Status.FAILED,
-        finished_at=timezone.now(),
-        error_code="run_died",
-        error_message="the run stopped without a word; start it again",
-    )
-    return marked
+    """Mark running runs and backtests of all tenants as failed whose heart has not beaten since.
+
+    Returns how many.
+    """
+    died = 0
+    for model in (WatchRun, BacktestRun):
+        silent = model.unscoped.using(using).filter(status="running", heartbeat_at__lt=silent_since)
+        died += int(
+            silent.update(
+                status="failed",
+                finished_at=timezone.now(),
+                error_code="run_died",
+                error_message="the run stopped without a word; start it again",
+            )
+        )
+    return died
 
 
 def _begin(using: str, actor: str) -> WatchRun:

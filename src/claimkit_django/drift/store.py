@@ -7,6 +7,7 @@ over a window of days. The life of findings is decided by
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,8 @@ import numpy as np
 from django.db import connections, transaction
 
 from claimkit.drift.cube import DECISIONS, INFLOW, MONEY, Cells, canonical
-from claimkit.drift.findings import FindingState, reconcile
+from claimkit.drift.findings import FindingState, latest_accepted, reconcile
+from claimkit.errors import FindingUnknown
 from claimkit.tenants import use_tenant
 from claimkit_django.bulk import BulkTable, OnConflict, insert_columns
 from claimkit_django.dictionaries import NameTable
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
+    from django.db.models import QuerySet
     from numpy.typing import NDArray
 
     from claimkit.drift.cube import CubeTable
@@ -185,7 +188,7 @@ class OrmFindingLog:
         per tenant and fingerprint.
         """
         with transaction.atomic(using=self._using), enter(take_turn(tenant, self._using)):
-            rows = {row.fingerprint: row for row in self._open_rows()}
+            rows = {row.fingerprint: row for row in self._rows(FindingState.OPEN)}
             before = _by_money([finding_of(row) for row in rows.values()])
             recorded = reconcile(before, findings, as_of=as_of)
             news = [write_finding(models.Finding(), one, FindingState.OPEN) for one in recorded.new]
@@ -203,10 +206,29 @@ class OrmFindingLog:
             models.Finding.objects.using(self._using).bulk_create(news)
         return recorded
 
+    def accept(self, tenant: TenantKey, fingerprint: str, *, on: dt.date, by: str) -> Finding:
+        """Close an open finding; see :meth:`claimkit.drift.findings.FindingLog.accept`.
+
+        Raises:
+            FindingUnknown: there is no open finding with this fingerprint.
+        """
+        with transaction.atomic(using=self._using), enter(take_turn(tenant, self._using)):
+            row = self._rows(FindingState.OPEN).filter(fingerprint=fingerprint).first()
+            if row is None:
+                raise FindingUnknown("there is no such open finding")
+            accepted = replace(finding_of(row), accepted_on=on, accepted_by=by)
+            write_finding(row, accepted, FindingState.ACCEPTED).save(using=self._using)
+        return accepted
+
+    def accepted(self, tenant: TenantKey) -> Sequence[Finding]:
+        """Return findings whose level was accepted, the latest acceptance first."""
+        with use_tenant(tenant):
+            return latest_accepted(finding_of(row) for row in self._rows(FindingState.ACCEPTED))
+
     def open(self, tenant: TenantKey) -> Sequence[Finding]:
         """Return open findings, most dollars per month first."""
         with use_tenant(tenant):
-            return _by_money([finding_of(row) for row in self._open_rows()])
+            return _by_money([finding_of(row) for row in self._rows(FindingState.OPEN)])
 
     def all(self, tenant: TenantKey) -> Sequence[tuple[Finding, FindingState]]:
         """Return all findings ever, newest first; of equal nights, what was recorded later."""
@@ -214,13 +236,9 @@ class OrmFindingLog:
             rows = models.Finding.objects.using(self._using).order_by("-as_of", "-pk")
             return [(finding_of(row), FindingState(row.state)) for row in rows]
 
-    def _open_rows(self) -> Sequence[models.Finding]:
-        rows: Sequence[models.Finding] = (
-            models.Finding.objects.using(self._using)
-            .filter(state=FindingState.OPEN.value)
-            .order_by("pk")
-        )
-        return rows
+    def _rows(self, state: FindingState) -> QuerySet[models.Finding]:
+        rows: QuerySet[models.Finding] = models.Finding.objects.using(self._using)
+        return rows.filter(state=state.value).order_by("pk")
 
 
 def _by_money(findings: Sequence[Finding]) -> list[Finding]:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
+from typing import TYPE_CHECKING
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
 
+from claimkit.errors import ClaimkitError
 from claimkit.types import TenantKey
+from claimkit_django.drift.backtests import run_backtest
 from claimkit_django.drift.runs import run_watch
 from claimkit_django.tenants.models import Tenant
 
+if TYPE_CHECKING:
+    from claimkit_django.drift.models import BacktestRun
+
 try:
     from celery import shared_task
+    from kombu.exceptions import OperationalError as BrokerError
 except ImportError:  # Celery is an extra.
     shared_task = None
 
-__all__ = ["queue_watch"]
+__all__ = ["queue_backtest", "queue_watch"]
+
+logger = logging.getLogger(__name__)
 
 
 def queue_watch(tenant: TenantKey, *, as_of: dt.date | None = None) -> None:
@@ -24,6 +34,36 @@ def queue_watch(tenant: TenantKey, *, as_of: dt.date | None = None) -> None:
         run_watch(tenant, as_of=as_of)
     else:
         watch_tenant.delay(tenant, as_of.isoformat() if as_of else "")
+
+
+def queue_backtest(run: BacktestRun) -> None:
+    """Start a backtest once the transaction has committed: by a worker, or else here and now."""
+    using = run._state.db or DEFAULT_DB_ALIAS
+    key, uid = run.tenant.key, run.uid
+    transaction.on_commit(lambda: _start_backtest(key, uid, using), using=using)
+
+
+def _start_backtest(key: str, uid: str, using: str) -> None:
+    if shared_task is None:
+        _backtest(uid, key, using)
+        return
+    try:
+        backtest.delay(uid, key, using)
+    except BrokerError:
+        logger.warning("broker not reached; the backtest stays queued", extra={"backtest": uid})
+
+
+def _backtest(uid: str, tenant: str, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Run one queued backtest; return how many alerts there would have been.
+
+    A backtest that cannot run is told by its row, so the task does not fail for it.
+    """
+    try:
+        result = run_backtest(TenantKey(tenant), uid, using=using)
+    except ClaimkitError:
+        logger.warning("backtest failed", extra={"backtest": uid}, exc_info=True)
+        return 0
+    return 0 if result is None else len(result.alerts)
 
 
 def _watch_tenant(tenant: str, as_of: str = "", using: str = DEFAULT_DB_ALIAS) -> int:
@@ -50,5 +90,8 @@ if shared_task is not None:
         retry_jitter=True,
         max_retries=4,
     )(_watch_tenant)
+    backtest = shared_task(name="claimkit.drift.backtest", acks_late=True, ignore_result=True)(
+        _backtest
+    )
     watch_all = shared_task(name="claimkit.drift.watch_all", ignore_result=True)(_watch_all)
-    __all__ += ["watch_all", "watch_tenant"]
+    __all__ += ["backtest", "watch_all", "watch_tenant"]

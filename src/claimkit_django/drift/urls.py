@@ -6,9 +6,11 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from claimkit_django.drift.rest import ActiveDriftViewSet, FindingViewSet
+from claimkit_django.drift.rest_backtests import BacktestViewSet
 
 router = SimpleRouter()
 router.register("findings", FindingViewSet, basename="finding")
+router.register("drift/backtests", BacktestViewSet, basename="backtest")
 
 urlpatterns = [
     *router.urls,

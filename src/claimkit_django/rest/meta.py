@@ -30,7 +30,11 @@ _LISTINGS = {
         "claims": "claim-list",
         "payer_summary": "claim-payer-summary",
     },
-    "claimkit_django.drift": {"findings": "finding-list", "active_drift": "drift-active"},
+    "claimkit_django.drift": {
+        "findings": "finding-list",
+        "active_drift": "drift-active",
+        "backtests": "backtest-list",
+    },
 }
 
 

@@ -26,6 +26,7 @@ from rest_framework.views import set_rollback
 from claimkit.errors import (
     ClaimkitError,
     FileRefused,
+    FindingUnknown,
     TenantForbidden,
     TenantRequired,
     TenantUnknown,
@@ -77,6 +78,7 @@ _CLAIMKIT: tuple[tuple[type[ClaimkitError], str], ...] = (
     (TenantForbidden, "not_found"),
     (TenantUnknown, "not_found"),
     (FileRefused, "unprocessable"),
+    (FindingUnknown, "conflict"),
 )
 
 

@@ -120,6 +120,8 @@ class KitSchema(AutoSchema):
             statuses += [401, 403]
         if "{" in self.path or "tenant" in str(_headers(self.view)).lower():
             statuses.append(404)
+        if getattr(self.view, "conflicts", False):
+            statuses.append(409)
         if self.method in {"POST", "PUT", "PATCH"}:
             statuses += [413, 415]
         return statuses

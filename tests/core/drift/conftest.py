@@ -152,7 +152,7 @@ class World:
         }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_world():
     """Return the factory of worlds."""
     return World

@@ -31,10 +31,8 @@ class FixedClock:
 
 
 @pytest.fixture(scope="module")
-def world():
-    from tests.core.drift.conftest import World
-
-    made = World(days=418, per_day=100)
+def world(make_world):
+    made = make_world(days=418, per_day=100)
     made.deny_more(made.of(payer="ALBATROSS"), since=ONSET, points=0.10)
     return made
 

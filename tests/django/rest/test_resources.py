@@ -47,7 +47,14 @@ def addresses(house):
     ]
 
 
-LISTS = ["uploads/", "claims/", "claims/payer-summary/", "findings/", "drift/active/"]
+LISTS = [
+    "uploads/",
+    "claims/",
+    "claims/payer-summary/",
+    "findings/",
+    "drift/active/",
+    "drift/backtests/",
+]
 
 
 # -- tenants and roles -------------------------------------------------------------------------
@@ -313,6 +320,80 @@ def test_findings_are_filtered(world, query, found):
     body = good(world.north.client().get(f"{ROOT}drift/active/?{query}"))
 
     assert len(body["results"]) == found
+
+
+@pytest.mark.parametrize(("role", "status"), [(Role.VIEWER, 403), (Role.ANALYST, 200)])
+def test_analysts_take_a_level_as_normal(world, role, status):
+    client = world.north.client(role)
+    address = f"{ROOT}findings/{world.north.finding.uid}/accept/"
+
+    answer = client.post(address)
+
+    assert answer.status_code == status
+    state = good(client.get(f"{ROOT}findings/{world.north.finding.uid}/"))["state"]
+    assert state == ("accepted" if status == 200 else "open")
+
+
+def test_a_finding_is_accepted_once(world):
+    client = world.north.client(Role.ANALYST)
+    address = f"{ROOT}findings/{world.north.finding.uid}/accept/"
+
+    body = good(client.post(address))
+    again = bad(client.post(address), 409)
+
+    person = world.north.people[Role.ANALYST]
+    assert (body["state"], body["accepted_by"]) == ("accepted", f"user:{person.pk}")
+    assert again["code"] == "conflict"
+    assert good(client.get(f"{ROOT}drift/active/"))["results"] == []
+
+
+def test_a_finding_of_another_tenant_cannot_be_accepted(world):
+    client = world.north.client(Role.ANALYST)
+
+    bad(client.post(f"{ROOT}findings/{world.south.finding.uid}/accept/"), 404)
+
+
+# -- backtests ---------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_backtest_is_queued_and_can_be_followed(world, monkeypatch):
+    monkeypatch.setattr("claimkit_django.drift.tasks.shared_task", None)
+    client = world.north.client(Role.ANALYST)
+    asked = {"start": "2025-07-01", "end": "2026-03-31", "knowledge": "then", "every_days": 14}
+
+    answer = client.post(f"{ROOT}drift/backtests/", asked, format="json")
+
+    body = good(answer, 202)
+    assert (body["status"], body["months"]) == ("queued", [])
+    done = good(client.get(answer["Location"]))
+    assert (done["status"], done["percent"], done["alerts"]) == ("success", 100, 0)
+    assert done["alerts_per_month"] is None
+    assert len(done["months"]) == 9
+    assert (done["start"], done["end"]) == ("2025-07-01", "2026-03-31")
+
+
+@pytest.mark.parametrize(
+    ("asked", "attr"),
+    [
+        ({"start": "2026-02-02", "end": "2026-01-01"}, "start"),
+        ({"knowledge": "tomorrow"}, "knowledge"),
+        ({"every_days": 0}, "every_days"),
+    ],
+)
+def test_a_backtest_of_nothing_names_the_field(world, asked, attr):
+    client = world.north.client(Role.ANALYST)
+
+    body = bad(client.post(f"{ROOT}drift/backtests/", asked, format="json"), 400)
+
+    assert [one["attr"] for one in body["errors"]] == [attr]
+
+
+def test_viewers_read_backtests_and_ask_for_none(world):
+    client = world.north.client(Role.VIEWER)
+
+    assert good(client.get(f"{ROOT}drift/backtests/"))["results"] == []
+    bad(client.post(f"{ROOT}drift/backtests/", {}, format="json"), 403)
 
 
 # -- uploads -----------------------------------------------------------------------------------

@@ -31,7 +31,10 @@ PATHS = {
     "/api/v1/claims/payer-summary/": {"get"},
     "/api/v1/findings/": {"get"},
     "/api/v1/findings/{uid}/": {"get"},
+    "/api/v1/findings/{uid}/accept/": {"post"},
     "/api/v1/drift/active/": {"get"},
+    "/api/v1/drift/backtests/": {"get", "post"},
+    "/api/v1/drift/backtests/{uid}/": {"get"},
 }
 
 

@@ -16,8 +16,10 @@ from claimkit.drift.findings import (
     Severity,
     Signal,
     Tier,
+    latest_accepted,
     reconcile,
 )
+from claimkit.errors import FindingUnknown
 from claimkit.types import day_of
 
 if TYPE_CHECKING:
@@ -68,6 +70,32 @@ class SqliteFindingLog:
             )
         return recorded
 
+    def accept(self, tenant: TenantKey, fingerprint: str, *, on: dt.date, by: str) -> Finding:
+        """Close an open finding; see :meth:`claimkit.drift.findings.FindingLog.accept`."""
+        with self._database.atomic() as connection:
+            number = self._database.find_tenant(tenant)
+            before = next(
+                (one for one in self.open(tenant) if one.fingerprint == fingerprint), None
+            )
+            if before is None:
+                raise FindingUnknown("there is no such open finding")
+            accepted = dataclasses.replace(before, accepted_on=on, accepted_by=by)
+            connection.execute(
+                "UPDATE finding SET state = ?, as_of = ?, dollars_per_month = ?, finding = ?"
+                " WHERE tenant = ? AND fingerprint = ? AND state = 'open'",
+                (*_row(accepted, FindingState.ACCEPTED), number, fingerprint),
+            )
+        return accepted
+
+    def accepted(self, tenant: TenantKey) -> Sequence[Finding]:
+        """Return findings whose level was accepted, the latest acceptance first."""
+        with self._database.snapshot() as connection:
+            found = connection.execute(
+                "SELECT finding FROM finding WHERE tenant = ? AND state = 'accepted'",
+                (self._database.find_tenant(tenant),),
+            ).fetchall()
+        return latest_accepted(_unpack(text) for (text,) in found)
+
     def open(self, tenant: TenantKey) -> Sequence[Finding]:
         """Return open findings, most dollars per month first."""
         with self._database.snapshot() as connection:
@@ -109,8 +137,8 @@ def _unpack(text: str) -> Finding:
         "why": tuple(kept["why"]),
         "evidence": _evidence(kept["evidence"]),
     }
-    for name in ("onset", "as_of", "detected_on", "ended"):
-        if kept[name] is not None:
+    for name in ("onset", "as_of", "detected_on", "ended", "accepted_on"):
+        if kept.get(name) is not None:
             kept[name] = dt.date.fromisoformat(kept[name])
     return Finding(**kept)
 

@@ -8,7 +8,10 @@ import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from claimkit.drift.findings import Evidence, FindingState, Severity
+from claimkit.errors import FindingUnknown
 from claimkit.testing.factories import (
     make_finding,
 )
@@ -104,7 +107,9 @@ class FindingLogConformance(Suite):
             reasons_since={"authorization_referral": 0.75},
             groups={"imaging": (12.0, 4.5, 84)},
         )
-        finding = make_finding(evidence=evidence, why=("GLR 14.2 > 9.1",), detected_on=NIGHT)
+        finding = make_finding(
+            evidence=evidence, why=("GLR 14.2 > 9.1",), detected_on=NIGHT, revised=True
+        )
         segment = replace(finding.segment, procedure_groups=("imaging", "surgery_skin"))
 
         (new,) = store.findings.record(tenant, [replace(finding, segment=segment)], as_of=NIGHT).new
@@ -112,6 +117,42 @@ class FindingLogConformance(Suite):
         assert new.evidence == evidence
         assert list(store.findings.open(tenant)) == [new]
         assert list(store.findings.all(tenant)) == [(new, FindingState.OPEN)]
+
+    def test_accepts_what_is_open_once(self, store: Store, tenant: TenantKey) -> None:
+        store.findings.record(tenant, [make_finding()], as_of=NIGHT)
+        on = NIGHT + dt.timedelta(days=4)
+
+        accepted = store.findings.accept(tenant, "fp-marsupilami", on=on, by="fantasio")
+
+        assert (accepted.accepted_on, accepted.accepted_by) == (on, "fantasio")
+        assert list(store.findings.open(tenant)) == []
+        assert list(store.findings.accepted(tenant)) == [accepted]
+        assert list(store.findings.all(tenant)) == [(accepted, FindingState.ACCEPTED)]
+        with pytest.raises(FindingUnknown):
+            store.findings.accept(tenant, "fp-marsupilami", on=on, by="spip")
+
+    def test_accepts_in_one_tenant_only(
+        self, store: Store, make_tenant: Callable[[], TenantKey]
+    ) -> None:
+        ours, theirs = make_tenant(), make_tenant()
+        store.findings.record(theirs, [make_finding()], as_of=NIGHT)
+
+        with pytest.raises(FindingUnknown):
+            store.findings.accept(ours, "fp-marsupilami", on=NIGHT, by="fantasio")
+
+        assert len(store.findings.open(theirs)) == 1
+        assert list(store.findings.accepted(theirs)) == []
+
+    def test_names_the_latest_acceptance_first(self, store: Store, tenant: TenantKey) -> None:
+        found = [make_finding(fingerprint=name, payer=name) for name in ("fp-a", "fp-b", "fp-c")]
+        store.findings.record(tenant, found, as_of=NIGHT)
+
+        for days, name in ((3, "fp-b"), (9, "fp-a")):
+            on = NIGHT + dt.timedelta(days=days)
+            store.findings.accept(tenant, name, on=on, by="fantasio")
+
+        assert [one.fingerprint for one in store.findings.accepted(tenant)] == ["fp-a", "fp-b"]
+        assert [one.fingerprint for one in store.findings.open(tenant)] == ["fp-c"]
 
     def test_tenants_have_logs_of_their_own(
         self, store: Store, make_tenant: Callable[[], TenantKey]
