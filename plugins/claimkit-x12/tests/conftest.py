@@ -88,7 +88,16 @@ def isa():
     def isa(number=417, sender="RIVERSIDE", version="00501", element="*", component=":"):
         fields = [
             *("ISA", "00", " " * 10, "00", " " * 10, "ZZ", f"{sender:15}", "ZZ", f"{'PAYER':15}"),
-            *("260217", "1453", "^", version, f"{number:09d}", "0", "P", component),
+            *(
+                "260217",
+                "1453",
+                "U" if element == "^" else "^",
+                version,
+                f"{number:09d}",
+                "0",
+                "P",
+                component,
+            ),
         ]
         return element.join(fields)
 

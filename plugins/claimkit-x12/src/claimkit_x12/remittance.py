@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from claimkit.claims.model import Claim, ClaimKind, ServiceLine
 from claimkit_x12 import values
-from claimkit_x12.transactions import Spoiled, claim_adjustments, element, line_unbalanced
+from claimkit_x12.transactions import PADDING, Seen, Spoiled, Transaction, element
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from claimkit.types import Cents
     from claimkit_x12.transactions import Collector
@@ -27,20 +27,17 @@ _KIND = ClaimKind.REMITTANCE
 _SEQUENCES = {"1": "P", "2": "S", "3": "T", "19": "P", "20": "S", "21": "T"}
 #: REF01 in the payer's loop that identifies it.
 _PAYER_IDS = frozenset({"2U", "NF", "EO", "HI"})
-#: How many claims back an identical CLP is recognized; bounds memory.
-_REMEMBERED = 20_000
 
 
-class Remittance:
+class Remittance(Transaction):
     """One transaction set of an 835."""
 
     kind = _KIND
 
     def __init__(self, collector: Collector) -> None:
-        self._to = collector
-        self._claim: Claim | None = None
-        self._line: ServiceLine | None = None
-        self._raw: list[str] = []
+        super().__init__(collector)
+        #: Before the first LX or CLP.
+        self._in_header = True
         self._party = ""
         self._payer_name = self._payer_id = self._billing_npi = self._billing_tin = ""
         self._trace = ""
@@ -50,10 +47,10 @@ class Remittance:
         self._transfer: Cents | None = None
         self._claims_paid: Cents = 0
         self._provider_adjusted: Cents = 0
-        self._seen: dict[int, int] = {}
-        self._seen_before: dict[int, int] = {}
-        self._spoiled = False
-        self._handlers: dict[str, Callable[[list[str]], None]] = {
+        #: Whether the payment of some claim could not be read.
+        self._misses_paid = False
+        self._seen = Seen()
+        self.handlers = {
             "AMT": self._amt,
             "BPR": self._bpr,
             "CAS": self._cas,
@@ -76,29 +73,15 @@ class Remittance:
         """Check or EFT number with the payer's company id: TRN02 and TRN03."""
         return f"{self._trace}*{self._originator}" if self._trace else ""
 
-    def take(self, segment: list[str]) -> None:
-        """Take one segment between ST and SE."""
-        handler = self._handlers.get(segment[0])
-        if handler is None or (self._spoiled and segment[0] not in ("CLP", "LX", "PLB")):
-            return
-        try:
-            handler(segment)
-        except Spoiled as spoiled:
-            self._to.reject(spoiled, _KIND, segment)
-            self._claim = self._line = None
-            self._spoiled = True
-
-    def close(self) -> None:
-        """Close the claim at hand and judge the balance of the whole remittance."""
-        self._close_claim()
-        if self._transfer is not None:
-            should = self._claims_paid - self._provider_adjusted
-            if self._transfer != should:
-                self._to.note(
-                    "remittance_unbalanced",
-                    "the payment is not the sum of its claims less provider adjustments",
-                    _KIND,
-                )
+    def judge_balance(self) -> None:
+        """Take note where the payment is not the sum of what it pays for."""
+        should = self._claims_paid - self._provider_adjusted
+        if self._transfer is not None and self._transfer != should and not self._misses_paid:
+            self._to.note(
+                "remittance_unbalanced",
+                "the payment is not the sum of its claims less provider adjustments",
+                _KIND,
+            )
 
     # -- header ---------------------------------------------------------------------------
 
@@ -107,18 +90,19 @@ class Remittance:
         if amount is not None:
             self._transfer = -amount if element(segment, 3) == "D" else amount
         self._paid_on = self._to.day(segment, 16, _KIND)
-        self._originator = element(segment, 10).strip()
+        self._originator = element(segment, 10)
 
     def _trn(self, segment: list[str]) -> None:
-        if self._claim is None:
-            self._trace = values.text(element(segment, 2))
-            self._originator = element(segment, 3).strip() or self._originator
+        if self._in_header:
+            self._trace = element(segment, 2)
+            self._originator = element(segment, 3) or self._originator
 
     def _n1(self, segment: list[str]) -> None:
-        self._party = element(segment, 1)
-        code, identifier = element(segment, 3), element(segment, 4).strip()
+        if not self._in_header:
+            return
+        self._party, name, code, identifier = (segment + PADDING)[1:5]
         if self._party == "PR":
-            self._payer_name = values.text(element(segment, 2))
+            self._payer_name = name
             self._payer_id = f"{code}:{identifier}" if identifier else ""
         elif self._party == "PE":
             if code == "XX":
@@ -127,24 +111,31 @@ class Remittance:
                 self._billing_tin = identifier
 
     def _lx(self, segment: list[str]) -> None:  # noqa: ARG002
-        self._close_claim()
-        self._party = ""
-        self._spoiled = False
+        self.close()
+        self._in_header = False
 
     def _plb(self, segment: list[str]) -> None:
-        self._close_claim()
-        self._spoiled = False
+        self.close()
         for at in range(3, min(len(segment), 15), 2):
-            if segment[at].strip():
+            if segment[at]:
                 self._provider_adjusted += self._to.optional_amount(segment, at + 1, _KIND) or 0
                 self._to.note("provider_adjustment", "money moved that belongs to no claim", _KIND)
 
     # -- claim ----------------------------------------------------------------------------
 
     def _clp(self, segment: list[str]) -> None:
-        self._close_claim()
-        self._spoiled = False
-        number = values.text(element(segment, 1))
+        if self.claim is not None:
+            self.close()
+        self._in_header = False
+        to = self._to
+        try:
+            charge, paid = to.amount(segment, 3, _KIND), to.amount(segment, 4, _KIND)
+        except Spoiled:
+            self._misses_paid = True
+            raise
+        self._claims_paid += paid
+        padded = segment + PADDING
+        _, number, status, _, _, _, filing, control, facility, frequency, _, drg = padded[:12]
         if not number:
             raise Spoiled(
                 "claim_id_missing",
@@ -152,25 +143,20 @@ class Remittance:
                 "Ask the payer for a corrected remittance",
                 "CLP01",
             )
-        to = self._to
-        charge, paid = to.amount(segment, 3, _KIND), to.amount(segment, 4, _KIND)
-        status = element(segment, 2).strip()
-        facility = element(segment, 8).strip()
-        self._claims_paid += paid
-        self._claim = Claim(
+        self.claim = Claim(
             kind=_KIND,
-            position=to.segments.number,
+            position=to.position,
             patient_control_number=number,
-            payer_claim_control_number=values.text(element(segment, 7)),
-            frequency=element(segment, 9).strip(),
+            payer_claim_control_number=control,
+            frequency=frequency,
             payer_name=self._payer_name,
             payer_id=self._payer_id or (f"TIN:{self._originator}" if self._originator else ""),
             billing_npi=self._billing_npi,
             billing_tin=self._billing_tin,
-            filing_indicator=element(segment, 6).strip(),
+            filing_indicator=filing,
             facility=facility,
             payer_sequence=_SEQUENCES.get(status, ""),
-            drg=element(segment, 11).strip(),
+            drg=drg,
             decided_on=self._produced_on or self._paid_on,
             paid_on=self._paid_on,
             status=status,
@@ -178,116 +164,122 @@ class Remittance:
             paid=paid,
             patient_responsibility=to.optional_amount(segment, 5, _KIND) or 0,
             payment_reference=self._trace,
-            ordinal=self._ordinal(segment),
+            ordinal=self._seen.again(tuple(segment[1:10])),
         )
         self._line = None
 
-    def _ordinal(self, segment: list[str]) -> int:
-        key = hash(tuple(segment[1:10]))
-        times = self._seen.get(key, self._seen_before.get(key, -1)) + 1
-        if len(self._seen) >= _REMEMBERED:
-            self._seen_before, self._seen = self._seen, {}
-        self._seen[key] = times
-        return times
-
     def _nm1(self, segment: list[str]) -> None:
-        claim = self._claim
-        if claim is None:
+        claim = self.claim
+        if claim is None or len(segment) < 10:
             return
-        who, identifier = element(segment, 1), element(segment, 9).strip()
+        who, identifier = segment[1], segment[9]
         if who == "QC" or (who == "IL" and not claim.member_id):
             claim.member_id = identifier or claim.member_id
-        elif who == "82" and element(segment, 8) == "XX":
+        elif who == "82" and segment[8] == "XX":
             claim.rendering_npi = identifier
 
     def _cas(self, segment: list[str]) -> None:
-        if self._claim is not None:
-            target = self._claim if self._line is None else self._line
-            target.adjustments.extend(self._to.adjustments(segment, _KIND))
+        if self._line is not None:
+            self._to.adjust(self._line.adjustments, segment, _KIND)
+        elif self.claim is not None:
+            self._to.adjust(self.claim.adjustments, segment, _KIND)
 
     def _amt(self, segment: list[str]) -> None:
         code = element(segment, 1)
-        if self._line is not None and code == "B6":
-            self._line.allowed = self._to.optional_amount(segment, 2, _KIND)
-        elif self._line is None and self._claim is not None and code == "AU":
-            self._claim.allowed = self._to.optional_amount(segment, 2, _KIND)
+        if self._line is not None:
+            if code == "B6":
+                self._line.allowed = self._to.optional_amount(segment, 2, _KIND)
+        elif code == "AU" and self.claim is not None:
+            self.claim.allowed = self._to.optional_amount(segment, 2, _KIND)
 
     def _ref(self, segment: list[str]) -> None:
-        code, identifier = element(segment, 1), values.text(element(segment, 2))
-        claim = self._claim
-        if claim is None:
+        if len(segment) < 3:
+            return
+        code, identifier = segment[1], segment[2]
+        if self._in_header:
             if self._party == "PR" and code in _PAYER_IDS and not self._payer_id:
                 self._payer_id = f"{code}:{identifier}"
             elif self._party == "PE" and code == "TJ":
                 self._billing_tin = identifier
+        elif self.claim is None:
+            return
         elif self._line is not None and code == "6R":
             self._line.number = identifier
         elif code == "F8":
-            claim.original_reference = identifier
+            self.claim.original_reference = identifier
         elif code == "G1":
-            claim.authorization_number = identifier
+            self.claim.authorization_number = identifier
 
     def _dtm(self, segment: list[str]) -> None:
         code = element(segment, 1)
-        claim, line = self._claim, self._line
-        if claim is None:
-            if code == "405":
-                self._produced_on = self._to.day(segment, 2, _KIND)
-            return
-        day = self._to.day(segment, 2, _KIND)
+        line, claim = self._line, self.claim
         if line is not None:
             if code in ("472", "150"):
-                line.service_from = day
+                line.service_from = self._to.day(segment, 2, _KIND)
             elif code == "151":
-                line.service_to = day
-        elif code == "232":
-            claim.service_from = day
-        elif code == "233":
-            claim.service_to = day
-        elif code == "050":
-            claim.received_on = day
+                line.service_to = self._to.day(segment, 2, _KIND)
+            elif code == "050" and claim is not None:
+                claim.received_on = self._to.day(segment, 2, _KIND)
+        elif claim is not None:
+            if code == "232":
+                claim.service_from = self._to.day(segment, 2, _KIND)
+            elif code == "233":
+                claim.service_to = self._to.day(segment, 2, _KIND)
+            elif code == "050":
+                claim.received_on = self._to.day(segment, 2, _KIND)
+        elif code == "405" and self._in_header:
+            self._produced_on = self._to.day(segment, 2, _KIND)
 
     def _svc(self, segment: list[str]) -> None:
-        claim = self._claim
+        claim, to = self.claim, self._to
         if claim is None:
             return
-        separator = self._to.delimiters.component
-        procedure = element(segment, 1).split(separator)
-        billed = element(segment, 6).split(separator)
-        system, code = procedure[0].strip(), values.component(procedure, 1).strip()
+        charge, paid = to.amount(segment, 2, _KIND), to.amount(segment, 3, _KIND)
+        revenue, units, billed, original_units = (segment + PADDING)[4:8]
+        separator = to.delimiters.component
+        system, code, modifiers = values.procedure(element(segment, 1), separator)
+        if system == "NU":
+            revenue, code = revenue or code, ""
         self._line = ServiceLine(
             number=str(len(claim.lines) + 1),
             procedure_system=system,
-            procedure_code=code if system != "NU" else "",
-            modifiers=tuple(filter(None, (one.strip() for one in procedure[2:6]))),
-            revenue_code=element(segment, 4).strip() or (code if system == "NU" else ""),
-            units=values.quantity(element(segment, 5) or element(segment, 7)),
-            charge=self._to.amount(segment, 2, _KIND),
-            paid=self._to.amount(segment, 3, _KIND),
-            billed_procedure=values.component(billed, 1).strip(),
-            position=self._to.segments.number,
+            procedure_code=code,
+            modifiers=modifiers,
+            revenue_code=revenue,
+            units=values.quantity(units or original_units),
+            charge=charge,
+            paid=paid,
+            billed_procedure=values.procedure(billed, separator)[1] if billed else "",
+            position=to.position,
         )
         claim.lines.append(self._line)
 
     def _lq(self, segment: list[str]) -> None:
         if self._line is not None and element(segment, 1) in ("HE", "RX"):
-            self._line.remarks.append(element(segment, 2).strip())
+            self._line.remarks.append(element(segment, 2))
 
     def _moa(self, segment: list[str]) -> None:
-        self._remarks(segment[3:8])
+        self._remark(segment[3:8])
 
     def _mia(self, segment: list[str]) -> None:
-        self._remarks([element(segment, 5), *segment[20:24]])
+        self._remark([element(segment, 5), *segment[20:24]])
+        if self.claim is not None:
+            self.claim.claim_type = "I"
 
-    def _remarks(self, codes: Sequence[str]) -> None:
-        if self._claim is not None:
-            self._claim.remarks.extend(filter(None, (one.strip() for one in codes)))
+    def _remark(self, codes: Sequence[str]) -> None:
+        if self.claim is not None:
+            self.claim.remarks.extend(filter(None, codes))
 
-    def _close_claim(self) -> None:
-        claim, self._claim, self._line = self._claim, None, None
-        if claim is None:
-            return
-        own, lines = claim_adjustments(claim)
+    def _complete(self, claim: Claim) -> None:
+        """Judge the balance of a claim and its lines (835 guide, 1.10.2.1)."""
+        own = sum([one.amount for one in claim.adjustments])
+        lines = 0
+        is_institutional, is_odd = bool(claim.drg), False
+        for line in claim.lines:
+            taken = sum([one.amount for one in line.adjustments])
+            lines += taken
+            is_odd = is_odd or line.charge - taken != line.paid
+            is_institutional = is_institutional or line.revenue_code != ""
         if own and own == lines and claim.charge - own - lines != claim.paid:
             # Some payers repeat the adjustments of the lines at the claim.
             claim.adjustments.clear()
@@ -295,7 +287,7 @@ class Remittance:
             own = 0
         if claim.charge - own - lines != claim.paid:
             claim.flags.append("claim_unbalanced")
-        if any(map(line_unbalanced, claim.lines)):
+        if is_odd:
             claim.flags.append("line_unbalanced")
-        claim.claim_type = "I" if claim.drg or any(one.revenue_code for one in claim.lines) else ""
-        self._to.claims.append(claim)
+        if is_institutional:
+            claim.claim_type = "I"

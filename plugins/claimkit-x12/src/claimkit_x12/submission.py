@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from claimkit.claims.model import Claim, ClaimKind, ServiceLine
 from claimkit_x12 import values
-from claimkit_x12.transactions import Spoiled, element
+from claimkit_x12.transactions import PADDING, Spoiled, Transaction, element
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
 
     from claimkit_x12.transactions import Collector
 
@@ -42,25 +41,23 @@ def kind_of_version(version: str) -> ClaimKind | None:
     return next((kind for guide, kind in _VERSIONS.items() if guide in version), None)
 
 
-class Submission:
+class Submission(Transaction):
     """One transaction set of an 837."""
 
     def __init__(
         self, collector: Collector, kind: ClaimKind | None, sent_on: dt.date | None
     ) -> None:
-        self._to = collector
+        super().__init__(collector)
         self._known_kind = kind
         self.kind = kind or ClaimKind.PROFESSIONAL
         self._sent_on = sent_on
-        self._claim: Claim | None = None
-        self._line: ServiceLine | None = None
         self._other_payer = False
-        self._spoiled = False
         self._billing_npi = self._billing_tin = ""
         self._member_id = self._payer_name = self._payer_id = ""
         self._sequence = self._filing = ""
         self._level = ""
-        self._handlers: dict[str, Callable[[list[str]], None]] = {
+        self._number = ""
+        self.handlers = {
             "BHT": self._bht,
             "CLM": self._clm,
             "DTP": self._dtp,
@@ -75,35 +72,11 @@ class Submission:
             "SV3": self._sv3,
         }
 
-    def take(self, segment: list[str]) -> None:
-        """Take one segment between ST and SE."""
-        handler = self._handlers.get(segment[0])
-        if handler is None or (self._spoiled and segment[0] not in ("CLM", "HL")):
-            return
-        try:
-            handler(segment)
-        except Spoiled as spoiled:
-            self._to.reject(spoiled, self.kind, segment)
-            self._claim = self._line = None
-            self._spoiled = True
-
-    def close(self) -> None:
-        """Close the claim at hand."""
-        claim, self._claim, self._line = self._claim, None, None
-        if claim is None:
-            return
-        claim.kind = self.kind
-        claim.claim_type = _TYPES[self.kind]
-        if claim.lines and sum(line.charge for line in claim.lines) != claim.charge:
-            claim.flags.append("lines_unbalanced")
-        self._to.claims.append(claim)
-
     def _bht(self, segment: list[str]) -> None:
         self._sent_on = self._to.day(segment, 4, self.kind) or self._sent_on
 
     def _hl(self, segment: list[str]) -> None:
         self.close()
-        self._spoiled = False
         self._other_payer = False
         self._level = element(segment, 3)
         if self._level == "20":
@@ -113,35 +86,32 @@ class Submission:
             self._sequence = self._filing = ""
 
     def _sbr(self, segment: list[str]) -> None:
-        if self._claim is not None:
+        if self.claim is not None:
             self._other_payer = True
             return
-        self._sequence = element(segment, 1).strip()
-        self._filing = element(segment, 9).strip()
+        self._sequence = element(segment, 1)
+        self._filing = element(segment, 9)
 
     def _nm1(self, segment: list[str]) -> None:
-        who, code, identifier = (
-            element(segment, 1),
-            element(segment, 8),
-            element(segment, 9).strip(),
-        )
-        if who == "85":
+        who, _, name, _, _, _, _, code, identifier = (segment + PADDING)[1:10]
+        claim = self.claim
+        if claim is not None:
+            if who == "82" and code == "XX" and not self._other_payer:
+                claim.rendering_npi = identifier
+        elif who == "85":
             if code == "XX":
                 self._billing_npi = identifier
             elif code in ("24", "34"):
                 self._billing_tin = identifier
-        elif self._claim is None:
-            if who == "IL":
-                self._member_id = identifier
-            elif who == "PR":
-                self._payer_name = values.text(element(segment, 3))
-                self._payer_id = f"{code}:{identifier}" if identifier else ""
-        elif who == "82" and code == "XX" and not self._other_payer:
-            self._claim.rendering_npi = identifier
+        elif who == "IL":
+            self._member_id = identifier
+        elif who == "PR":
+            self._payer_name = name
+            self._payer_id = f"{code}:{identifier}" if identifier else ""
 
     def _ref(self, segment: list[str]) -> None:
-        code, identifier = element(segment, 1), values.text(element(segment, 2))
-        claim = self._claim
+        code, identifier = element(segment, 1), element(segment, 2)
+        claim = self.claim
         if claim is None:
             if code in ("EI", "SY") and self._level == "20":
                 self._billing_tin = identifier
@@ -157,8 +127,8 @@ class Submission:
 
     def _clm(self, segment: list[str]) -> None:
         self.close()
-        self._spoiled = self._other_payer = False
-        number = values.text(element(segment, 1))
+        self._other_payer, self._number = False, ""
+        number = element(segment, 1)
         if not number:
             raise Spoiled(
                 "claim_id_missing",
@@ -167,32 +137,32 @@ class Submission:
                 "CLM01",
             )
         place = element(segment, 5).split(self._to.delimiters.component)
-        self._claim = Claim(
+        self.claim = Claim(
             kind=self.kind,
-            position=self._to.segments.number,
+            position=self._to.position,
             patient_control_number=number,
-            frequency=values.component(place, 2).strip(),
+            frequency=values.component(place, 2),
             payer_name=self._payer_name,
             payer_id=self._payer_id,
             billing_npi=self._billing_npi,
             billing_tin=self._billing_tin,
             member_id=self._member_id,
             filing_indicator=self._filing,
-            facility=values.component(place, 0).strip(),
+            facility=values.component(place, 0),
             payer_sequence=self._sequence,
             submitted_on=self._sent_on,
             charge=self._to.amount(segment, 2, self.kind),
         )
 
     def _dtp(self, segment: list[str]) -> None:
-        claim = self._claim
-        if claim is None or (self._other_payer and self._line is None):
-            return
+        claim = self.claim
         code = element(segment, 1)
-        if code not in ("472", "434"):
+        if claim is None or code not in ("472", "434"):
             return
-        first, last = values.date_range(element(segment, 2), element(segment, 3).strip())
-        if first is None:
+        if self._other_payer and self._line is None:
+            return
+        first, last = values.date_range(element(segment, 2), element(segment, 3))
+        if first is None or last is None:
             self._to.note("date_invalid", "DTP03 is not a date", self.kind)
         if self._line is not None:
             self._line.service_from, self._line.service_to = first, last
@@ -200,21 +170,21 @@ class Submission:
             claim.service_from, claim.service_to = first, last
 
     def _hi(self, segment: list[str]) -> None:
-        claim = self._claim
+        claim = self.claim
         if claim is None:
             return
         for composite in segment[1:]:
             parts = composite.split(self._to.delimiters.component)
             if parts[0] in ("ABK", "BK") and not claim.diagnosis:
-                claim.diagnosis = values.component(parts, 1).strip()
+                claim.diagnosis = values.component(parts, 1)
             elif parts[0] == "DR":
-                claim.drg = values.component(parts, 1).strip()
+                claim.drg = values.component(parts, 1)
 
     def _lx(self, segment: list[str]) -> None:
-        if self._claim is not None:
+        if self.claim is not None:
             self._other_payer = False
             self._line = None
-            self._number = element(segment, 1).strip()
+            self._number = element(segment, 1)
 
     def _sv1(self, segment: list[str]) -> None:
         self._service(segment, procedure=1, charge=2, units=4)
@@ -228,20 +198,29 @@ class Submission:
     def _service(
         self, segment: list[str], *, procedure: int, charge: int, units: int, revenue: int = 0
     ) -> None:
-        claim = self._claim
+        claim, to = self.claim, self._to
         if claim is None:
             return
         if self._known_kind is None:
             self.kind = _SERVICES[segment[0]]
-        parts = element(segment, procedure).split(self._to.delimiters.component)
+        charged = to.amount(segment, charge, self.kind)
+        system, code, modifiers = values.procedure(
+            element(segment, procedure), to.delimiters.component
+        )
         self._line = ServiceLine(
-            number=getattr(self, "_number", "") or str(len(claim.lines) + 1),
-            procedure_system=parts[0].strip() if len(parts) > 1 else "",
-            procedure_code=values.component(parts, 1).strip(),
-            modifiers=tuple(filter(None, (one.strip() for one in parts[2:6]))),
-            revenue_code=element(segment, revenue).strip() if revenue else "",
+            number=self._number or str(len(claim.lines) + 1),
+            procedure_system=system,
+            procedure_code=code,
+            modifiers=modifiers,
+            revenue_code=element(segment, revenue) if revenue else "",
             units=values.quantity(element(segment, units)),
-            charge=self._to.amount(segment, charge, self.kind),
-            position=self._to.segments.number,
+            charge=charged,
+            position=to.position,
         )
         claim.lines.append(self._line)
+
+    def _complete(self, claim: Claim) -> None:
+        claim.kind = self.kind
+        claim.claim_type = _TYPES[self.kind]
+        if claim.lines and sum([line.charge for line in claim.lines]) != claim.charge:
+            claim.flags.append("lines_unbalanced")
