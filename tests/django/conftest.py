@@ -5,11 +5,74 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.db import connection
 
 from claimkit.tenants import Role
 from claimkit_django.claims.models import Upload
 from claimkit_django.tenants.models import Tenant
+from claimkit_django.tenants.policies import disable, enable
 from claimkit_django.tenants.scope import enter
+from tests.projects.database import APP_ROLE, ROW_LEVEL_SECURITY
+
+_APP_RIGHTS = f"""
+    DO $$ BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{APP_ROLE}') THEN
+            CREATE ROLE {APP_ROLE} LOGIN;
+        END IF;
+    END $$;
+    GRANT USAGE ON SCHEMA public TO {APP_ROLE};
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {APP_ROLE};
+    GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {APP_ROLE};
+    -- For tests only, which empty their tables.
+    GRANT TRUNCATE ON ALL TABLES IN SCHEMA public TO {APP_ROLE};
+"""
+
+
+def _make_app_role():
+    with connection.cursor() as cursor:
+        # Two workers of xdist may make the role at the same time.
+        cursor.execute("SELECT pg_advisory_lock(42)")
+        cursor.execute(_APP_RIGHTS)
+        cursor.execute("SELECT pg_advisory_unlock(42)")
+
+
+def _work_as(role):
+    options = connection.settings_dict["OPTIONS"]
+    options.pop("assume_role", None)
+    if role:
+        options["assume_role"] = role
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Work as the application's role where row-level security is tried."""
+    if not ROW_LEVEL_SECURITY:
+        yield
+        return
+    with django_db_blocker.unblock():
+        _make_app_role()
+        _work_as(APP_ROLE)
+        yield
+        _work_as(None)
+
+
+@pytest.fixture
+def second_wall(transactional_db, settings):
+    """Put policies in force, and work as a role that owns nothing; PostgreSQL only."""
+    if connection.vendor != "postgresql":
+        pytest.skip("row-level security is PostgreSQL's")
+    if ROW_LEVEL_SECURITY:
+        yield
+        return
+    settings.CLAIMKIT = {"TENANTS": {"ROW_LEVEL_SECURITY": True}}
+    _make_app_role()
+    enable("default")
+    _work_as(APP_ROLE)
+    yield
+    _work_as(None)
+    connection.execute_wrappers.clear()
+    disable("default")
 
 
 @pytest.fixture

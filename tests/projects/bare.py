@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.projects.database import database
+from tests.projects.database import ROW_LEVEL_SECURITY, database
 
 SECRET_KEY = "only-for-tests-" + "k" * 50
 DEBUG = False
@@ -60,5 +60,7 @@ TEMPLATES = [
     }
 ]
 CLAIMKIT: dict[str, dict[str, object]] = {}
+if ROW_LEVEL_SECURITY:
+    CLAIMKIT["TENANTS"] = {"ROW_LEVEL_SECURITY": True}
 if "CLAIMKIT_TEST_BATCH_SIZE" in os.environ:
-    CLAIMKIT = {"CLAIMS": {"BATCH_SIZE": int(os.environ["CLAIMKIT_TEST_BATCH_SIZE"])}}
+    CLAIMKIT["CLAIMS"] = {"BATCH_SIZE": int(os.environ["CLAIMKIT_TEST_BATCH_SIZE"])}

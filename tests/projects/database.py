@@ -1,4 +1,7 @@
-"""The database that ``CLAIMKIT_TEST_DATABASE`` asks for: SQLite, or a throw-away PostgreSQL."""
+"""The database that ``CLAIMKIT_TEST_DATABASE`` asks for: SQLite, or a throw-away PostgreSQL.
+
+``postgres-rls`` is PostgreSQL with row-level security, worked in by a role that owns nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+#: Whether the second wall stands.
+ROW_LEVEL_SECURITY = os.environ.get("CLAIMKIT_TEST_DATABASE") == "postgres-rls"
+#: The role of the application, which neither owns tables nor bypasses policies.
+APP_ROLE = "claimkit_app"
 
 
 def database() -> dict[str, Any]:
@@ -27,11 +35,17 @@ def database() -> dict[str, Any]:
             # A file, so that several connections can be tried against each other.
             "TEST": {"NAME": str(Path(tempfile.gettempdir()) / f"claimkit-{os.getpid()}.sqlite3")},
         }
-    if wanted == "postgres":
+    if wanted in ("postgres", "postgres-rls"):
         from tests.postgres import postgres_url
 
-        return _from_url(postgres_url())
-    raise ValueError(f"CLAIMKIT_TEST_DATABASE must be sqlite or postgres, not {wanted!r}")
+        entry = _from_url(postgres_url())
+        if ROW_LEVEL_SECURITY and "CLAIMKIT_TEST_NAME" in os.environ:
+            # A child of a test: its database is made, and the role is there.
+            entry["OPTIONS"]["assume_role"] = APP_ROLE
+        return entry
+    raise ValueError(
+        f"CLAIMKIT_TEST_DATABASE must be sqlite, postgres or postgres-rls, not {wanted!r}"
+    )
 
 
 def _from_url(url: str) -> dict[str, Any]:

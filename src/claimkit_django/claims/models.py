@@ -1,8 +1,9 @@
 """Rows of the claims room.
 
 What is written by the hundred thousand is narrow: names are small integer codes into
-:class:`Dimension`, money is whole cents, keys lead with the tenant, and the tables that take
-every claim have no database-level foreign key (Django's are deferred and halve an import).
+:class:`Dimension`, money is whole cents, and keys lead with the tenant. Foreign keys inside the
+room are checked with each statement and lead with the tenant too; Django's own are deferred,
+halve an import, and would take a row of another tenant.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from claimkit_django.claims.codes import EVENT_KINDS, OUTCOMES, SOURCES
 from claimkit_django.claims.files import upload_path
 from claimkit_django.claims.uids import claim_uid
-from claimkit_django.tenants.models import Tenant, TenantModel
+from claimkit_django.tenants.keys import TenantForeignKey
+from claimkit_django.tenants.models import TenantModel, narrow_tenant
 from claimkit_django.uids import new_upload_uid
 
 __all__ = [
@@ -28,17 +30,6 @@ __all__ = [
 ]
 
 _OUTCOME_CODES = sorted(OUTCOMES.values())
-
-
-def _tenant_without_constraint() -> models.ForeignKey[Tenant, Tenant]:
-    return models.ForeignKey(
-        Tenant,
-        on_delete=models.DO_NOTHING,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-        editable=False,
-    )
 
 
 class Upload(TenantModel):
@@ -113,6 +104,7 @@ class Upload(TenantModel):
         ]
         constraints = [
             models.UniqueConstraint(fields=["tenant", "uid"], name="claims_upload_uid"),
+            models.UniqueConstraint(fields=["tenant", "id"], name="claims_upload_tenant_id"),
             models.CheckConstraint(
                 condition=Q(status__in=["queued", "processing", "success", "partial", "failed"]),
                 name="claims_upload_status",
@@ -168,7 +160,7 @@ class RejectedRow(TenantModel):
     """One row or segment of an upload that could not be taken, with its reason and remedy."""
 
     upload = models.ForeignKey(
-        Upload, on_delete=models.CASCADE, related_name="rejected", db_index=False
+        Upload, models.CASCADE, related_name="rejected", db_index=False, db_constraint=False
     )
     #: Nth rejection of the upload, from 0.
     ordinal = models.IntegerField()
@@ -190,6 +182,12 @@ class RejectedRow(TenantModel):
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "upload", "ordinal"], name="claims_rejected_once"
+            ),
+            TenantForeignKey(
+                fields=["tenant", "upload"],
+                to="claimkit_claims.Upload",
+                to_fields=["tenant", "id"],
+                name="claims_rejected_upload",
             ),
             models.CheckConstraint(
                 condition=Q(ordinal__gte=0, position__gte=0), name="claims_rejected_place"
@@ -230,7 +228,7 @@ class Dimension(TenantModel):
 class Claim(TenantModel):
     """What is known of one claim now: :class:`claimkit.claims.model.ClaimPosition` in a row."""
 
-    tenant = _tenant_without_constraint()
+    tenant = narrow_tenant()
     claim_key = models.BigIntegerField()
     patient_control_number = models.TextField()
     payer_claim_control_number = models.TextField(default="", blank=True)
@@ -290,6 +288,7 @@ class Claim(TenantModel):
         ]
         constraints = [
             models.UniqueConstraint(fields=["tenant", "claim_key"], name="claims_claim_key"),
+            TenantForeignKey(fields=["tenant"], name="claims_claim_tenant"),
             models.CheckConstraint(
                 condition=Q(outcome__in=_OUTCOME_CODES, first_outcome__in=_OUTCOME_CODES),
                 name="claims_claim_outcome",
@@ -335,7 +334,7 @@ class ClaimEvent(TenantModel):
     """
 
     pk = models.CompositePrimaryKey("tenant_id", "claim_key", "event_key")
-    tenant = _tenant_without_constraint()
+    tenant = narrow_tenant()
     claim_key = models.BigIntegerField()
     event_key = models.BigIntegerField()
     content = models.BigIntegerField()
@@ -382,6 +381,12 @@ class ClaimEvent(TenantModel):
     class Meta(TenantModel.Meta):
         abstract = False
         constraints = [
+            TenantForeignKey(
+                fields=["tenant", "claim_key"],
+                to="claimkit_claims.Claim",
+                to_fields=["tenant", "claim_key"],
+                name="claims_event_claim",
+            ),
             models.CheckConstraint(
                 condition=Q(
                     kind__in=sorted(EVENT_KINDS.values()),
@@ -416,7 +421,7 @@ class ServiceLine(TenantModel):
     """One service of one statement: :class:`claimkit.claims.model.ServiceLine`."""
 
     pk = models.CompositePrimaryKey("tenant_id", "claim_key", "event_key", "ordinal")
-    tenant = _tenant_without_constraint()
+    tenant = narrow_tenant()
     claim_key = models.BigIntegerField()
     event_key = models.BigIntegerField()
     #: Place in the statement, from 0.
@@ -443,6 +448,12 @@ class ServiceLine(TenantModel):
         abstract = False
         constraints = [
             models.CheckConstraint(condition=Q(ordinal__gte=0), name="claims_line_ordinal"),
+            TenantForeignKey(
+                fields=["tenant", "claim_key", "event_key"],
+                to="claimkit_claims.ClaimEvent",
+                to_fields=["tenant", "claim_key", "event_key"],
+                name="claims_line_event",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -457,7 +468,7 @@ class Adjustment(TenantModel):
     """
 
     pk = models.CompositePrimaryKey("tenant_id", "claim_key", "event_key", "line", "ordinal")
-    tenant = _tenant_without_constraint()
+    tenant = narrow_tenant()
     claim_key = models.BigIntegerField()
     event_key = models.BigIntegerField()
     #: Ordinal of the service line.
@@ -475,6 +486,12 @@ class Adjustment(TenantModel):
         constraints = [
             models.CheckConstraint(
                 condition=Q(line__gte=0, ordinal__gte=0), name="claims_adjustment_place"
+            ),
+            TenantForeignKey(
+                fields=["tenant", "claim_key", "event_key", "line"],
+                to="claimkit_claims.ServiceLine",
+                to_fields=["tenant", "claim_key", "event_key", "ordinal"],
+                name="claims_adjustment_line",
             ),
         ]
 

@@ -35,7 +35,7 @@ from claimkit_django.claims.rows import (
     position_of,
 )
 from claimkit_django.dictionaries import NameTable
-from claimkit_django.tenants.turns import find_tenant, take_turn
+from claimkit_django.tenants.turns import having_turn, reading
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -74,8 +74,10 @@ class OrmClaimStore:
         """
         statements = statements_in(batch.claims, upload=upload, known_on=known_on)
         keys = {one.event.claim_key for one in statements}
-        with transaction.atomic(using=self._using, savepoint=False):
-            tenant_id = take_turn(tenant, self._using).pk
+        with (
+            transaction.atomic(using=self._using, savepoint=False),
+            having_turn(tenant, self._using) as tenant_id,
+        ):
             names = self._names.load(tenant_id)
             # Whole claims are loaded only where something changes.
             news, same = sift(statements, self._known(tenant_id, keys))
@@ -88,55 +90,58 @@ class OrmClaimStore:
 
     def find(self, tenant: TenantKey, patient_control_number: str) -> ClaimPosition | None:
         """Return the position of one claim by its (folded) patient control number."""
-        tenant_id = find_tenant(tenant, self._using).pk
         keys = {claim_key(patient_control_number)}
-        found = self._positions(tenant_id, keys, self._names.load(tenant_id))
+        with reading(tenant, self._using) as tenant_id:
+            found = self._positions(tenant_id, keys, self._names.load(tenant_id))
         return found[0] if found else None
 
     def history(self, tenant: TenantKey, claim_key: int) -> Sequence[ClaimEvent]:
         """Return a claim's events, oldest decision first."""
-        tenant_id = find_tenant(tenant, self._using).pk
-        events = self._events(tenant_id, {claim_key}, self._names.load(tenant_id))
+        with reading(tenant, self._using) as tenant_id:
+            events = self._events(tenant_id, {claim_key}, self._names.load(tenant_id))
         return in_order(events.get(claim_key, ()))
 
     def lines(self, tenant: TenantKey, claim_key: int) -> Sequence[ServiceLine]:
         """Return the service lines of a claim's events, in the order of its history."""
-        tenant_id = find_tenant(tenant, self._using).pk
         adjustments: dict[tuple[int, int], list[Adjustment]] = defaultdict(list)
-        for event_key, line, *one in self._select(
-            ADJUSTMENTS.columns[2:4] + ADJUSTMENTS.columns[5:],
-            ADJUSTMENTS,
-            tenant_id,
-            "claim_key = %s ORDER BY event_key, line, ordinal",
-            [claim_key],
-        ):
-            adjustments[event_key, line].append(adjustment_of(one))
         found: dict[int, list[ServiceLine]] = defaultdict(list)
-        for event_key, ordinal, *row in self._select(
-            LINES.columns[2:],
-            LINES,
-            tenant_id,
-            "claim_key = %s ORDER BY event_key, ordinal",
-            [claim_key],
-        ):
+        with reading(tenant, self._using) as tenant_id:
+            reasons = self._select(
+                ADJUSTMENTS.columns[2:4] + ADJUSTMENTS.columns[5:],
+                ADJUSTMENTS,
+                tenant_id,
+                "claim_key = %s ORDER BY event_key, line, ordinal",
+                [claim_key],
+            )
+            rows = self._select(
+                LINES.columns[2:],
+                LINES,
+                tenant_id,
+                "claim_key = %s ORDER BY event_key, ordinal",
+                [claim_key],
+            )
+        for event_key, line, *one in reasons:
+            adjustments[event_key, line].append(adjustment_of(one))
+        for event_key, ordinal, *row in rows:
             found[event_key].append(line_of(row, adjustments[event_key, ordinal]))
         events = self.history(tenant, claim_key)
         return [line for event in events for line in found[event.event_key]]
 
     def scan(self, tenant: TenantKey, *, batch_size: int = 5_000) -> Iterator[list[ClaimPosition]]:
         """Yield all positions of a tenant by claim key, in constant memory."""
-        tenant_id = find_tenant(tenant, self._using).pk
         after: int | None = None
         while True:
-            names = self._names.load(tenant_id)
             where, parameters = ("claim_key > %s AND ", [after]) if after is not None else ("", [])
-            rows = self._select(
-                CLAIMS.columns[1:-1],
-                CLAIMS,
-                tenant_id,
-                f"{where}1 = 1 ORDER BY claim_key LIMIT %s",
-                [*parameters, batch_size],
-            )
+            # Entered for each batch: a generator shares the context of whoever drains it.
+            with reading(tenant, self._using) as tenant_id:
+                names = self._names.load(tenant_id)
+                rows = self._select(
+                    CLAIMS.columns[1:-1],
+                    CLAIMS,
+                    tenant_id,
+                    f"{where}1 = 1 ORDER BY claim_key LIMIT %s",
+                    [*parameters, batch_size],
+                )
             if rows:
                 yield [position_of(row, names) for row in rows]
             if len(rows) < batch_size:
@@ -145,7 +150,6 @@ class OrmClaimStore:
 
     def totals(self, tenant: TenantKey) -> ClaimTotals:
         """Return sums over the tenant's current positions; one pass over them."""
-        tenant_id = find_tenant(tenant, self._using).pk
         sums = (
             "count(*)",
             f"sum(CASE WHEN outcome = {OUTCOMES[Outcome.PENDING]} THEN 1 ELSE 0 END)",
@@ -155,7 +159,10 @@ class OrmClaimStore:
             "sum(CASE WHEN has_submission AND has_decision THEN 1 ELSE 0 END)",
             "sum(reversals)",
         )
-        with connections[self._using].cursor() as cursor:
+        with (
+            reading(tenant, self._using) as tenant_id,
+            connections[self._using].cursor() as cursor,
+        ):
             cursor.execute(
                 f"SELECT {', '.join(sums)} FROM {self._quoted(CLAIMS.name)} WHERE tenant_id = %s",
                 [tenant_id],
@@ -189,16 +196,17 @@ class OrmClaimStore:
         encoder = Encoder(tenant_id, self._names.grow(tenant_id, names, pairs), wanted)
         if changeset.replaced:
             self._forget_lines(tenant_id, changeset.replaced)
-        # In the order of the keys: neighbors in the index are written one after the other.
+        # In the order of the keys: neighbors in the index are written one after the other, and
+        # what a row refers to before the row.
+        claims = sorted(changeset.positions, key=attrgetter("claim_key"))
+        for of_claims, on_conflict in _apart(claims, lambda one: one.claim_key in stored):
+            insert_columns(self._using, CLAIMS, encoder.claim_columns(of_claims), on_conflict)
         replaced = {(one.claim_key, one.event_key) for one in changeset.replaced}
         events = sorted(changeset.events, key=attrgetter("claim_key", "event_key"))
         for some, on_conflict in _apart(
             events, lambda one: (one.claim_key, one.event_key) in replaced
         ):
             insert_columns(self._using, EVENTS, encoder.event_columns(some), on_conflict)
-        claims = sorted(changeset.positions, key=attrgetter("claim_key"))
-        for of_claims, on_conflict in _apart(claims, lambda one: one.claim_key in stored):
-            insert_columns(self._using, CLAIMS, encoder.claim_columns(of_claims), on_conflict)
         ordered = sorted(changeset.lines.items(), key=itemgetter(0))
         insert_columns(self._using, LINES, line_columns(tenant_id, ordered))
         insert_columns(self._using, ADJUSTMENTS, adjustment_columns(tenant_id, ordered))

@@ -2,7 +2,7 @@
 
 The cube tables mirror :data:`claimkit.drift.cube.TABLES`; a test compares them. Their primary
 keys lead with tenant and day, because a watch reads a window of days; names are codes into
-:class:`DriftDimension`. They have no database-level foreign key: they take every claim.
+:class:`DriftDimension`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from claimkit.drift.backtest import Knowledge
 from claimkit.drift.findings import FindingState, Severity, Signal, Tier
-from claimkit_django.tenants.models import Tenant, TenantModel
+from claimkit_django.tenants.keys import TenantForeignKey
+from claimkit_django.tenants.models import TenantModel, narrow_tenant
 from claimkit_django.uids import new_backtest_uid, new_finding_uid, new_run_uid
 
 __all__ = [
@@ -26,17 +27,6 @@ __all__ = [
     "Finding",
     "WatchRun",
 ]
-
-
-def _tenant_without_constraint() -> models.ForeignKey[Tenant, Tenant]:
-    return models.ForeignKey(
-        Tenant,
-        on_delete=models.DO_NOTHING,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-        editable=False,
-    )
 
 
 class DriftDimension(TenantModel):
@@ -75,7 +65,7 @@ class CubeDecision(TenantModel):
         "reason",
         "age_days",
     )
-    tenant = _tenant_without_constraint()
+    tenant = narrow_tenant()
     decided_day = models.IntegerField()
     known_day = models.IntegerField()
     payer = models.IntegerField()
@@ -91,6 +81,7 @@ class CubeDecision(TenantModel):
     class Meta(TenantModel.Meta):
         abstract = False
         constraints = [
+            TenantForeignKey(fields=["tenant"], name="drift_decision_tenant"),
             models.CheckConstraint(
                 condition=Q(age_days__gte=-1, age_days__lte=120), name="drift_decision_age"
             ),
@@ -107,7 +98,7 @@ class CubeMoney(TenantModel):
     pk = models.CompositePrimaryKey(
         "tenant_id", "decided_day", "known_day", "payer", "procedure_group", "ratio_bin"
     )
-    tenant = _tenant_without_constraint()
+    tenant = narrow_tenant()
     decided_day = models.IntegerField()
     known_day = models.IntegerField()
     payer = models.IntegerField()
@@ -121,6 +112,7 @@ class CubeMoney(TenantModel):
     class Meta(TenantModel.Meta):
         abstract = False
         constraints = [
+            TenantForeignKey(fields=["tenant"], name="drift_money_tenant"),
             models.CheckConstraint(
                 condition=Q(payer__gte=0, procedure_group__gte=0), name="drift_money_codes"
             ),
@@ -133,7 +125,7 @@ class CubeInflow(TenantModel):
     pk = models.CompositePrimaryKey(
         "tenant_id", "submitted_day", "known_day", "payer", "procedure_group"
     )
-    tenant = _tenant_without_constraint()
+    tenant = narrow_tenant()
     submitted_day = models.IntegerField()
     known_day = models.IntegerField()
     payer = models.IntegerField()
@@ -144,6 +136,7 @@ class CubeInflow(TenantModel):
     class Meta(TenantModel.Meta):
         abstract = False
         constraints = [
+            TenantForeignKey(fields=["tenant"], name="drift_inflow_tenant"),
             models.CheckConstraint(
                 condition=Q(payer__gte=0, procedure_group__gte=0), name="drift_inflow_codes"
             ),

@@ -22,8 +22,7 @@ from claimkit_django.bulk import BulkTable, OnConflict, insert_columns
 from claimkit_django.dictionaries import NameTable
 from claimkit_django.drift import models
 from claimkit_django.drift.rows import finding_of, write_finding
-from claimkit_django.tenants.scope import enter
-from claimkit_django.tenants.turns import find_tenant, take_turn
+from claimkit_django.tenants.turns import having_turn, reading
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -63,8 +62,10 @@ class OrmCubeStore:
         """
         if not len(cells):
             return
-        with transaction.atomic(using=self._using, savepoint=False):
-            tenant_id = take_turn(tenant, self._using).pk
+        with (
+            transaction.atomic(using=self._using, savepoint=False),
+            having_turn(tenant, self._using) as tenant_id,
+        ):
             insert_columns(
                 self._using,
                 _bulk_table(cells.table),
@@ -86,12 +87,12 @@ class OrmCubeStore:
 
         One query over the table, and one for the names.
         """
-        tenant_id = find_tenant(tenant, self._using).pk
         axes = (*table.numbers, "known_day") if by_known_day else table.numbers
-        found = self._summed(
-            tenant_id, table, axes, {"since": since, "until": until, "known_by": known_by}
-        )
-        names = self._names.load(tenant_id)
+        with reading(tenant, self._using) as tenant_id:
+            found = self._summed(
+                tenant_id, table, axes, {"since": since, "until": until, "known_by": known_by}
+            )
+            names = self._names.load(tenant_id)
         labels: dict[str, NDArray[np.int64]] = {}
         texts: dict[str, Sequence[str]] = {}
         for at, axis in enumerate(table.labels):
@@ -116,11 +117,12 @@ class OrmCubeStore:
 
     def clear(self, tenant: TenantKey) -> None:
         """Forget a tenant's cube, before a rebuild."""
-        with transaction.atomic(using=self._using, savepoint=False):
-            scope = enter(take_turn(tenant, self._using))
-            with scope:
-                for model in CUBE_MODELS.values():
-                    model.objects.using(self._using).all().delete()
+        with (
+            transaction.atomic(using=self._using, savepoint=False),
+            having_turn(tenant, self._using),
+        ):
+            for model in CUBE_MODELS.values():
+                model.objects.using(self._using).all().delete()
 
     def _columns(self, tenant_id: int, cells: Cells) -> list[Sequence[Any]]:
         table = cells.table
@@ -187,7 +189,7 @@ class OrmFindingLog:
         Race-free twice over: writers of a tenant take turns, and the database holds one open row
         per tenant and fingerprint.
         """
-        with transaction.atomic(using=self._using), enter(take_turn(tenant, self._using)):
+        with transaction.atomic(using=self._using), having_turn(tenant, self._using):
             rows = {row.fingerprint: row for row in self._rows(FindingState.OPEN)}
             before = _by_money([finding_of(row) for row in rows.values()])
             recorded = reconcile(before, findings, as_of=as_of)
@@ -212,7 +214,7 @@ class OrmFindingLog:
         Raises:
             FindingUnknown: there is no open finding with this fingerprint.
         """
-        with transaction.atomic(using=self._using), enter(take_turn(tenant, self._using)):
+        with transaction.atomic(using=self._using), having_turn(tenant, self._using):
             row = self._rows(FindingState.OPEN).filter(fingerprint=fingerprint).first()
             if row is None:
                 raise FindingUnknown("there is no such open finding")

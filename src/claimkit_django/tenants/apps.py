@@ -17,8 +17,10 @@ class TenantsApp(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks and the guards against removal."""
-        from claimkit_django.tenants import checks, members
+        """Register the system checks, the guards against removal and the second wall."""
+        from claimkit_django.tenants import checks, members, policies, row_security
 
         checks.register_checks()
         members.connect_guards()
+        row_security.connect_teller()
+        policies.connect_enabling()

@@ -7,6 +7,9 @@
 ``claimkit_tenants.E004``  a unique key of a tenant's table does not lead with the tenant
 ``claimkit_tenants.E005``  a tenant's model lost its scoped managers
 ``claimkit_tenants.E006``  a many-to-many table of a tenant's model has no tenant
+``claimkit_tenants.E007``  a tenant's table is not held by row-level security, which is asked for
+``claimkit_tenants.E008``  a further policy lets rows of other tenants pass
+``claimkit_tenants.W002``  the database role sees every row, policies or not
 ``claimkit_tenants.W001``  SQLite starts transactions that may fail when they first write
 ========================  =======================================================================
 """
@@ -23,11 +26,14 @@ from django.db.models import UniqueConstraint
 from claimkit.errors import ConfigError
 from claimkit_django.conf import read_config
 from claimkit_django.http.checks import register_checks as register_http_checks
+from claimkit_django.tenants.policies import bypasses_policies, inventory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.db.models import Model
+
+    from claimkit_django.tenants.policies import TableWall
 
 __all__ = ["register_checks"]
 
@@ -43,6 +49,7 @@ def register_checks() -> None:
     checks.register(check_middleware)
     checks.register(check_models, checks.Tags.models)
     checks.register(check_sqlite, checks.Tags.database)
+    checks.register(check_row_security, checks.Tags.database)
 
 
 def check_setting(**_kwargs: Any) -> list[checks.CheckMessage]:
@@ -155,6 +162,57 @@ def check_sqlite(databases: Any = None, **_kwargs: Any) -> list[checks.CheckMess
                 )
             )
     return found
+
+
+def check_row_security(databases: Any = None, **_kwargs: Any) -> list[checks.CheckMessage]:
+    """Return E007, E008 and W002 where row-level security is asked for and does not hold."""
+    try:
+        wanted = read_config().tenants.row_level_security
+    except ConfigError:
+        return []  # E001 says so.
+    if not wanted:
+        return []
+    found: list[checks.CheckMessage] = []
+    for alias in databases or ():
+        for wall in inventory(alias):
+            found += check_wall(wall)
+        if bypasses_policies(alias):
+            found.append(
+                checks.Warning(
+                    f"The role of the database {alias!r} sees every row, policies or not.",
+                    hint="Connect as a role that is neither superuser nor BYPASSRLS.",
+                    id="claimkit_tenants.W002",
+                )
+            )
+    return found
+
+
+def check_wall(wall: TableWall) -> list[checks.CheckMessage]:
+    """Return what is wrong with row-level security of one table."""
+    if wall.holds:
+        return []
+    if wall.others:
+        return [
+            checks.Error(
+                f"Policies let more rows of {wall.table} pass: {', '.join(wall.others)}.",
+                hint="Drop them, or make them AS RESTRICTIVE.",
+                obj=wall.model,
+                id="claimkit_tenants.E008",
+            )
+        ]
+    hint = (
+        "As owner of the tables, run: manage.py claimkit_row_security enable"
+        if wall.has_policy
+        else "Add claimkit_django.migrations_kit.AddTenantPolicy to a migration of its app."
+    )
+    return [
+        checks.Error(
+            f"Row-level security does not hold {wall.table}.",
+            hint=hint,
+            obj=wall.model,
+            id="claimkit_tenants.E007",
+        )
+    ]
 
 
 def _unique_keys(model: type[Model]) -> Iterator[tuple[str, ...]]:

@@ -20,7 +20,7 @@ from claimkit_django.tenants.timezones import validate_timezone
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Membership", "Tenant", "TenantModel"]
+__all__ = ["Membership", "Tenant", "TenantModel", "narrow_tenant"]
 
 _KEY = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 
@@ -118,6 +118,22 @@ class Membership(models.Model):
     def to_role(self) -> Role:
         """Return the role as the core knows it."""
         return Role(self.role)
+
+
+def narrow_tenant() -> models.ForeignKey[Tenant, Tenant]:
+    """Return the field ``tenant`` of a table that takes rows by the hundred thousand.
+
+    Without Django's constraint, which is checked when the transaction ends and halves an import; a
+    :class:`claimkit_django.tenants.keys.TenantForeignKey` is in its place.
+    """
+    return models.ForeignKey(
+        Tenant,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+        editable=False,
+    )
 
 
 class TenantModel(models.Model):

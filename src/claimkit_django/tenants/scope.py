@@ -11,6 +11,7 @@ queryset is made, so it can be made in coroutines too.
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
@@ -20,14 +21,15 @@ from django.db import models
 from django.db.models import sql
 from django.db.models.expressions import Col, Exists
 from django.db.models.lookups import Exact
+from django.db.models.sql.query import RawQuery
 from django.db.models.sql.where import AND
 
 from claimkit.errors import TenantForbidden, TenantRequired, TenantUnknown
-from claimkit.tenants import current_tenant, use_tenant
+from claimkit.tenants import current_tenant, in_tenant, use_tenant
 from claimkit.types import TenantKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from claimkit_django.tenants.models import Tenant
 
@@ -36,12 +38,16 @@ __all__ = [
     "TenantQuerySet",
     "TenantScope",
     "UnscopedManager",
+    "across_tenants",
     "current_scope",
     "enter",
     "find_tenant_id",
+    "is_across_tenants",
+    "reenter",
 ]
 
 _T = TypeVar("_T", bound=models.Model)
+_R = TypeVar("_R")
 
 
 class TenantScope(NamedTuple):
@@ -53,6 +59,10 @@ class TenantScope(NamedTuple):
 
 
 _entered: ContextVar[TenantScope | None] = ContextVar("claimkit_tenant_row", default=None)
+#: Key of the tenant in scope (or None) where work across tenants began, in a list of one.
+_across: ContextVar[tuple[TenantKey | None] | None] = ContextVar(
+    "claimkit_across_tenants", default=None
+)
 
 
 @contextmanager
@@ -73,6 +83,40 @@ def enter(tenant: Tenant) -> Iterator[TenantScope]:
             yield scope
     finally:
         _entered.reset(token)
+
+
+@contextmanager
+def reenter(scope: TenantScope) -> Iterator[None]:
+    """Run the block in a scope that was entered before, whatever became of the tenant since."""
+    token = _entered.set(scope if scope.id is not None else _entered.get())
+    try:
+        with use_tenant(scope.key):
+            yield
+    finally:
+        _entered.reset(token)
+
+
+@contextmanager
+def across_tenants() -> Iterator[None]:
+    """Let SQL text of the block see every tenant's rows where row-level security is on.
+
+    For data migrations and reports of operators. ``Model.unscoped`` does it by itself; querysets of
+    ``Model.objects`` stay with their tenant.
+    """
+    token = _across.set((_key_in_scope(),))
+    try:
+        yield
+    finally:
+        _across.reset(token)
+
+
+def is_across_tenants() -> bool:
+    """Whether what runs now is about all tenants, on purpose; a tenant entered since wins."""
+    return _across.get() == (_key_in_scope(),)
+
+
+def _key_in_scope() -> TenantKey | None:
+    return current_tenant() if in_tenant() else None
 
 
 def current_scope() -> TenantScope:
@@ -163,7 +207,21 @@ class _Guarded(sql.Query):
     def get_compiler(self, *args: Any, **kwargs: Any) -> Any:
         """Return the compiler; every route from a query to the database asks for it."""
         self.require_scope()
-        return super().get_compiler(*args, **kwargs)
+        compiler: Any = super().get_compiler(*args, **kwargs)
+        # What runs is told to the connection too (row-level security), and may run in another
+        # scope than the one in which it was made.
+        compiler.execute_sql = functools.partial(self.run, compiler.execute_sql)
+        return compiler
+
+    def run(self, act: Callable[..., _R], *args: Any, **kwargs: Any) -> _R:
+        """Call ``act`` where the tenant in scope is the one that the query is bound to."""
+        if self.is_unscoped:
+            with across_tenants():
+                return act(*args, **kwargs)
+        if self.tenant_scope is None:
+            return act(*args, **kwargs)
+        with reenter(self.tenant_scope):
+            return act(*args, **kwargs)
 
     def chain(self, klass: Any = None) -> Any:
         """Return a copy, which stays guarded when it becomes an UPDATE or DELETE."""
@@ -211,6 +269,17 @@ _GUARDED: dict[type[sql.Query], type[sql.Query]] = {
     sql.UpdateQuery: _TenantUpdateQuery,
     sql.DeleteQuery: _TenantDeleteQuery,
 }
+
+
+class _UnscopedRawQuery(RawQuery):
+    """SQL text about all tenants."""
+
+    def clone(self, using: str) -> Any:
+        return type(self)(self.sql, using, params=self.params)
+
+    def _execute_query(self) -> None:
+        with across_tenants():
+            super()._execute_query()  # type: ignore[misc]
 
 
 def _leaves(node: Any) -> Iterator[Any]:
@@ -262,7 +331,10 @@ class TenantQuerySet(models.QuerySet[_T]):
                 "SQL text cannot be scoped to a tenant",
                 remedy="Use Model.unscoped.raw() and name the tenant in the SQL",
             )
-        return super().raw(*args, **kwargs)
+        rows: Any = super().raw(*args, **kwargs)
+        query = rows.query
+        rows.query = _UnscopedRawQuery(query.sql, query.using, params=query.params)
+        return rows
 
     def update(self, **kwargs: Any) -> int:
         """Update the rows of the tenant; none can be given away.
@@ -291,7 +363,7 @@ class TenantQuerySet(models.QuerySet[_T]):
     def _insert(self, objs: Sequence[_T], *args: Any, **kwargs: Any) -> Any:
         # Every INSERT of the ORM comes through here: save, create, bulk_create, fixtures.
         self._claim_rows(objs)
-        return super()._insert(objs, *args, **kwargs)  # type: ignore[misc]
+        return self._guarded.run(super()._insert, objs, *args, **kwargs)  # type: ignore[misc]
 
     _insert.alters_data = True  # type: ignore[attr-defined]
     _insert.queryset_only = False  # type: ignore[attr-defined]
@@ -299,9 +371,18 @@ class TenantQuerySet(models.QuerySet[_T]):
     def _raw_delete(self, using: str | None) -> int:
         # Django turns a clone into a DeleteQuery here without chain(), past the guard.
         self._guarded.require_scope()
-        return super()._raw_delete(using)
+        return self._guarded.run(super()._raw_delete, using)
 
     _raw_delete.alters_data = True  # type: ignore[attr-defined]
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the rows, and what cascades from them."""
+        # Django deletes what it collected by primary key, with queries that are not ours.
+        deleted: tuple[int, dict[str, int]] = self._guarded.run(super().delete)
+        return deleted
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
 
     def _claim_rows(self, rows: Sequence[Any]) -> None:
         if self._guarded.is_unscoped:
@@ -321,18 +402,8 @@ class TenantQuerySet(models.QuerySet[_T]):
         if scope is None:
             super()._prefetch_related_objects()  # type: ignore[misc]
             return
-        with _reenter(scope):
+        with reenter(scope):
             super()._prefetch_related_objects()  # type: ignore[misc]
-
-
-@contextmanager
-def _reenter(scope: TenantScope) -> Iterator[None]:
-    token = _entered.set(scope if scope.id is not None else _entered.get())
-    try:
-        with use_tenant(scope.key):
-            yield
-    finally:
-        _entered.reset(token)
 
 
 class TenantManager(models.Manager.from_queryset(TenantQuerySet)):  # type: ignore[misc]

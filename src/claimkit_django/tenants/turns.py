@@ -8,17 +8,21 @@ writer at a time; there, a write as first statement waits for its turn instead o
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from django.db import connections, models
 
 from claimkit.errors import TenantUnknown
 from claimkit_django.tenants.models import Tenant
+from claimkit_django.tenants.scope import TenantScope, enter, reenter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from claimkit.types import TenantKey
 
-__all__ = ["find_tenant", "take_turn"]
+__all__ = ["find_tenant", "having_turn", "reading", "take_turn"]
 
 
 def take_turn(key: TenantKey, using: str) -> Tenant:
@@ -50,3 +54,27 @@ def find_tenant(key: TenantKey, using: str) -> Tenant:
     if tenant is None:
         raise TenantUnknown("there is no such tenant")
     return tenant
+
+
+@contextmanager
+def having_turn(key: TenantKey, using: str) -> Iterator[int]:
+    """Wait for the tenant's turn and enter its scope; yields its id. The turn outlasts the block.
+
+    Raises:
+        TenantUnknown: there is no such tenant, or it is not active.
+    """
+    tenant = take_turn(key, using)
+    with enter(tenant):
+        yield tenant.pk
+
+
+@contextmanager
+def reading(key: TenantKey, using: str) -> Iterator[int]:
+    """Enter the scope of a tenant, active or not, for SQL of a store; yields its id.
+
+    Raises:
+        TenantUnknown: there is no such tenant.
+    """
+    tenant = find_tenant(key, using)
+    with reenter(TenantScope(key, tenant.pk)):
+        yield tenant.pk

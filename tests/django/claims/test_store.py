@@ -130,12 +130,13 @@ def test_rows_are_added_up_where_they_repeat(northside):
     )
     row = (northside.pk, 1, 1, 1, 1, 2, 100)
 
-    insert_columns("default", table, list(zip(row, row, strict=True)), OnConflict.ADD)
-    insert_columns("default", table, [[one] for one in row], OnConflict.ADD)
-    insert_columns("default", table, [])
+    with enter(northside):
+        insert_columns("default", table, list(zip(row, row, strict=True)), OnConflict.ADD)
+        insert_columns("default", table, [[one] for one in row], OnConflict.ADD)
+        insert_columns("default", table, [])
 
     assert CubeInflow.unscoped.get().charge == 300
-    with pytest.raises(DatabaseError), transaction.atomic():
+    with enter(northside), pytest.raises(DatabaseError), transaction.atomic():
         insert_columns("default", table, [[one] for one in row])
 
 
