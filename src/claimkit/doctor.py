@@ -13,7 +13,7 @@ from claimkit.plugins import Plugins, load_plugins
 from claimkit.types import TenantKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Diagnosis", "examine"]
 
@@ -30,15 +30,21 @@ class Diagnosis:
     detail: str
 
 
-def examine(*, store_url: str = "memory:") -> list[Diagnosis]:
-    """Check Python, numpy, plugins, the default detectors and a store; never raises."""
+def examine(*, store_url: str = "memory:", disabled: Iterable[str] = ()) -> list[Diagnosis]:
+    """Check Python, numpy, plugins, the default detectors and a store; never raises.
+
+    Args:
+        store_url: Store to try.
+        disabled: Names of plugins that are left out.
+    """
+    blocked = set(disabled)
     results = [
         _try("python", platform.python_version),
         _try("numpy", lambda: np.__version__),
-        _try("plugins", _plugins),
+        _try("plugins", lambda: _plugins(blocked)),
     ]
     if all(one.ok for one in results):
-        plugins = load_plugins()
+        plugins = load_plugins(disabled=blocked)
         results.append(_try("readers", lambda: ", ".join(plugins.readers)))
         results.append(_try("detectors", lambda: _detectors(plugins)))
         results.append(_try("store", lambda: _store(plugins, store_url)))
@@ -52,8 +58,9 @@ def _try(name: str, check: Callable[[], str]) -> Diagnosis:
         return Diagnosis(name=name, ok=False, detail=str(error))
 
 
-def _plugins() -> str:
-    return ", ".join(f"{one.name} ({one.distribution})" for one in load_plugins().loaded)
+def _plugins(disabled: set[str]) -> str:
+    loaded = load_plugins(disabled=disabled).loaded
+    return ", ".join(f"{one.name} ({one.distribution})" for one in loaded)
 
 
 def _detectors(plugins: Plugins) -> str:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import signal
 import subprocess
 import sys
 from html.parser import HTMLParser
 
 import pytest
 
+import claimkit
 from claimkit.cli import main
 
 HEADER = (
@@ -208,6 +210,14 @@ def test_doctor_fails_when_a_check_fails(capsys):
     assert "FAIL  store" in out
 
 
+def test_doctor_leaves_out_what_is_blocked(capsys):
+    status, out, _ = run(capsys, "doctor", "--disable-plugin", "builtins")
+
+    assert status == 1
+    assert "FAIL  detectors: no detector is registered. Is 'builtins' disabled?" in out
+    assert "FAIL  store: no plugin opens a store of kind 'memory'" in out
+
+
 def test_settings_come_from_a_file_and_a_wrong_one_is_named(billing, tmp_path, capsys):
     settings = tmp_path / "claimkit.toml"
     settings.write_text("[drift]\nbugdet = 0.2\n", encoding="utf-8")
@@ -328,3 +338,129 @@ def test_watching_tells_of_rows_that_could_not_be_read(billing, capsys):
     assert "billing.csv: 1 could not be read" in err
     assert "--dry-run" in err
     assert "a hundred" not in out + err
+
+
+def test_an_interrupted_command_says_so_in_one_line_and_keeps_what_is_in(tmp_path):
+    fifo = tmp_path / "slow.csv"
+    os.mkfifo(fifo)
+    command = [sys.executable, "-m", "claimkit", "import", fifo]
+    running = subprocess.Popen(
+        [*command, "--store", f"sqlite:///{tmp_path / 'claims.db'}"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with fifo.open("w") as slow:
+        # It reads by now, and will wait for the rest for ever.
+        slow.write(f"{HEADER}\n{ROWS[0]}\n")
+        slow.flush()
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+
+    assert (running.returncode, out) == (1, "")
+    assert err == "claimkit: error: interrupted; what was committed stays\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--reader", "x21"], "unknown reader 'x21'; did you mean 'x12'?"),
+        (["--column", "Tot=biled"], "unknown claim field 'biled'; did you mean 'billed'?"),
+        (["--column", "Patient Phone=facility"], "identifies people and cannot be mapped"),
+        (["--store", "mysql://x"], "no plugin opens a store of kind 'mysql'"),
+        (["--disable-plugin", "builtins"], "no plugin opens a store of kind 'memory'"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(billing, arguments, message, capsys):
+    pytest.importorskip("claimkit_x12") if "x21" in message else None
+    status, out, err = run(capsys, "import", billing(), "--store", "memory:", *arguments)
+
+    assert (status, out) == (1, "")
+    assert message in err
+    assert err.startswith("claimkit: error: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"[drift\n", b"\xff\xfe", b"budget = 1\n", b"[zorglub]\nx = 1\n"]
+)
+def test_a_file_of_settings_that_cannot_be_used_is_one_clear_line(tmp_path, content, capsys):
+    path = tmp_path / "claimkit.toml"
+    path.write_bytes(content)
+    status, out, err = run(capsys, "plugins", "--config", path)
+
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("claimkit: error: ")
+
+
+def test_files_that_cannot_be_opened_or_written_are_one_clear_line_each(billing, tmp_path, capsys):
+    _, _, folder = run(capsys, "import", tmp_path, "--dry-run")
+    _, _, nowhere = run(capsys, "watch", billing(), "--html", tmp_path / "none" / "report.html")
+    _, _, config = run(capsys, "doctor", "--config", tmp_path / "none.toml")
+
+    assert folder == f"claimkit: error: {tmp_path}: Is a directory\n"
+    assert nowhere == "claimkit: error: No such file or directory\n"
+    assert config == "claimkit: error: No such file or directory\n"
+
+
+def test_date_order_and_null_texts_can_be_said(billing, capsys):
+    row = "C1,LAKE,99213,03/04/2026,,,100.00,n/a,0,DENIED,CO-197,"
+    asked = ("import", billing(row), "--dry-run", "--format", "json", "--null", "N/A")
+    _, out, _ = run(capsys, *asked, "--date-order", "dmy")
+
+    (found,) = objects(out)
+    assert (found["claims"], found["rejected"], found["notices"]) == (1, 0, {})
+
+
+def test_many_problems_are_shown_in_part_and_written_in_full(billing, tmp_path, capsys):
+    bad = [ROWS[0].replace("C1", f"B{n}").replace("60.00", "sixty") for n in range(30)]
+    repair = tmp_path / "repair.csv"
+    status, out, _ = run(capsys, "import", billing(*ROWS, *bad), "--dry-run", "--repair", repair)
+
+    assert status == 0
+    assert out.count("rejected  csv line") == 20
+    assert "… and 10 more; see them all with --repair FILE" in out
+    assert len(repair.read_text(encoding="utf-8-sig").splitlines()) == 31
+
+
+def test_a_repair_file_without_problems_has_a_header_only(billing, tmp_path, capsys):
+    repair = tmp_path / "repair.csv"
+    run(capsys, "import", billing(), "--dry-run", "--repair", repair)
+
+    assert len(repair.read_text(encoding="utf-8-sig").splitlines()) == 1
+
+
+def test_tenants_of_one_store_are_apart(billing, tmp_path, capsys):
+    store = f"sqlite:///{tmp_path / 'claims.db'}"
+    outs = [
+        run(capsys, "import", billing(), "--store", store, "--tenant", tenant)[1]
+        for tenant in ("northside", "southside", "northside")
+    ]
+
+    assert ["3 new" in out for out in outs] == [True, True, False]
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"claimkit {claimkit.__version__}\n"
+
+
+def test_c7_nothing_of_a_patient_is_printed(billing, tmp_path, capsys):
+    """Trap: names and numbers of people were echoed in errors."""
+    bad = [
+        ROWS[0].replace("C1", "B1").replace("60.00", "Jane Zorglubine"),
+        ROWS[0].replace("C1", "B2").replace("2026-01-02", "237-65-4321"),
+        ROWS[0].replace("C1", "B3").replace("PAID", "415-555-0123"),
+        ROWS[0].replace("C1", "B4").replace("M-7731", "7.7E+99"),
+    ]
+    path, shown = billing(*ROWS, *bad), ""
+    for name in ("text", "json"):
+        for command in (("import", "--store", "memory:"), ("import", "--dry-run"), ("watch",)):
+            _, out, err = run(capsys, *command, path, "--format", name)
+            shown += out + err
+
+    for part in ("Zorglubine", "237-65-4321", "555-0123", "7.7E+99", "M-7731", "M-7732"):
+        assert part not in shown

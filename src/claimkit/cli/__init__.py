@@ -174,7 +174,7 @@ def _plugins(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    results = examine(store_url=arguments.store)
+    results = examine(store_url=arguments.store, disabled=_settings(arguments)[1])
     for one in results:
         if arguments.format == "json":
             print_json({"check": one.name, "ok": one.ok, "detail": one.detail})
@@ -264,12 +264,17 @@ def _print_report(arguments: argparse.Namespace, plugins: Plugins, report: Repor
 
 
 def _configure(arguments: argparse.Namespace) -> tuple[Config, Plugins]:
+    config, disabled = _settings(arguments)
+    return config, load_plugins(disabled=disabled)
+
+
+def _settings(arguments: argparse.Namespace) -> tuple[Config, set[str]]:
+    """Return the settings, and the names of plugins that must not load."""
     settings: dict[str, dict[str, Any]] = {}
     if arguments.config:
         settings = _config_file(arguments.config)
     config = Config.from_mapping(settings)
-    disabled = {*config.plugins.disabled, *arguments.disable_plugin}
-    return config, load_plugins(disabled=disabled)
+    return config, {*config.plugins.disabled, *arguments.disable_plugin}
 
 
 def _config_file(path: Path) -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from claimkit.claims.intake import ImportReport, import_claims, preview_claims
 from claimkit.claims.readers import ReadOptions
 from claimkit.cli.terminal import error_row, fail, one_line, print_json, progress_for, warn
 from claimkit.drift.watch import CubeUpkeep
-from claimkit.errors import ClaimkitError
+from claimkit.errors import ClaimkitError, StoreError
 from claimkit.events import Bus
 from claimkit.types import SystemClock, TenantKey
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from claimkit.types import Progress
 
 __all__ = ["Imported", "Kept", "open_kept"]
+
+_KEY_BYTES = 32
 
 
 @dataclass(slots=True)
@@ -149,16 +152,36 @@ def _patient_key(url: str) -> bytes:
     """
     path = url.removeprefix("sqlite:///")
     if path == url:
-        return secrets.token_bytes(32)
+        return secrets.token_bytes(_KEY_BYTES)
     beside = Path(f"{path}.key")
+    if not beside.exists():
+        _make_key(beside)
     try:
-        handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return bytes.fromhex(beside.read_text(encoding="ascii"))
-    key = secrets.token_bytes(32)
-    with os.fdopen(handle, "w", encoding="ascii") as out:
-        out.write(key.hex())
+        key = bytes.fromhex(beside.read_text(encoding="ascii"))
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise StoreError(
+            "the key beside the store cannot be read",
+            remedy="Restore it from a backup; with another key every patient would look new",
+        )
     return key
+
+
+def _make_key(path: Path) -> None:
+    """Put a new key at ``path``, whole or not at all; one that is there by then stays."""
+    handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as out:
+            out.write(secrets.token_bytes(_KEY_BYTES).hex())
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    except OSError:
+        # A file system without hard links, where two first commands at once may disagree.
+        Path(draft).replace(path)
+    finally:
+        Path(draft).unlink(missing_ok=True)
 
 
 def _read_options(arguments: argparse.Namespace) -> ReadOptions:

@@ -221,7 +221,9 @@ def _decide(
     for at, payer in enumerate(by_payer):
         mine = rows.payer == at
         decided[mine] = calendar.next_remittance(due[mine], payer.remit_weekdays)
-    batch = rng.normal(0, 0.1, (len(by_payer), int(decided.max(initial=0)) + 1 - calendar.first))
+    batch = rng.normal(
+        0, 0.1, (len(by_payer), int(decided.max(initial=calendar.first)) + 1 - calendar.first)
+    )
     shift = batch[rows.payer, decided - calendar.first]
     odds = np.log(rate / (1 - rate)) + shift
     final = 1 / (1 + np.exp(-odds))
