@@ -55,6 +55,9 @@ class DriftConfig:
 
     #: Detectors to run, by name.
     detectors: tuple[str, ...] = ("lattice",)
+    #: Further dimensions by which a change is narrowed down, such as ``facility``; rebuild the cube
+    #: after choosing others.
+    dimensions: tuple[str, ...] = ()
     #: False alerts per tenant and month that are tolerated, all signals together.
     budget: float = 0.10
     #: The same for the watch tier, which is shown but never pushed.

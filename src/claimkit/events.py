@@ -78,6 +78,8 @@ class ClaimFacts(NamedTuple):
     paid: Cents
     #: False for replacements, voids and payer-side duplicates: rework has its own counters.
     first_pass: bool
+    #: Who rendered or billed, as far as the tenant's files tell.
+    provider: str = ""
 
 
 class FactsChange(NamedTuple):

@@ -141,7 +141,7 @@ def make_bus(store: OrmStore) -> Bus:
     """Return a bus for one piece of work: cube upkeep, the plugins' listeners, host signals."""
     listeners: list[Listener] = []
     if store.has("cube"):
-        listeners.append(CubeUpkeep(store.cube))
+        listeners.append(CubeUpkeep(store.cube, dimensions=config().drift.dimensions))
     listeners.extend(plugins().listeners.values())
     listeners.append(SignalSender(store.using))
     return Bus(listeners)

@@ -464,3 +464,29 @@ def test_c7_nothing_of_a_patient_is_printed(billing, tmp_path, capsys):
 
     for part in ("Zorglubine", "237-65-4321", "555-0123", "7.7E+99", "M-7731", "M-7732"):
         assert part not in shown
+
+
+def test_dimensions_of_the_settings_narrow_what_is_found(planted, tmp_path, capsys):
+    settings = tmp_path / "claimkit.toml"
+    settings.write_text('[drift]\ndimensions = ["facility"]\n', encoding="utf-8")
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('[drift]\ndimensions = ["facilty"]\n', encoding="utf-8")
+    header, *lines = planted.read_text(encoding="utf-8").splitlines()
+    cut = tmp_path / "sites.csv"
+    rows = [f"{header},facility"]
+    for line in lines:
+        day, at = line[1:].split(",")[0].split("-")
+        is_north = (int(day) + int(at)) % 2 == 0
+        # South decides as before: its denials since the change are paid.
+        mended = "denied" in line.lower() and not is_north and (7 * int(day) + 3 * int(at)) % 11
+        text = line.replace(",,0,DENIED,CO-197", ",80.00,60.00,PAID,") if mended else line
+        rows.append(f"{text},{'NORTH' if is_north else 'SOUTH'}")
+    cut.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+    status, out, _ = run(capsys, "watch", cut, "--config", settings, "--format", "json")
+    refused = run(capsys, "watch", cut, "--config", wrong)
+
+    assert status == 0
+    places = [one["places"] for one in json.loads(out)["findings"] if one["tier"] == "alert"]
+    assert {"facility": ["NORTH"]} in places
+    assert (refused[0], "did you mean 'facility'?" in refused[2]) == (1, True)

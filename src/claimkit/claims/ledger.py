@@ -188,6 +188,7 @@ def facts_of(position: ClaimPosition) -> ClaimFacts:
         allowed=position.allowed,
         paid=position.paid,
         first_pass=position.first_pass,
+        provider=position.provider,
     )
 
 

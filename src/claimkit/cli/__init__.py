@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _watch(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
-    with open_kept(arguments.store, plugins) as kept:
+    with open_kept(arguments.store, plugins, dimensions=config.drift.dimensions) as kept:
         imported = Imported.read(arguments, plugins, kept, dry_run=False)
         if imported.refused and not imported.reports:
             return imported.tell_refused()
@@ -102,7 +102,7 @@ def _watch(arguments: argparse.Namespace) -> int:
 
 def _backtest(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
-    with open_kept(arguments.store, plugins) as kept:
+    with open_kept(arguments.store, plugins, dimensions=config.drift.dimensions) as kept:
         imported = Imported.read(arguments, plugins, kept, dry_run=False)
         if imported.refused and not imported.reports:
             return imported.tell_refused()
@@ -141,11 +141,11 @@ def _replay(
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    _, plugins = _configure(arguments)
+    config, plugins = _configure(arguments)
     if arguments.dry_run:
         imported = Imported.read(arguments, plugins, None, dry_run=True)
     else:
-        with open_kept(arguments.store, plugins) as kept:
+        with open_kept(arguments.store, plugins, dimensions=config.drift.dimensions) as kept:
             imported = Imported.read(arguments, plugins, kept, dry_run=False)
     if arguments.repair:
         with arguments.repair.open("wb") as out:

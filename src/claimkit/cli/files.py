@@ -38,6 +38,8 @@ class Kept:
 
     store: Store
     patient_key: bytes
+    #: Further dimensions that its cube keeps.
+    dimensions: tuple[str, ...] = ()
 
 
 class Imported:
@@ -128,7 +130,12 @@ class Imported:
                 tenant=TenantKey(arguments.tenant),
                 store=kept.store,
                 plugins=plugins,
-                bus=Bus([CubeUpkeep(kept.store.cube), *plugins.listeners.values()]),
+                bus=Bus(
+                    [
+                        CubeUpkeep(kept.store.cube, dimensions=kept.dimensions),
+                        *plugins.listeners.values(),
+                    ]
+                ),
                 clock=SystemClock(),
                 patient_key=kept.patient_key,
                 options=_read_options(arguments),
@@ -139,10 +146,10 @@ class Imported:
 
 
 @contextmanager
-def open_kept(url: str, plugins: Plugins) -> Iterator[Kept]:
+def open_kept(url: str, plugins: Plugins, *, dimensions: tuple[str, ...] = ()) -> Iterator[Kept]:
     """Open the store of a URL, and close it after the block."""
     with closing(plugins.open_store(url)) as store:
-        yield Kept(store=store, patient_key=_patient_key(url))
+        yield Kept(store=store, patient_key=_patient_key(url), dimensions=dimensions)
 
 
 def _patient_key(url: str) -> bytes:

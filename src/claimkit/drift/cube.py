@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from claimkit.drift.dimensions import slice_names
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -32,6 +34,7 @@ __all__ = [
     "MAX_AGE",
     "MONEY",
     "NOT_A_DECISION",
+    "SLICES",
     "TABLES",
     "Cells",
     "CubeStore",
@@ -99,7 +102,18 @@ INFLOW = CubeTable(
     day="submitted_day",
     measures=("claims", "charge"),
 )
-TABLES: Mapping[str, CubeTable] = {table.name: table for table in (DECISIONS, MONEY, INFLOW)}
+#: First decisions by slice: a combination of the further dimensions that the tenant keeps
+#: (:mod:`claimkit.drift.dimensions`). No row where it keeps none. ``outcome`` as in DECISIONS.
+SLICES = CubeTable(
+    name="slices",
+    labels=("payer", "procedure_group", "outcome", "slice"),
+    numbers=("decided_day",),
+    day="decided_day",
+    measures=("claims", "charge"),
+)
+TABLES: Mapping[str, CubeTable] = {
+    table.name: table for table in (DECISIONS, MONEY, INFLOW, SLICES)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,11 +300,15 @@ def merge(parts: Sequence[Cells]) -> Cells:
     )
 
 
-def tally(changes: Sequence[FactsChange]) -> Mapping[str, Cells]:
+def tally(changes: Sequence[FactsChange], *, dimensions: Sequence[str] = ()) -> Mapping[str, Cells]:
     """Return what ``changes`` add to each cube table: table name → canonical cells.
 
     Facts after a change count +1, facts before it −1, so that a change and its reverse leave
     nothing. Vectorized over the batch; tables that nothing touches have no rows.
+
+    Args:
+        changes: What became of which claims.
+        dimensions: Further dimensions to keep. After choosing others, the cube must be rebuilt.
     """
     before = [change.before for change in changes if change.before is not None]
     after = [change.after for change in changes if change.after is not None]
@@ -300,6 +318,7 @@ def tally(changes: Sequence[FactsChange]) -> Mapping[str, Cells]:
         DECISIONS.name: canonical(columns.decisions(signs)),
         MONEY.name: canonical(columns.money(signs)),
         INFLOW.name: canonical(columns.inflow(signs)),
+        SLICES.name: canonical(columns.slices(signs, dimensions)),
     }
 
 
@@ -319,6 +338,7 @@ class _Columns:
         self._charge = np.array([one.charge for one in facts], np.int64)
         self._allowed = np.array([one.allowed or 0 for one in facts], np.int64)
         self._paid = np.array([one.paid for one in facts], np.int64)
+        self._slice: list[str] = []
         self._counts = np.array([bool(label) for label in self._outcome], np.bool_)
 
     def decisions(self, signs: NDArray[np.int64]) -> Cells:
@@ -360,6 +380,18 @@ class _Columns:
             measures={"charge": self._charge},
         )
 
+    def slices(self, signs: NDArray[np.int64], dimensions: Sequence[str]) -> Cells:
+        if not dimensions:
+            return Cells.empty(SLICES)
+        self._slice = slice_names(self._facts, dimensions)
+        return self._cells(
+            SLICES,
+            np.flatnonzero(self._counts),
+            signs,
+            numbers={"decided_day": self._days("decided_day")},
+            measures={"charge": self._charge},
+        )
+
     def _days(self, which: str) -> NDArray[np.int64]:
         column = [getattr(one, which) for one in self._facts]
         return np.array([0 if day is None else day for day in column], np.int64)
@@ -378,6 +410,7 @@ class _Columns:
             "procedure_group": self._group,
             "outcome": self._outcome,
             "reason": self._reason,
+            "slice": self._slice,
         }
         picked = rows.tolist()
         sign = signs[rows]

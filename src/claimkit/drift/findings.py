@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from claimkit.types import Cents, TenantKey
 
@@ -115,6 +115,8 @@ class Evidence:
     codes_since: dict[str, float] = field(default_factory=dict)
     #: Procedure group → (observed events, expected events, claims) since onset.
     groups: dict[str, tuple[float, float, int]] = field(default_factory=dict)
+    #: Further dimension → value → the same, the values with the most excess first.
+    places: dict[str, dict[str, tuple[float, float, int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +156,9 @@ class Finding:
     #: Why it fired: tests, thresholds and corrections in plain words.
     why: tuple[str, ...] = ()
     evidence: Evidence = field(default_factory=Evidence, repr=False)
+    #: Further dimension → sorted values that the change is confined to, as far as one can tell;
+    #: the numbers above are those of the whole segment. See :mod:`claimkit.drift.places`.
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: True until re-estimated from decisions after the alert (removes the winner's curse).
     preliminary: bool = True
     #: First night on which it passed the threshold of its tier, had somebody looked every night.

@@ -18,6 +18,7 @@ from claimkit.drift.findings import Signal, Tier
 from claimkit.drift.history import make_history
 from claimkit.drift.incidents import Incident, replay_nights
 from claimkit.drift.nights import Family
+from claimkit.drift.places import narrow
 from claimkit.drift.statement import DETECTOR, make_finding
 from claimkit.drift.streams import SCAN_WINDOW, Level
 from claimkit.types import day_of
@@ -89,7 +90,7 @@ class LatticeDetector:
             progress=self._progress,
         )
         return tuple(
-            make_finding(run, incident, last)
+            narrow(make_finding(run, incident, last), run, incident, cube)
             for incident in run.incidents
             if incident.ended is None or incident.fingerprint
         )
@@ -118,9 +119,10 @@ def replay(
         return ()
     first = day_of(start) - history.first
     run = _replay(history, first, history.days - 1, config, (), progress=progress)
+    last = history.days - 1
     return tuple(
-        make_finding(run, incident, history.days - 1 if incident.ended is None else incident.ended)
-        for incident in run.incidents
+        narrow(make_finding(run, one, last if one.ended is None else one.ended), run, one, cube)
+        for one in run.incidents
     )
 
 

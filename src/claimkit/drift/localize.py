@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Effect", "Place", "Totals", "find_onset", "localize", "measure", "total"]
+__all__ = ["Effect", "Place", "Totals", "best_subset", "find_onset", "localize", "measure", "total"]
 
 #: What is left outside a subset belongs to the change when it is itself up by this score ...
 _REST_SCORE = 2.0
@@ -282,3 +282,18 @@ def find_onset(
     since_observed = observed[::-1].cumsum()[::-1][: last - first + 1]
     since_expected = expected[::-1].cumsum()[::-1][: last - first + 1]
     return first + int(np.argmax(poisson_gain(since_observed, since_expected)))
+
+
+def best_subset(
+    claims: Floats, observed: Floats, expected: Floats, scale: float
+) -> NDArray[np.int64] | None:
+    """Return which parts of a whole explain a rise best; None where that is the whole.
+
+    Parts compete as the procedure groups of a payer do in :func:`localize`.
+    """
+    found = _best_prefix(claims, observed, expected, scale)
+    if found is None:
+        return None
+    _, order, size = found
+    size = _widened(claims, observed, expected, order, size, scale)
+    return None if size == len(order) else order[:size]

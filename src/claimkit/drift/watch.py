@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from claimkit.drift.cube import DECISIONS, tally
 from claimkit.drift.detectors import choose_detectors
+from claimkit.drift.dimensions import check_dimensions
 from claimkit.drift.findings import Recorded, Tier
 from claimkit.drift.power import PayerState, watched_payers
 from claimkit.drift.reading import reach_days, read_cube
@@ -94,13 +95,14 @@ class CubeUpkeep:
     topics: frozenset[str] = frozenset({ClaimsChanged.topic})
     phase: Phase = "transaction"
 
-    def __init__(self, cube: CubeStore) -> None:
+    def __init__(self, cube: CubeStore, *, dimensions: Sequence[str] = ()) -> None:
         self._cube = cube
+        self._dimensions = check_dimensions(dimensions)
 
     def handle(self, event: Event) -> None:
         """Post the signed deltas of one batch, as known since its day."""
         if isinstance(event, ClaimsChanged):
-            _post(self._cube, event.tenant, event.changes, event.known_day)
+            _post(self._cube, event.tenant, event.changes, event.known_day, self._dimensions)
 
 
 def watch(
@@ -193,6 +195,7 @@ def rebuild_cube(
     cube: CubeStore,
     facts: Iterable[Sequence[ClaimFacts]],
     known_on: dt.date,
+    dimensions: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> int:
     """Make a tenant's cube again from all its claims and return how many claims there were.
@@ -205,13 +208,15 @@ def rebuild_cube(
         cube: Where it is kept.
         facts: Batches of current facts, one per claim: the claims room makes them from a scan.
         known_on: The day from which the rebuilt cells count as known.
+        dimensions: Further dimensions to keep.
         progress: Told after each batch.
     """
+    kept = check_dimensions(dimensions)
     cube.clear(tenant)
     done = 0
     for batch in facts:
         changes = [FactsChange(None, one) for one in batch]
-        _post(cube, tenant, changes, day_of(known_on))
+        _post(cube, tenant, changes, day_of(known_on), kept)
         done += len(changes)
         _tell(progress, "rebuilding the cube", done, None)
     return done
@@ -267,8 +272,14 @@ def _state(payers: Sequence[PayerWatch]) -> WatchState:
     return WatchState.WATCHING
 
 
-def _post(cube: CubeStore, tenant: TenantKey, changes: Sequence[FactsChange], day: Day) -> None:
-    for cells in tally(changes).values():
+def _post(
+    cube: CubeStore,
+    tenant: TenantKey,
+    changes: Sequence[FactsChange],
+    day: Day,
+    dimensions: Sequence[str],
+) -> None:
+    for cells in tally(changes, dimensions=dimensions).values():
         if len(cells):
             cube.post(tenant, cells.known_on(day))
 

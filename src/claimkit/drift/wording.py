@@ -22,6 +22,7 @@ __all__ = [
     "reason_words",
     "share_words",
     "signal_words",
+    "value_words",
 ]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -118,6 +119,19 @@ def group_words(groups: Sequence[str]) -> str:
         return f"{', '.join(words[:3])} and {len(words) - 3} more groups of claims"
     *head, last = words
     return f"{', '.join(head)} and {last} claims" if head else f"{last} claims"
+
+
+def value_words(dimension: str, values: Sequence[str]) -> str:
+    """Return which values of a further dimension are meant.
+
+    >>> value_words("line_of_business", ["MA", "HMO"]), value_words("facility", ["11"])
+    ('line of business MA and HMO', 'facility 11')
+    """
+    if len(values) > 4:
+        values = [*values[:3], f"{len(values) - 3} more"]
+    *head, last = values
+    named = f"{', '.join(head)} and {last}" if head else last
+    return f"{dimension.replace('_', ' ')} {named}"
 
 
 def reason_words(shares: Mapping[str, float], codes: Mapping[str, float]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core import checks
 
+from claimkit.drift.dimensions import DIMENSIONS, check_dimensions
 from claimkit.errors import ConfigError, PluginError, UnknownName
 from claimkit_django.conf import read_config
 from claimkit_django.runtime import plugins
@@ -49,7 +50,12 @@ def check_limits(**_kwargs: Any) -> list[checks.CheckMessage]:
         drift = read_config().drift
     except ConfigError:
         return []
-    wrong = [(name, "above 0") for name in ("budget", "watch_budget") if getattr(drift, name) <= 0]
+    wrong: list[tuple[str, str]] = []
+    try:
+        check_dimensions(drift.dimensions)
+    except UnknownName:
+        wrong.append(("dimensions", f"some of {', '.join(DIMENSIONS)}"))
+    wrong += [(name, "above 0") for name in ("budget", "watch_budget") if getattr(drift, name) <= 0]
     if not 0 < drift.min_baseline_days <= drift.baseline_days:
         wrong.append(("min_baseline_days", "above 0 and at most BASELINE_DAYS"))
     if drift.dead_zone < 0:

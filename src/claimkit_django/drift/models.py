@@ -23,6 +23,7 @@ __all__ = [
     "CubeDecision",
     "CubeInflow",
     "CubeMoney",
+    "CubeSlice",
     "DriftDimension",
     "Finding",
     "WatchRun",
@@ -143,6 +144,33 @@ class CubeInflow(TenantModel):
         ]
 
 
+class CubeSlice(TenantModel):
+    """Deltas of :data:`claimkit.drift.cube.SLICES`."""
+
+    pk = models.CompositePrimaryKey(
+        "tenant_id", "decided_day", "known_day", "payer", "procedure_group", "outcome", "slice"
+    )
+    tenant = narrow_tenant()
+    decided_day = models.IntegerField()
+    known_day = models.IntegerField()
+    payer = models.IntegerField()
+    procedure_group = models.IntegerField()
+    outcome = models.IntegerField()
+    slice = models.IntegerField()
+    claims = models.BigIntegerField()
+    charge = models.BigIntegerField()
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        constraints = [
+            TenantForeignKey(fields=["tenant"], name="drift_slice_tenant"),
+            models.CheckConstraint(
+                condition=Q(payer__gte=0, procedure_group__gte=0, outcome__gte=0, slice__gte=0),
+                name="drift_slice_codes",
+            ),
+        ]
+
+
 class Finding(TenantModel):
     """One incident and its life: :class:`claimkit.drift.findings.Finding` in a row."""
 
@@ -173,6 +201,8 @@ class Finding(TenantModel):
     #: Sorted names; empty means all.
     procedure_groups = models.JSONField(default=list, blank=True)
     category = models.TextField(default="", blank=True)
+    #: Further dimension → values that the change is confined to.
+    places = models.JSONField(default=dict, blank=True)
     onset = models.DateField()
     as_of = models.DateField()
     unit = models.CharField(max_length=16)

@@ -78,6 +78,11 @@ class FindingSerializer(serializers.ModelSerializer[Finding]):
     procedure_groups = serializers.ListField(
         child=serializers.CharField(), read_only=True, help_text="Empty means all."
     )
+    places = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        read_only=True,
+        help_text="Further dimension and the values of it that the change is confined to.",
+    )
     why = serializers.ListField(child=serializers.CharField(), read_only=True)
     _links = serializers.SerializerMethodField()
 
@@ -94,6 +99,7 @@ class FindingSerializer(serializers.ModelSerializer[Finding]):
             "payer",
             "procedure_groups",
             "category",
+            "places",
             "onset",
             "as_of",
             "dollars_per_month",
@@ -173,6 +179,7 @@ _FINDING: dict[str, Any] = {
     "payer": "Aetna",
     "procedure_groups": ["Imaging: MRI"],
     "category": "authorization_referral",
+    "places": {"facility": ["11"]},
     "onset": "2026-03-02",
     "as_of": "2026-04-06",
     "dollars_per_month": "48210.00",

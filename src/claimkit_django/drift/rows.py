@@ -30,6 +30,7 @@ def write_finding(row: models.Finding, finding: Finding, state: FindingState) ->
     row.payer = finding.segment.payer
     row.procedure_groups = list(finding.segment.procedure_groups)
     row.category = finding.segment.category
+    row.places = {name: list(values) for name, values in finding.places.items()}
     row.onset = finding.onset
     row.as_of = finding.as_of
     row.unit = finding.unit
@@ -69,6 +70,7 @@ def finding_of(row: models.Finding) -> Finding:
         detector=row.detector,
         tier=Tier(row.tier),
         severity=Severity(row.severity),
+        places={name: tuple(values) for name, values in row.places.items()},
         onset=row.onset,
         as_of=row.as_of,
         unit=row.unit,

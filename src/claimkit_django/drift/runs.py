@@ -91,6 +91,7 @@ def run_rebuild(
             cube=store.cube,
             facts=([facts_of(one) for one in batch] for batch in store.claims.scan(tenant)),
             known_on=(clock or SystemClock()).now().date(),
+            dimensions=config().drift.dimensions,
             progress=progress,
         )
 

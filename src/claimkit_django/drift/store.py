@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from django.db import connections, transaction
 
-from claimkit.drift.cube import DECISIONS, INFLOW, MONEY, Cells, canonical
+from claimkit.drift.cube import DECISIONS, INFLOW, MONEY, SLICES, Cells, canonical
 from claimkit.drift.findings import FindingState, latest_accepted, reconcile
 from claimkit.errors import FindingUnknown
 from claimkit.tenants import use_tenant
@@ -42,6 +42,7 @@ CUBE_MODELS: Final = {
     DECISIONS.name: models.CubeDecision,
     MONEY.name: models.CubeMoney,
     INFLOW.name: models.CubeInflow,
+    SLICES.name: models.CubeSlice,
 }
 #: Rows fetched at a time while a table is read into arrays.
 _FETCH = 20_000

@@ -115,7 +115,7 @@ def test_partial_and_zero_paid_count_as_paid_but_not_as_money(outcome):
     ],
 )
 def test_what_is_no_first_decision_counts_nowhere(facts):
-    assert [len(cells) for cells in added(facts).values()] == [0, 0, 0]
+    assert [len(cells) for cells in added(facts).values()] == [0] * len(TABLES)
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ facts = st.builds(
     ClaimFacts,
     payer=st.sampled_from(["", "ALBATROSS", "Bittern", "ÉGRET"]),
     procedure_group=st.sampled_from(["imaging", "laboratory"]),
-    facility=st.just(""),
-    line_of_business=st.just(""),
+    facility=st.sampled_from(["", "11", "Él"]),
+    line_of_business=st.sampled_from(["", "MA"]),
     submitted_day=st.none() | st.integers(19_990, 20_010),
     decided_day=st.none() | st.integers(19_980, 20_200),
     paid_day=st.none(),
@@ -230,7 +230,31 @@ def test_taking_everything_back_leaves_nothing(claims):
         [FactsChange(None, one) for one in claims] + [FactsChange(c, None) for c in claims]
     )
 
-    assert [len(cells) for cells in back.values()] == [0, 0, 0]
+    assert [len(cells) for cells in back.values()] == [0] * len(TABLES)
+
+
+def test_slices_hold_the_dimensions_that_are_kept():
+    changes = [FactsChange(None, FACTS), FactsChange(None, DENIED._replace(facility=""))]
+
+    cells = tally(changes, dimensions=("facility", "line_of_business"))["slices"]
+
+    assert [(one[2], one[3]) for one in rows(cells)] == [
+        ("authorization_referral", '{"line_of_business":"PPO"}'),
+        ("paid", '{"facility":"11","line_of_business":"PPO"}'),
+    ]
+
+
+@given(st.lists(st.tuples(facts, facts), max_size=20))
+def test_slices_add_up_to_the_decisions_whatever_changes(pairs):
+    changes = [FactsChange(None, before) for before, _ in pairs]
+    changes += [FactsChange(before, after) for before, after in pairs]
+
+    found = tally(changes, dimensions=("facility",))
+
+    wanted = tally(changes)["decisions"]
+    for measure in ("claims", "charge"):
+        assert found["slices"].measures[measure].sum() == wanted.measures[measure].sum()
+    assert len(tally(changes)["slices"]) == 0
 
 
 def test_canonical_sorts_by_name_and_drops_unused_names():

@@ -9,7 +9,7 @@ from claimkit.errors import UnknownName
 class Quiet:
     name = "quiet"
 
-    def detect(self, cube, *, as_of, config, open_findings=()):
+    def detect(self, cube, *, as_of, config, open_findings=(), accepted_findings=()):
         return ()
 
 

@@ -86,6 +86,19 @@ def test_a_rebuild_gives_the_same_cells(filled):
             assert column.tolist() == before[name].measures[axis].tolist()
 
 
+def test_a_rebuild_keeps_the_dimensions_that_the_settings_name(filled, settings):
+    assert len(filled.cube.read(NORTHSIDE, TABLES["slices"])) == 0
+    settings.CLAIMKIT = {"DRIFT": {"DIMENSIONS": ["facility"]}}
+
+    run_rebuild(NORTHSIDE)
+
+    slices = filled.cube.read(NORTHSIDE, TABLES["slices"])
+    assert (slices.names["slice"], slices.measures["claims"].tolist()) == (
+        ('{"facility":"11"}',),
+        [5],
+    )
+
+
 def test_the_rebuild_command_says_how_many_claims(filled):
     out = StringIO()
     call_command("claimkit_rebuild_cube", "--all", stdout=out)
@@ -285,12 +298,13 @@ def test_checks_name_detectors_and_limits(settings):
             "BUDGET": 0,
             "MIN_BASELINE_DAYS": 500,
             "DEAD_ZONE": -0.1,
+            "DIMENSIONS": ["facilty"],
         }
     }
 
     (unknown,) = checks.check_detectors()
     assert (unknown.id, "did you mean 'threshold'" in unknown.msg) == ("claimkit_drift.E001", True)
     assert unknown.hint
-    assert [one.id for one in checks.check_limits()] == ["claimkit_drift.E002"] * 3
+    assert [one.id for one in checks.check_limits()] == ["claimkit_drift.E002"] * 4
     settings.CLAIMKIT = {"NOPE": {}}
     assert checks.check_detectors() == checks.check_limits() == []

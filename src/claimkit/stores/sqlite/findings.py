@@ -135,6 +135,7 @@ def _unpack(text: str) -> Finding:
         "segment": Segment(**_tuples(kept["segment"])),
         "interval": tuple(kept["interval"]),
         "why": tuple(kept["why"]),
+        "places": _tuples(kept.get("places", {})),
         "evidence": _evidence(kept["evidence"]),
     }
     for name in ("onset", "as_of", "detected_on", "ended", "accepted_on"):
@@ -147,6 +148,7 @@ def _evidence(kept: dict[str, Any]) -> Evidence:
     fields = _tuples(kept)
     fields["days"] = tuple(map(dt.date.fromisoformat, kept["days"]))
     fields["groups"] = _tuples(kept["groups"])
+    fields["places"] = {name: _tuples(rows) for name, rows in kept.get("places", {}).items()}
     return Evidence(**fields)
 
 

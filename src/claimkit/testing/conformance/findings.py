@@ -106,9 +106,14 @@ class FindingLogConformance(Suite):
             reasons_before={"eligibility": 0.25},
             reasons_since={"authorization_referral": 0.75},
             groups={"imaging": (12.0, 4.5, 84)},
+            places={"facility": {"11": (9.0, 3.5, 51)}},
         )
         finding = make_finding(
-            evidence=evidence, why=("GLR 14.2 > 9.1",), detected_on=NIGHT, revised=True
+            evidence=evidence,
+            why=("GLR 14.2 > 9.1",),
+            detected_on=NIGHT,
+            revised=True,
+            places={"facility": ("11", "22")},
         )
         segment = replace(finding.segment, procedure_groups=("imaging", "surgery_skin"))
 
