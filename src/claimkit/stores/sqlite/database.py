@@ -169,8 +169,7 @@ class Database:
                 raise _failed(error) from error
             raise
         finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            _roll_back(connection)
 
     def close(self) -> None:
         """Close all connections."""
@@ -281,6 +280,12 @@ class _Local(threading.local):
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # A full disk has SQLite roll back by itself.
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _is_of_the_file(error: BaseException) -> bool:
