@@ -30,7 +30,7 @@ def claimkit_register_readers() -> Iterable[ClaimReader]:
 
 
 #: A batch ends after this many bytes of the file, however few claims they hold.
-_BATCH_BYTES = 4 << 20
+_BATCH_BYTES = 2 << 20
 #: Parts of the file (see :data:`claimkit_x12.segments.CHUNK`) that one claim may begin before.
 #: The largest claim that the guides allow, 999 lines, is a quarter of that.
 _CLAIM_PARTS = 8

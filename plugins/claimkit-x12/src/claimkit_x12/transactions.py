@@ -159,15 +159,18 @@ class Collector:
 
     def adjust(self, taken: list[Adjustment], segment: Sequence[str], kind: ClaimKind) -> None:
         """Add the up to six triplets of a CAS segment to ``taken``."""
-        group, count = segment[1] if len(segment) > 1 else "", len(segment)
+        count = len(segment)
         for at in range(2, min(count, 20), 3):
             reason = segment[at]
             if not reason:
                 continue
-            amount = self.optional_amount(segment, at + 1, kind)
+            quantity = values.quantity(segment[at + 2]) if at + 2 < count else None
+            try:
+                amount: Cents | None = values.amount(segment[at + 1])
+            except (IndexError, ValueError):
+                amount = self.optional_amount(segment, at + 1, kind)
             if amount is not None:
-                quantity = values.quantity(segment[at + 2]) if at + 2 < count else None
-                taken.append(Adjustment(group, reason, amount, quantity))
+                taken.append(Adjustment(segment[1], reason, amount, quantity))
             elif not element(segment, at + 1):
                 self.note("adjustment_without_amount", "a CAS triplet has no amount", kind)
 
