@@ -783,6 +783,37 @@ def test_c3_a_byte_order_mark_is_no_part_of_the_header(store, plugins):
     assert (report.added.new, report.header[0]) == (1, "claim id")
 
 
+def test_c2_an_export_as_billing_systems_write_them_is_read_whole(store, plugins):
+    """Title lines, semicolons, cp1252, US dates, dollar signs, a footer: all in one file."""
+    text = (
+        "Claims Detail Report\nRun 04/02/2026\n\n"
+        "Acct #;Primary Insurance;CPT/HCPCS;DOS;Bill Date;Check Date;Charge Amt;Ins Paid;Status\n"
+        '00012;PEÑA MUTUAL;99213-25;01/02/2026;1/3/26;01/20/2026;"$1,234.50";(12.00);Paid\n'
+        "00013;PEÑA MUTUAL;99213.0;01/05/2026;;;80;;Pending\n"
+        "Total;;;;;;1314.50;-12.00;\n"
+    )
+    report = take(store, text.encode("cp1252"), plugins)
+    paid, pending = (store.claims.find(NORTHSIDE, one) for one in ("00012", "00013"))
+
+    assert (report.added.new, [one.code for one in report.problems]) == (2, ["totals_row"])
+    assert (paid.payer, paid.charge, paid.paid) == ("PEÑA MUTUAL", 1_234_50, -12_00)
+    assert (paid.service_from, paid.submitted_on) == (dt.date(2026, 1, 2), dt.date(2026, 1, 3))
+    assert (pending.procedure_code, pending.outcome) == ("99213", Outcome.PENDING)
+    assert report.rows_read == report.rows_accepted + report.rows_skipped + report.rejected == 3
+
+
+def test_c1_what_a_payer_corrects_and_takes_back_updates_the_claim(store, plugins):
+    take(store, [ROW], plugins)
+    corrected = take(store, [ROW.replace("60.00", "75.00")], plugins, upload="upl_2")
+    after = store.claims.find(NORTHSIDE, "A1").paid
+    reversal = ROW.replace("2026-01-20", "2026-02-20").replace("60.00", "-75.00")
+    take(store, [reversal.replace("PAID", "Reversed")], plugins, upload="upl_3")
+    found = store.claims.find(NORTHSIDE, "A1")
+
+    assert (corrected.added.changed, after) == (1, 75_00)
+    assert (found.outcome, found.paid, found.reversals) == (Outcome.REVERSED, 0, 1)
+
+
 def test_c1_pending_claims_are_stored(store, plugins):
     take(store, ["A1,BLUE LAKE,99213,2026-01-02,2026-01-03,,100.00,,,PENDING,M-1"], plugins)
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from claimkit.claims.normalize import NormalizeContext, PayerNormalizer
 from claimkit.claims.payers import (
     UNKNOWN_PAYER,
     PayerNames,
@@ -11,6 +12,7 @@ from claimkit.claims.payers import (
     payer_of,
     suggest_payers,
 )
+from claimkit.testing.factories import make_batch, make_claim
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,18 @@ def test_near_names_are_suggested_nearest_first_and_never_merged():
     assert suggest_payers("Blue Lake Mutal Ins", known, limit=1) == ["BLUE LAKE MUTUAL"]
     assert suggest_payers("Zorglub", known) == []
     assert payer_of("Blue Lake Mutal") == "BLUE LAKE MUTAL"
+
+
+def test_c5_mappings_of_two_tenants_never_mix_and_a_changed_one_counts_at_once():
+    """Trap: caches of mappings went stale."""
+    batch = make_batch([make_claim(payer_name="Blue Lake Mutual", payer_id="")])
+    seen = []
+    for mapping in ({}, {"Blue Lake Mutual": "Lakeside"}, {"Blue Lake Mutual": "Seaside"}, {}):
+        PayerNormalizer(PayerNames(mapping)).normalize(
+            batch, NormalizeContext(patient_key=b"k" * 32)
+        )
+        seen.append(batch.claims[0].payer)
+
+    assert seen == ["BLUE LAKE MUTUAL", "Lakeside", "Seaside", "BLUE LAKE MUTUAL"]
+    # The raw name is always kept.
+    assert batch.claims[0].payer_name == "Blue Lake Mutual"

@@ -71,7 +71,7 @@ def test_a_payer_that_allows_more_or_as_ever_is_no_fall(make_world):
     assert by_cell.score.max() < 4.5
 
 
-def test_a_change_of_case_mix_is_no_fall(make_world):
+def test_d2_a_change_of_case_mix_is_no_fall(make_world):
     """More claims of the group that is allowed least: the mean falls and nobody pays less."""
     world = make_world(seed=15, per_day=160)
     c = world.columns

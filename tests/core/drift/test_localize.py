@@ -81,7 +81,7 @@ def test_more_claims_make_the_error_smaller(make_world):
     assert errors[1] < 0.75 * errors[0]
 
 
-def test_a_change_of_case_mix_is_no_effect(make_world):
+def test_d2_a_change_of_case_mix_is_no_effect(make_world):
     """Twice as many claims of the group that is denied most: expected rises with them."""
     world = make_world(seed=9, per_day=160)
     c = world.columns
@@ -99,7 +99,7 @@ def test_a_change_of_case_mix_is_no_effect(make_world):
     assert abs(effect.score) < 3
 
 
-def test_what_moves_all_payers_is_no_payers_effect(make_world):
+def test_d2_what_moves_all_payers_is_no_payers_effect(make_world):
     world = make_world(seed=10, per_day=160)
     world.deny_more(np.ones(len(world.columns["rate"]), bool), since=ONSET, points=0.03)
     run, baseline, totals = looked(world)

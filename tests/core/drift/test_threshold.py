@@ -107,7 +107,7 @@ def test_changes_for_the_better_are_reported_with_negative_effect():
         ((30, 0), (30, 20), [Signal.DENIAL_RATE]),
     ],
 )
-def test_the_limits_are_those_that_are_promised(before, now, expected):
+def test_d2_the_limits_are_those_that_are_promised(before, now, expected):
     found = detect(facts(before[0], ago=50, denied=before[1]), facts(now[0], ago=12, denied=now[1]))
 
     assert signals(found) == expected
@@ -117,20 +117,20 @@ def test_the_limits_are_those_that_are_promised(before, now, expected):
     ("before", "now", "expected"),
     [(10, 12, []), (10, 13, [Signal.DECISION_TIME]), (2, 3, [Signal.DECISION_TIME]), (3, 4, [])],
 )
-def test_days_differ_by_three_or_by_half(before, now, expected):
+def test_d2_days_differ_by_three_or_by_half(before, now, expected):
     assert signals(detect(facts(40, ago=50, lag=before), facts(40, ago=13, lag=now))) == expected
 
 
 @pytest.mark.parametrize(
     ("ago", "current", "baseline"), [(13, 40, 30), (14, 30, 40), (103, 30, 40), (104, 30, 30)]
 )
-def test_the_windows_are_fourteen_days_and_the_ninety_before(ago, current, baseline):
+def test_d2_the_windows_are_fourteen_days_and_the_ninety_before(ago, current, baseline):
     (found,) = detect(facts(30, ago=60), facts(30, ago=12, denied=30), facts(10, ago=ago, denied=0))
 
     assert f"{current} decided claims in 14 days against {baseline} in 90" in found.why[0]
 
 
-def test_what_is_not_decided_yet_is_not_known():
+def test_d2_what_is_not_decided_yet_is_not_known():
     assert detect(facts(100, ago=50), facts(100, ago=5, lag=6, denied=50)) == []
     assert signals(detect(facts(100, ago=50), facts(100, ago=10, lag=10, denied=50))) == [
         Signal.DENIAL_RATE
