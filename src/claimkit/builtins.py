@@ -17,6 +17,7 @@ from claimkit.reports.renderers import (
 )
 from claimkit.stores.memory import MemoryStore
 from claimkit.stores.sqlite import SqliteStore
+from claimkit.webhooks.payloads import builtin_event_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from claimkit.stores import Store
     from claimkit.tenants import TenantHint
     from claimkit.types import TenantKey
+    from claimkit.webhooks.payloads import EventType
 
 
 @hookimpl
@@ -52,6 +54,12 @@ def claimkit_register_detectors() -> Iterable[Detector]:
 def claimkit_register_renderers() -> Iterable[ReportRenderer]:
     """Return the formats that need nothing but the standard library."""
     return (HtmlRenderer(), JsonRenderer(), MarkdownRenderer(), CsvRenderer())
+
+
+@hookimpl
+def claimkit_register_event_types() -> Iterable[EventType]:
+    """Return the event types of claims, drift and webhooks."""
+    return builtin_event_types()
 
 
 @hookimpl(trylast=True)

@@ -21,6 +21,7 @@ __all__ = [
     "ReportsConfig",
     "RestConfig",
     "TenantsConfig",
+    "WebhooksConfig",
 ]
 
 
@@ -108,6 +109,40 @@ class RestConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhooksConfig:
+    """Settings of the webhooks room; a wait is a number and s, m, h or d, such as ``30m``."""
+
+    #: Waits between the attempts of one delivery; after the last one it is given up.
+    #: The first attempt is made at once. 75 hours in all, as Standard Webhooks proposes.
+    retry_waits: tuple[str, ...] = ("5s", "5m", "30m", "2h", "5h", "10h", "14h", "20h", "24h")
+    #: Seconds that one attempt may take, from looking up the name to the last byte of the answer.
+    attempt_seconds: float = 15.0
+    #: Seconds of these for the connection.
+    connect_seconds: float = 5.0
+    #: Days of nothing but failures after which an endpoint is disabled.
+    disable_after_days: float = 5.0
+    #: Failures in a row after which an endpoint is left alone for a while.
+    circuit_failures: int = 5
+    #: Ports that endpoints may listen on.
+    ports: tuple[str, ...] = ("443", "8443")
+    #: Allow endpoints without TLS; for development only.
+    allow_http: bool = False
+    #: Networks that may be reached although they are not public, such as ``127.0.0.0/8``.
+    allowed_networks: tuple[str, ...] = ()
+    #: Hours for which a replaced key still signs beside the new one.
+    key_overlap_hours: int = 24
+    #: Secret that the keys of endpoints are encrypted with, and older ones that still decrypt.
+    #: Empty: derived from Django's SECRET_KEY and SECRET_KEY_FALLBACKS.
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    #: Deliveries that a worker takes of one endpoint at a time.
+    batch_size: int = 25
+    #: Endpoints that one worker serves at the same time.
+    threads: int = 8
+    #: Seconds after which an idle worker looks again where nothing wakes it.
+    poll_seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginsConfig:
     """Which plugins may load."""
 
@@ -124,6 +159,7 @@ class Config:
     drift: DriftConfig = field(default_factory=DriftConfig)
     reports: ReportsConfig = field(default_factory=ReportsConfig)
     rest: RestConfig = field(default_factory=RestConfig)
+    webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
 
     @classmethod

@@ -15,6 +15,10 @@
     ├── InvalidMoney           (ValueError)   text that is not an exact amount
     ├── FileRefused            (ValueError)   a file that cannot be read as claims at all
     ├── FindingUnknown         (LookupError)  a finding that does not exist or is not open
+    ├── VerificationError      (ValueError)   a received webhook that must not be trusted
+    ├── InvalidSigningKey      (ValueError)   text or bytes that are no key for webhooks
+    ├── InvalidTarget          (ValueError)   an address that webhooks may not be sent to
+    ├── InvalidPayload         (ValueError)   a webhook that cannot be made of an event
     └── StoreError             (RuntimeError) a store that cannot do what was asked
 
 Bad *rows* are values (:class:`claimkit.claims.model.RowProblem`), bad *use* is one of these
@@ -35,6 +39,9 @@ __all__ = [
     "FileRefused",
     "FindingUnknown",
     "InvalidMoney",
+    "InvalidPayload",
+    "InvalidSigningKey",
+    "InvalidTarget",
     "InvalidWindow",
     "PluginBroken",
     "PluginCollision",
@@ -44,6 +51,7 @@ __all__ = [
     "TenantRequired",
     "TenantUnknown",
     "UnknownName",
+    "VerificationError",
     "did_you_mean",
 ]
 
@@ -175,3 +183,27 @@ class StoreError(ClaimkitError, RuntimeError):
     """A store that cannot be opened or cannot do what was asked."""
 
     code = "store_error"
+
+
+class VerificationError(ClaimkitError, ValueError):
+    """A received webhook that must not be trusted; answer 401 and do nothing else."""
+
+    code = "webhook_unverified"
+
+
+class InvalidSigningKey(ClaimkitError, ValueError):
+    """Text or bytes that are no signing key, or a key too weak to sign with."""
+
+    code = "signing_key_invalid"
+
+
+class InvalidTarget(ClaimkitError, ValueError):
+    """An address or header that webhooks may not be sent to or with."""
+
+    code = "target_invalid"
+
+
+class InvalidPayload(ClaimkitError, ValueError):
+    """An event that no webhook can be made of: no such type, or too large."""
+
+    code = "payload_invalid"

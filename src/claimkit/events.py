@@ -28,6 +28,8 @@ __all__ = [
     "DriftDetected",
     "DriftResolved",
     "DriftWorsened",
+    "EndpointDisabled",
+    "EndpointPinged",
     "Event",
     "FactsChange",
     "Listener",
@@ -156,6 +158,26 @@ class DriftAccepted(_DriftEvent):
     topic: ClassVar[str] = "drift.accepted"
 
     by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointDisabled(Event):
+    """Webhooks are no longer sent to an endpoint, until somebody enables it again."""
+
+    topic: ClassVar[str] = "webhooks.endpoint_disabled"
+
+    endpoint: str
+    #: ``gone`` where it answered 410, ``failing`` after days of nothing but failures.
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointPinged(Event):
+    """Somebody asked for a test webhook; sent to that endpoint only, whatever it subscribes to."""
+
+    topic: ClassVar[str] = "webhooks.ping"
+
+    endpoint: str
 
 
 class Listener(Protocol):

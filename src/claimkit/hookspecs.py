@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from claimkit.stores import Store
     from claimkit.tenants import TenantHint
     from claimkit.types import TenantKey
+    from claimkit.webhooks.payloads import EventType
 
 __all__ = ["hookimpl", "hookspec"]
 
@@ -82,6 +83,18 @@ def claimkit_register_listeners() -> Iterable[Listener]:
     """Return listeners for events; each says its topics and its phase.
 
     Called once when plugins load. Names must be unique.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def claimkit_register_event_types() -> Iterable[EventType]:
+    """Return event types of webhooks: what receivers are told of events of yours.
+
+    Called once when plugins load. The name is the event's topic and must be unique. Nothing about
+    a patient may be in them, in either form.
 
     .. versionadded:: 0.1
     """

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from claimkit.stores import Store
     from claimkit.tenants import TenantHint
     from claimkit.types import TenantKey
+    from claimkit.webhooks.payloads import EventType
 
 __all__ = ["ENTRY_POINT_GROUP", "PluginInfo", "Plugins", "load_plugins"]
 
@@ -56,7 +57,7 @@ class Plugins:
     """What all loaded plugins registered, by kind and name.
 
     Attributes:
-        readers, detectors, renderers, listeners: Name → object, in order of registration.
+        readers, detectors, renderers, listeners, event_types: Name → object, in order of registration.
         normalizers: In the order in which they run.
         loaded: One :class:`PluginInfo` per plugin.
     """
@@ -70,6 +71,7 @@ class Plugins:
         self.detectors: Mapping[str, Detector] = self._collect("detectors", hook)
         self.renderers: Mapping[str, ReportRenderer] = self._collect("renderers", hook)
         self.listeners: Mapping[str, Listener] = self._collect("listeners", hook)
+        self.event_types: Mapping[str, EventType] = self._collect("event_types", hook)
         self.normalizers: tuple[Normalizer, ...] = _ordered(self._collect("normalizers", hook))
         self.loaded: tuple[PluginInfo, ...] = tuple(
             PluginInfo(

@@ -13,7 +13,7 @@ import pytest
 from claimkit.config import Config
 
 #: Room → whether it has its own Django app.
-ROOMS = {"tenants": True, "claims": True, "drift": True, "reports": False}
+ROOMS = {"tenants": True, "claims": True, "drift": True, "reports": False, "webhooks": False}
 #: What makes a room's Django app: the same furniture in each.
 _FURNITURE = ("apps.py", "checks.py", "models.py", "admin.py", "rest.py", "urls.py", "migrations")
 #: The verb of each room: package and name, as the story of a file tells it.
@@ -21,6 +21,7 @@ _VERBS = (
     ("claims", "claimkit.claims.intake", "import_claims"),
     ("drift", "claimkit.drift.watch", "watch"),
     ("reports", "claimkit.reports.compose", "compose"),
+    ("webhooks", "claimkit.webhooks.deliver", "deliver"),
 )
 
 

@@ -2,7 +2,8 @@
 
 ``watch`` reads files and reports drift, ``backtest`` says what past nights would have told,
 ``import`` puts files into a store (or, with ``--dry-run``, only says what is in them), ``plugins``
-shows what is loaded, ``doctor`` checks the installation. Results go to standard output, progress and errors to standard error; every
+shows what is loaded, ``doctor`` checks the installation, ``deliver`` tries a receiver of webhooks.
+Results go to standard output, progress and errors to standard error; every
 command has ``--format json``. Exit status: 0 done, 1 something could not be done, 2 wrong usage.
 """
 
@@ -22,6 +23,7 @@ from claimkit import __version__
 from claimkit.claims.intake import ImportReport, repair_csv
 from claimkit.cli.files import Imported, open_kept
 from claimkit.cli.terminal import fail, one_line, print_json, progress_for, wants_color
+from claimkit.cli.webhooks import add_deliver_arguments, deliver_one
 from claimkit.config import Config
 from claimkit.doctor import examine
 from claimkit.drift.backtest import Knowledge, backtest
@@ -183,6 +185,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return 0 if all(one.ok for one in results) else 1
 
 
+def _deliver(arguments: argparse.Namespace) -> int:
+    config, plugins = _configure(arguments)
+    return deliver_one(arguments, config.webhooks, plugins)
+
+
 # -- what people see --------------------------------------------------------------------------
 
 
@@ -322,6 +329,9 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "plugins", _plugins, "show what is loaded, from which distribution")
     doctor = _command(commands, "doctor", _doctor, "check the installation")
     doctor.add_argument("--store", metavar="URL", default="memory:", help="store to try")
+    add_deliver_arguments(
+        _command(commands, "deliver", _deliver, "send one signed webhook to a receiver")
+    )
     return parser
 
 

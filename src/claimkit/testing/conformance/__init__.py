@@ -24,6 +24,8 @@ overridden beside ``store``:
 ``cube_tables``
     The cube tables to try; the built-in ones if not overridden.
 
+:class:`OutboxConformance` is for outboxes, which are no part of a store; it says what it needs.
+
 The oracle is :class:`claimkit.stores.memory.MemoryStore`: the same claims must give the same
 positions, history, lines, totals, facts and cells. The suite needs pytest and Hypothesis.
 """
@@ -37,17 +39,20 @@ pytest.register_assert_rewrite(
     "claimkit.testing.conformance.claims",
     "claimkit.testing.conformance.cube",
     "claimkit.testing.conformance.findings",
+    "claimkit.testing.conformance.outbox",
     "claimkit.testing.conformance.store",
 )
 
 from claimkit.testing.conformance.claims import ClaimStoreConformance
 from claimkit.testing.conformance.cube import CubeStoreConformance
 from claimkit.testing.conformance.findings import FindingLogConformance
+from claimkit.testing.conformance.outbox import OutboxConformance
 from claimkit.testing.conformance.store import StoreConformance
 
 __all__ = [
     "ClaimStoreConformance",
     "CubeStoreConformance",
     "FindingLogConformance",
+    "OutboxConformance",
     "StoreConformance",
 ]

@@ -1,0 +1,295 @@
+"""What a webhook says: event types with versions and JSON Schemas, thin unless asked for more.
+
+The body is what Standard Webhooks proposes, ``type``, ``timestamp`` and ``data``, made into bytes
+once: every attempt sends, and every signature covers, the same bytes. No event type carries
+anything about a patient, in either form. *Thin* data are identifiers and words of ours; *full*
+data add what people would otherwise look up, and an endpoint must ask for them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from claimkit.errors import ConfigError, InvalidPayload, UnknownName
+from claimkit.events import (
+    ClaimsImported,
+    DriftAccepted,
+    DriftDetected,
+    DriftResolved,
+    DriftWorsened,
+    EndpointDisabled,
+    EndpointPinged,
+)
+from claimkit.types import from_cents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from claimkit.events import Event
+    from claimkit.types import Json
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "Detail",
+    "EventType",
+    "body_schema",
+    "builtin_event_types",
+    "check_subscriptions",
+    "make_body",
+]
+
+#: Receivers expect small requests; more is an error of whoever made the event.
+MAX_BODY_BYTES: Final = 65_536
+#: Subscribes to everything.
+_ALL: Final = "*"
+_NAME = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)+", re.ASCII)
+
+
+class Detail(StrEnum):
+    """How much an endpoint is told."""
+
+    THIN = "thin"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventType:
+    """One kind of webhook, in one version of its form.
+
+    Raises:
+        ConfigError: the name is not ``room.what_happened``, or the version is below 1.
+    """
+
+    #: Topic of the event; ``type`` of the body.
+    name: str
+    #: Goes up when the form changes in a way that receivers must know of; ``data.version``.
+    version: int = 1
+    #: One sentence for people.
+    description: str
+    #: Makes ``data`` of an event; nothing about a patient, nothing that is not needed to look up more.
+    thin: Callable[[Any], Mapping[str, Json]] = field(repr=False)
+    #: What full data add; None where there is no more to tell.
+    more: Callable[[Any], Mapping[str, Json]] | None = field(default=None, repr=False)
+    #: JSON Schema (2020-12) of the properties of thin data, all of them required.
+    properties: Mapping[str, Json] = field(repr=False)
+    #: The same for what full data add.
+    more_properties: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    #: An event to show; its data are those of the form asked for.
+    example: Mapping[str, Json] = field(repr=False)
+    #: False where an endpoint gets it without, and cannot ask for it.
+    can_subscribe: bool = True
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"{self.name!r} is no name of an event type such as 'claims.imported'"
+            )
+        if self.version < 1:
+            raise ConfigError("versions of event types begin at 1")
+
+    def data(self, event: Event, detail: Detail) -> dict[str, Json]:
+        """Return ``data`` of the body."""
+        data: dict[str, Json] = {"version": self.version, **self.thin(event)}
+        if detail is Detail.FULL and self.more is not None:
+            data |= self.more(event)
+        return data
+
+
+def make_body(event_type: EventType, event: Event, detail: Detail) -> bytes:
+    """Return the bytes of the body, in UTF-8.
+
+    Raises:
+        InvalidPayload: not JSON, or more than 64 KiB.
+    """
+    body = {
+        "type": event_type.name,
+        "timestamp": event.at.isoformat().replace("+00:00", "Z"),
+        "data": event_type.data(event, detail),
+    }
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        raw = text.encode()
+    except (TypeError, ValueError):
+        raise InvalidPayload(f"an event of type {event_type.name} is not JSON") from None
+    if len(raw) > MAX_BODY_BYTES:
+        raise InvalidPayload(f"an event of type {event_type.name} is larger than 64 KiB")
+    return raw
+
+
+def body_schema(event_type: EventType, detail: Detail = Detail.THIN) -> dict[str, Json]:
+    """Return the JSON Schema (2020-12) of the whole body."""
+    properties: dict[str, Json] = {
+        "version": {"const": event_type.version},
+        **event_type.properties,
+    }
+    if detail is Detail.FULL:
+        properties |= event_type.more_properties
+    return {
+        "type": "object",
+        "description": event_type.description,
+        "properties": {
+            "type": {"const": event_type.name},
+            "timestamp": {
+                "type": "string",
+                "format": "date-time",
+                "description": "When it happened, not when it was sent.",
+            },
+            "data": {
+                "type": "object",
+                "properties": properties,
+                "required": sorted(properties),
+                "additionalProperties": False,
+            },
+        },
+        "required": ["type", "timestamp", "data"],
+        "additionalProperties": False,
+    }
+
+
+def check_subscriptions(names: Iterable[str], known: Mapping[str, EventType]) -> tuple[str, ...]:
+    """Return what an endpoint subscribes to, sorted and once; ``*`` stands for everything.
+
+    Raises:
+        UnknownName: nobody registered such an event type, or it cannot be subscribed to.
+        ConfigError: nothing is left.
+    """
+    wanted = tuple(sorted(set(names)))
+    if not wanted:
+        raise ConfigError("an endpoint subscribes to at least one event type")
+    offered = [name for name, one in known.items() if one.can_subscribe]
+    for name in wanted:
+        if name != _ALL and name not in offered:
+            raise UnknownName.of("event type", name, offered)
+    return wanted
+
+
+# -- ours -------------------------------------------------------------------------------------
+
+
+def builtin_event_types() -> tuple[EventType, ...]:
+    """Return the event types of claimkit itself."""
+    return (
+        EventType(
+            name=ClaimsImported.topic,
+            description="A file of claims is in, whole or with rejected rows.",
+            thin=_imported,
+            properties={
+                "upload": _text("Identifier of the upload."),
+                "new": _count("Claims that were not known before."),
+                "changed": _count("Claims of which something changed."),
+                "same": _count("Claims that were known already."),
+                "rejected": _count("Rows that could not be used."),
+            },
+            example={
+                "upload": "upl_0cw4nq8r1v6j3m7x2t9k5hyd0b",
+                "new": 412,
+                "changed": 7,
+                "same": 0,
+                "rejected": 3,
+            },
+        ),
+        _drift(DriftDetected.topic, "A payer changed how it treats claims."),
+        _drift(DriftWorsened.topic, "A drift that is already open became more severe."),
+        _drift(DriftResolved.topic, "A drift ended, or later data no longer supports it."),
+        _drift(DriftAccepted.topic, "A person took the new level of a drift as normal."),
+        EventType(
+            name=EndpointDisabled.topic,
+            description="Webhooks are no longer sent to an endpoint of yours.",
+            thin=_disabled,
+            properties={
+                "endpoint": _text("Identifier of the endpoint."),
+                "reason": {
+                    "enum": ["gone", "failing"],
+                    "description": "It answered 410, or failed for days.",
+                },
+            },
+            example={"endpoint": "whe_3f8k1d6z0q5v9m2r7x4t1nyc8b", "reason": "failing"},
+        ),
+        EventType(
+            name=EndpointPinged.topic,
+            description="A test that somebody asked for.",
+            thin=_pinged,
+            properties={"endpoint": _text("Identifier of the endpoint.")},
+            example={"endpoint": "whe_3f8k1d6z0q5v9m2r7x4t1nyc8b"},
+            can_subscribe=False,
+        ),
+    )
+
+
+def _text(description: str) -> dict[str, Json]:
+    return {"type": "string", "description": description}
+
+
+def _count(description: str) -> dict[str, Json]:
+    return {"type": "integer", "minimum": 0, "description": description}
+
+
+def _imported(event: ClaimsImported) -> Mapping[str, Json]:
+    return {
+        "upload": event.upload,
+        "new": event.new,
+        "changed": event.changed,
+        "same": event.same,
+        "rejected": event.rejected,
+    }
+
+
+def _disabled(event: EndpointDisabled) -> Mapping[str, Json]:
+    return {"endpoint": event.endpoint, "reason": event.reason}
+
+
+def _pinged(event: EndpointPinged) -> Mapping[str, Json]:
+    return {"endpoint": event.endpoint}
+
+
+def _drift(name: str, description: str) -> EventType:
+    return EventType(
+        name=name,
+        description=description,
+        thin=_drift_thin,
+        more=_drift_more,
+        properties={
+            "fingerprint": _text("Identifies the incident; the same while it lasts."),
+            "signal": _text("What changed, such as denial_rate."),
+            "severity": {"enum": ["low", "medium", "high", "critical"]},
+            "onset": {"type": "string", "format": "date", "description": "Since when."},
+        },
+        more_properties={
+            "payer": _text("Name of the payer."),
+            "dollars_per_month": {
+                "type": "string",
+                "pattern": r"^-?\d+\.\d{2}$",
+                "description": "Money at risk per 30 days.",
+            },
+            "summary": _text("The finding in one sentence."),
+        },
+        example={
+            "fingerprint": "5f0c2a7d91",
+            "signal": "denial_rate",
+            "severity": "high",
+            "onset": "2026-03-02",
+        },
+    )
+
+
+def _drift_thin(event: Event) -> Mapping[str, Json]:
+    drift = cast("DriftDetected", event)
+    return {
+        "fingerprint": drift.finding,
+        "signal": drift.signal,
+        "severity": drift.severity,
+        "onset": drift.onset.isoformat(),
+    }
+
+
+def _drift_more(event: Event) -> Mapping[str, Json]:
+    drift = cast("DriftDetected", event)
+    return {
+        "payer": drift.payer,
+        "dollars_per_month": str(from_cents(drift.dollars_per_month)),
+        "summary": drift.summary,
+    }

@@ -1,0 +1,370 @@
+"""Sending one request to an address that was checked, within limits that no receiver can stretch.
+
+The standard library's ``http.client`` over a socket of our own: it connects to the checked
+address and nowhere else, its deadline counts for the whole attempt and not for each read, it takes
+64 KiB at most, follows no redirect, decodes no content, keeps no cookie and knows no proxy.
+Connections are kept for the next request to the same target; one transport belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import select
+import socket
+import ssl
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from claimkit.errors import ClaimkitError, InvalidTarget
+from claimkit.webhooks.targets import (
+    SystemResolver,
+    TargetPolicy,
+    check_address,
+    parse_target,
+    resolve,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from claimkit.webhooks.targets import Resolver, Target
+
+__all__ = ["HttpTransport", "Limits", "Reason", "Reply", "SendFailed", "Transport"]
+
+_SNIPPET: Final = 4_096
+_MAX_KEPT: Final = 32
+_CHUNK: Final = 8_192
+
+
+class Reason(StrEnum):
+    """Why an attempt failed, in words that tell a tenant nothing about our network."""
+
+    TARGET_INVALID = "target_invalid"
+    BLOCKED_ADDRESS = "blocked_address"
+    DNS_FAILURE = "dns_failure"
+    CONNECT_FAILED = "connect_failed"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS_ERROR = "tls_error"
+    DEADLINE = "deadline"
+    CONNECTION_LOST = "connection_lost"
+    BAD_RESPONSE = "bad_response"
+    TOO_LARGE = "too_large"
+
+
+class SendFailed(ClaimkitError):
+    """An attempt that brought no answer; ``reason`` is all that is told."""
+
+    code = "send_failed"
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(f"the request failed: {reason}")
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one attempt may take."""
+
+    #: From looking up the name to the last byte of the answer.
+    total_seconds: float = 15.0
+    connect_seconds: float = 5.0
+    #: Headers and body of the answer.
+    response_bytes: int = 65_536
+    #: A connection that idled longer is not used again.
+    idle_seconds: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a receiver answered."""
+
+    status: int
+    #: Raw text of ``Retry-After``, empty without one.
+    retry_after: str = ""
+    #: The beginning of the body, at most 4 KiB, not decoded.
+    body: bytes = field(default=b"", repr=False)
+
+
+class Transport(Protocol):
+    """Sends one request."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Return the answer, whatever its status.
+
+        Raises:
+            SendFailed: there was none that could be read within the limits.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close whatever is kept open."""
+        ...
+
+
+class _TooLarge(Exception):
+    """The answer is longer than the limit."""
+
+
+class _BoundedSocket:
+    """A socket whose every operation ends at one deadline, and which gives a limited answer."""
+
+    def __init__(self, sock: socket.socket, clock: Callable[[], float]) -> None:
+        self.sock = sock
+        self._clock = clock
+        self._ends = 0.0
+        self._left = 0
+        #: Whether any byte of the answer has arrived.
+        self.answered = False
+
+    def begin(self, *, ends: float, response_bytes: int) -> None:
+        """Start an attempt."""
+        self._ends, self._left, self.answered = ends, response_bytes, False
+
+    def sendall(self, data: Any) -> None:
+        """Send it all before the deadline."""
+        rest = memoryview(data).cast("B")
+        while rest:
+            self._arm()
+            rest = rest[self.sock.send(rest) :]
+
+    def recv_into(self, buffer: Any) -> int:
+        """Receive some bytes before the deadline."""
+        if self._left <= 0:
+            raise _TooLarge
+        self._arm()
+        count = self.sock.recv_into(memoryview(buffer)[: self._left])
+        self._left -= count
+        self.answered = self.answered or count > 0
+        return count
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Return the reader that ``http.client`` asks for."""
+        del mode
+        return io.BufferedReader(_Reader(self), _CHUNK)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.sock.close()
+
+    def _arm(self) -> None:
+        remaining = self._ends - self._clock()
+        if remaining <= 0:
+            raise TimeoutError
+        self.sock.settimeout(remaining)
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, source: _BoundedSocket) -> None:
+        super().__init__()
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._source.recv_into(buffer)
+
+
+@dataclass(slots=True)
+class _Kept:
+    connection: http.client.HTTPConnection
+    sock: _BoundedSocket
+    used_at: float
+
+
+class HttpTransport:
+    """:class:`Transport` over real connections.
+
+    Args:
+        policy: Where requests may go; asked again at every attempt.
+        limits: What one attempt may take.
+        resolver: Looks names up.
+        tls: How to talk TLS; the default verifies, and takes TLS 1.2 or later.
+        clock: Seconds that only ever grow.
+    """
+
+    def __init__(
+        self,
+        policy: TargetPolicy,
+        *,
+        limits: Limits | None = None,
+        resolver: Resolver | None = None,
+        tls: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._policy = policy
+        self._limits = limits or Limits()
+        self._resolver = resolver or SystemResolver()
+        self._tls = tls or _verifying_tls()
+        self._clock = clock
+        self._kept: dict[tuple[str, str, int], _Kept] = {}
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """See :meth:`Transport.post`."""
+        ends = self._clock() + self._limits.total_seconds
+        try:
+            target = parse_target(url, self._policy)
+        except InvalidTarget as error:
+            blocked = error.code == Reason.BLOCKED_ADDRESS
+            raise SendFailed(Reason.BLOCKED_ADDRESS if blocked else Reason.TARGET_INVALID) from None
+        kept = self._reuse(target)
+        if kept is not None:
+            try:
+                return self._exchange(kept, target, headers, body, ends)
+            except SendFailed as error:
+                # The receiver closed a connection that it had offered to keep; nothing came back.
+                if error.reason is not Reason.CONNECTION_LOST or kept.sock.answered:
+                    raise
+        return self._exchange(self._open(target, ends), target, headers, body, ends)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for kept in self._kept.values():
+            kept.sock.close()
+        self._kept.clear()
+
+    def _reuse(self, target: Target) -> _Kept | None:
+        kept = self._kept.pop((target.scheme, target.host, target.port), None)
+        if kept is None:
+            return None
+        stale = self._clock() - kept.used_at > self._limits.idle_seconds
+        # Readable while nothing was asked: closed, or talking out of turn.
+        if stale or _is_readable(kept.sock.sock):
+            kept.sock.close()
+            return None
+        return kept
+
+    def _keep(self, target: Target, kept: _Kept) -> None:
+        if len(self._kept) >= _MAX_KEPT:
+            oldest = min(self._kept, key=lambda key: self._kept[key].used_at)
+            self._kept.pop(oldest).sock.close()
+        kept.used_at = self._clock()
+        self._kept[target.scheme, target.host, target.port] = kept
+
+    def _open(self, target: Target, ends: float) -> _Kept:
+        sock = self._connect(target, ends)
+        bounded = _BoundedSocket(sock, self._clock)
+        connection = http.client.HTTPConnection(target.host, target.port)
+        # Given a socket, http.client never connects by itself; ours is one in what it uses.
+        connection.sock = bounded
+        connection.auto_open = 0
+        return _Kept(connection, bounded, self._clock())
+
+    def _connect(self, target: Target, ends: float) -> socket.socket:
+        seconds = min(self._limits.connect_seconds, ends - self._clock())
+        try:
+            address = resolve(target, self._policy, self._resolver, timeout_seconds=seconds)
+        except InvalidTarget:
+            raise SendFailed(Reason.BLOCKED_ADDRESS) from None
+        except OSError:
+            raise SendFailed(Reason.DNS_FAILURE) from None
+        seconds = max(0.001, min(self._limits.connect_seconds, ends - self._clock()))
+        try:
+            sock = socket.create_connection((address, target.port), timeout=seconds)
+        except TimeoutError:
+            raise SendFailed(Reason.CONNECT_TIMEOUT) from None
+        except OSError:
+            raise SendFailed(Reason.CONNECT_FAILED) from None
+        try:
+            check_address(sock.getpeername()[0], self._policy)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock if target.scheme == "http" else self._handshake(sock, target, ends)
+        except InvalidTarget:
+            sock.close()
+            raise SendFailed(Reason.BLOCKED_ADDRESS) from None
+        except (ssl.SSLError, ssl.CertificateError):
+            sock.close()
+            raise SendFailed(Reason.TLS_ERROR) from None
+        except TimeoutError:
+            sock.close()
+            raise SendFailed(Reason.CONNECT_TIMEOUT) from None
+        except OSError:
+            sock.close()
+            raise SendFailed(Reason.CONNECT_FAILED) from None
+
+    def _handshake(self, sock: socket.socket, target: Target, ends: float) -> ssl.SSLSocket:
+        sock.settimeout(max(0.001, min(self._limits.connect_seconds, ends - self._clock())))
+        # Certificate and SNI are of the name, whatever address it led to.
+        return self._tls.wrap_socket(sock, server_hostname=target.host)
+
+    def _exchange(
+        self, kept: _Kept, target: Target, headers: Mapping[str, str], body: bytes, ends: float
+    ) -> Reply:
+        kept.sock.begin(ends=ends, response_bytes=self._limits.response_bytes)
+        reusable = False
+        try:
+            reply, reusable = _talk(kept.connection, target, headers, body)
+        except TimeoutError:
+            raise SendFailed(Reason.DEADLINE) from None
+        except (_TooLarge, http.client.LineTooLong):
+            raise SendFailed(Reason.TOO_LARGE) from None
+        except (
+            http.client.RemoteDisconnected,
+            http.client.IncompleteRead,
+            http.client.NotConnected,
+        ):
+            raise SendFailed(Reason.CONNECTION_LOST) from None
+        except (http.client.HTTPException, ValueError) as error:
+            many = "more than" in str(error)
+            raise SendFailed(Reason.TOO_LARGE if many else Reason.BAD_RESPONSE) from None
+        except OSError:
+            raise SendFailed(Reason.CONNECTION_LOST) from None
+        finally:
+            if not reusable:
+                kept.sock.close()
+        if reusable:
+            self._keep(target, kept)
+        return reply
+
+
+def _talk(
+    connection: http.client.HTTPConnection, target: Target, headers: Mapping[str, str], body: bytes
+) -> tuple[Reply, bool]:
+    """Send, read, and say whether the connection may serve again."""
+    connection.putrequest("POST", target.path, skip_host=True, skip_accept_encoding=True)
+    connection.putheader("Host", target.authority)
+    connection.putheader("Accept-Encoding", "identity")
+    connection.putheader("Content-Length", str(len(body)))
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    response = connection.getresponse()
+    read = bytearray()
+    whole = False
+    try:
+        while chunk := response.read(_CHUNK):
+            if len(read) < _SNIPPET:
+                read += chunk
+        if response.length:
+            # read() with a size does not say so itself.
+            raise http.client.IncompleteRead(bytes(read), response.length)
+        whole = True
+    except _TooLarge:
+        # The status is known and is the answer; nobody needs the rest.
+        pass
+    reply = Reply(
+        status=response.status,
+        retry_after=response.headers.get("Retry-After", ""),
+        body=bytes(read[:_SNIPPET]),
+    )
+    reusable = whole and not response.will_close
+    response.close()
+    return reply, reusable
+
+
+def _is_readable(sock: socket.socket) -> bool:
+    if hasattr(select, "poll"):
+        # select() takes no descriptor above 1,023.
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([sock], [], [], 0)[0])
+
+
+def _verifying_tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+
+from claimkit.errors import ConfigError, InvalidPayload, UnknownName
+from claimkit.events import (
+    ClaimsImported,
+    DriftAccepted,
+    DriftDetected,
+    EndpointDisabled,
+    EndpointPinged,
+)
+from claimkit.plugins import load_plugins
+from claimkit.types import TenantKey
+from claimkit.webhooks.payloads import (
+    Detail,
+    EventType,
+    body_schema,
+    builtin_event_types,
+    check_subscriptions,
+    make_body,
+)
+
+AT = dt.datetime(2026, 4, 12, 12, 30, tzinfo=dt.UTC)
+_COMMON = {"tenant": TenantKey("northside"), "at": AT}
+_DRIFT = {
+    **_COMMON,
+    "finding": "fp-marsupilami",
+    "signal": "denial_rate",
+    "payer": "Aetna",
+    "severity": "high",
+    "onset": dt.date(2026, 3, 2),
+    "dollars_per_month": 4_821_050,
+    "summary": "Aetna denies 21 % of MRI claims instead of 8 %.",
+}
+KNOWN = {one.name: one for one in builtin_event_types()}
+EVENTS = {
+    "claims.imported": ClaimsImported(
+        **_COMMON, upload="upl_marsupilami", new=3, changed=2, same=1, rejected=4
+    ),
+    "drift.detected": DriftDetected(**_DRIFT),
+    "drift.worsened": DriftDetected(**_DRIFT),
+    "drift.resolved": DriftDetected(**_DRIFT),
+    "drift.accepted": DriftAccepted(**_DRIFT, by="user:marsupilami"),
+    "webhooks.endpoint_disabled": EndpointDisabled(
+        **_COMMON, endpoint="whe_marsupilami", reason="gone"
+    ),
+    "webhooks.ping": EndpointPinged(**_COMMON, endpoint="whe_marsupilami"),
+}
+
+
+def body(name, detail=Detail.THIN):
+    return json.loads(make_body(KNOWN[name], EVENTS[name], detail))
+
+
+def test_a_body_has_the_three_members_of_the_specification():
+    assert body("claims.imported") == {
+        "type": "claims.imported",
+        "timestamp": "2026-04-12T12:30:00Z",
+        "data": {
+            "version": 1,
+            "upload": "upl_marsupilami",
+            "new": 3,
+            "changed": 2,
+            "same": 1,
+            "rejected": 4,
+        },
+    }
+
+
+def test_thin_data_name_neither_payer_nor_money():
+    thin, full = body("drift.detected")["data"], body("drift.detected", Detail.FULL)["data"]
+
+    assert thin == {
+        "version": 1,
+        "fingerprint": "fp-marsupilami",
+        "signal": "denial_rate",
+        "severity": "high",
+        "onset": "2026-03-02",
+    }
+    assert full == thin | {
+        "payer": "Aetna",
+        "dollars_per_month": "48210.50",
+        "summary": "Aetna denies 21 % of MRI claims instead of 8 %.",
+    }
+
+
+@pytest.mark.parametrize("detail", Detail)
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_body_keeps_its_schema(name, detail):
+    jsonschema = pytest.importorskip("jsonschema", reason="schemas are checked where DRF is")
+    schema = body_schema(KNOWN[name], detail)
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(body(name, detail), schema, jsonschema.Draft202012Validator)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**body(name, detail), "patient": "x"}, schema)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_examples_are_what_is_sent(name):
+    example = KNOWN[name].example
+
+    assert example.keys() == KNOWN[name].properties.keys()
+    assert example.keys() | {"version"} == body(name)["data"].keys()
+
+
+def test_builtin_types_are_registered_like_anyones():
+    assert load_plugins(entry_points=False).event_types.keys() == KNOWN.keys()
+
+
+def _type(**values):
+    made = {"name": "room.happened", "description": "x", "properties": {}, "example": {}}
+    return EventType(**{**made, "thin": lambda event: {}, **values})
+
+
+def test_what_is_too_large_or_no_json_is_refused():
+    large = _type(thin=lambda event: {"text": "x" * 65_536})
+    lone = _type(thin=lambda event: {"text": "\ud800"})
+    infinite = _type(thin=lambda event: {"number": float("inf")})
+    objects = _type(thin=lambda event: {"what": object()})
+
+    for one in (large, lone, infinite, objects):
+        with pytest.raises(InvalidPayload):
+            make_body(one, EVENTS["webhooks.ping"], Detail.THIN)
+
+
+@pytest.mark.parametrize("values", [{"name": "happened"}, {"name": "Room.x"}, {"version": 0}])
+def test_event_types_have_names_and_versions(values):
+    with pytest.raises(ConfigError):
+        _type(**values)
+
+
+def test_subscriptions_are_sorted_and_known():
+    wanted = ["drift.resolved", "claims.imported", "drift.resolved"]
+
+    assert check_subscriptions(wanted, KNOWN) == ("claims.imported", "drift.resolved")
+    assert check_subscriptions(["*"], KNOWN) == ("*",)
+    with pytest.raises(UnknownName, match=r"did you mean 'drift\.detected'"):
+        check_subscriptions(["drift.dtected"], KNOWN)
+    with pytest.raises(UnknownName):
+        check_subscriptions(["webhooks.ping"], KNOWN)
+    with pytest.raises(ConfigError):
+        check_subscriptions([], KNOWN)

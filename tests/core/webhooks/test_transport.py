@@ -1,0 +1,401 @@
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import ipaddress
+import resource
+import socket
+import ssl
+import time
+
+import pytest
+
+from claimkit.webhooks.targets import TargetPolicy
+from claimkit.webhooks.transport import HttpTransport, Limits, Reason, SendFailed
+from tests.receivers import Receiver, answer, answering
+
+LOCAL = TargetPolicy(allow_http=True, allowed_networks=(ipaddress.ip_network("127.0.0.0/8"),))
+QUICK = Limits(total_seconds=0.6, connect_seconds=0.4)
+OK = answer(204)
+
+
+@pytest.fixture
+def receive():
+    receivers = []
+
+    def start(script, **options):
+        receivers.append(Receiver(script, **options))
+        return receivers[-1]
+
+    yield start
+    for one in receivers:
+        one.close()
+
+
+@pytest.fixture
+def transport():
+    made = HttpTransport(LOCAL, limits=QUICK)
+    yield made
+    made.close()
+
+
+def reason_of(transport, url, body=b"{}"):
+    with pytest.raises(SendFailed) as caught:
+        transport.post(url, {}, body)
+    return caught.value.reason
+
+
+def test_what_a_receiver_gets(receive, transport):
+    receiver = receive(answering(OK))
+
+    reply = transport.post(receiver.url("/a?b=1"), {"webhook-id": "msg_1"}, b'{"x":1}')
+
+    ((head, body),) = receiver.requests
+    assert reply.status == 204
+    assert body == b'{"x":1}'
+    assert head.decode().split("\r\n") == [
+        "POST /a?b=1 HTTP/1.1",
+        f"Host: 127.0.0.1:{receiver.port}",
+        "Accept-Encoding: identity",
+        "Content-Length: 7",
+        "webhook-id: msg_1",
+    ]
+
+
+def test_a_connection_serves_again(receive, transport):
+    receiver = receive(answering(OK))
+
+    for _ in range(3):
+        transport.post(receiver.url(), {}, b"{}")
+
+    assert (len(receiver.requests), receiver.connections) == (3, 1)
+
+
+def test_a_connection_that_the_receiver_closed_is_replaced(receive, transport):
+    def once(receiver, sock):
+        receiver.read(sock)
+        sock.sendall(answer(200))
+
+    receiver = receive(once)
+
+    statuses = [transport.post(receiver.url(), {}, b"{}").status for _ in range(3)]
+
+    assert (statuses, receiver.connections) == ([200] * 3, 3)
+
+
+@pytest.mark.parametrize("status", [200, 204, 206, 299, 300, 400, 410, 429, 500])
+def test_a_status_is_an_answer(receive, transport, status):
+    receiver = receive(answering(answer(status, b"no" if status != 204 else b"")))
+
+    assert transport.post(receiver.url(), {}, b"{}").status == status
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(receive, transport, status):
+    elsewhere = receive(answering(OK))
+    receiver = receive(answering(answer(status, Location=elsewhere.url())))
+
+    assert transport.post(receiver.url(), {"webhook-signature": "v1,x"}, b"{}").status == status
+    assert elsewhere.connections == 0
+
+
+def test_cookies_and_challenges_are_ignored(receive, transport):
+    receiver = receive(
+        answering(answer(401, Set_Cookie="a=b", WWW_Authenticate="Basic"), answer(200))
+    )
+
+    assert [transport.post(receiver.url(), {}, b"{}").status for _ in range(2)] == [401, 200]
+    assert b"ookie" not in receiver.requests[1][0]
+    assert b"uthorization" not in receiver.requests[1][0]
+
+
+def test_proxies_of_the_environment_are_ignored(receive, transport, monkeypatch):
+    proxy = receive(answering(OK))
+    receiver = receive(answering(answer(202)))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+
+    assert transport.post(receiver.url(), {}, b"{}").status == 202
+    assert proxy.connections == 0
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", b""],
+    ids=["headers", "body", "everything"],
+)
+def test_one_byte_at_a_time_ends_at_the_deadline(receive, transport, head):
+    def drip(receiver, sock):
+        receiver.read(sock)
+        sock.sendall(head)
+        receiver.drip(sock, b"x" * 999)
+
+    began = time.monotonic()
+
+    assert reason_of(transport, receive(drip).url()) is Reason.DEADLINE
+    assert 0.5 < time.monotonic() - began < 3
+
+
+def test_a_receiver_that_never_answers(receive, transport):
+    def hang(receiver, sock):
+        receiver.read(sock)
+        sock.recv(1)
+
+    assert reason_of(transport, receive(hang).url()) is Reason.DEADLINE
+
+
+def test_a_receiver_that_never_reads(receive, transport):
+    def deaf(receiver, sock):
+        receiver._stopping.wait(3)
+
+    assert reason_of(transport, receive(deaf).url(), b"x" * 30_000_000) is Reason.DEADLINE
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nxy", b"HTTP/1.1 2"]
+)
+def test_a_connection_that_ends_early(receive, transport, said):
+    def half(receiver, sock):
+        receiver.read(sock)
+        sock.sendall(said)
+
+    reason = reason_of(transport, receive(half).url())
+
+    assert reason in {Reason.CONNECTION_LOST, Reason.BAD_RESPONSE}
+
+
+def test_a_connection_that_is_reset(receive, transport):
+    def reset(receiver, sock):
+        receiver.read(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    assert reason_of(transport, receive(reset).url()) is Reason.CONNECTION_LOST
+
+
+@pytest.mark.parametrize("said", [b"SMTP 220 hello\r\n\r\n", b"\x00\xff" * 99 + b"\r\n\r\n"])
+def test_what_is_no_answer_of_http(receive, transport, said):
+    assert reason_of(transport, receive(answering(said)).url()) is Reason.BAD_RESPONSE
+
+
+def test_an_endless_body_is_cut_and_the_status_counts(receive, transport):
+    def flood(receiver, sock):
+        receiver.read(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            sock.sendall(b"2000\r\n" + b"x" * 0x2000 + b"\r\n")
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    reply = transport.post(receive(flood).url(), {}, b"{}")
+
+    assert (reply.status, len(reply.body)) == (200, 4_096)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 5 * 1024
+
+
+def test_a_bomb_is_not_unpacked(receive, transport):
+    bomb = gzip.compress(bytes(30_000_000))
+    receiver = receive(answering(answer(200, bomb, Content_Encoding="gzip")))
+
+    assert transport.post(receiver.url(), {}, b"{}").body == bomb[:4_096]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [b"X: y\r\n" * 200, b"X: " + b"y" * 70_000 + b"\r\n", b"X: " + b"y" * 999_999],
+    ids=["many", "long", "longer"],
+)
+def test_too_many_headers(receive, transport, headers):
+    receiver = receive(answering(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n"))
+
+    assert reason_of(transport, receiver.url()) is Reason.TOO_LARGE
+
+
+def test_endless_provisional_answers(receive, transport):
+    def patience(receiver, sock):
+        receiver.read(sock)
+        while True:
+            sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+    assert reason_of(transport, receive(patience).url()) is Reason.TOO_LARGE
+
+
+def test_nobody_listens(transport):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+    assert reason_of(transport, f"http://127.0.0.1:{port}/") is Reason.CONNECT_FAILED
+
+
+# -- addresses ---------------------------------------------------------------------------------
+
+
+class Names:
+    """A resolver with answers in turn, the last one for ever."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = 0
+
+    def __call__(self, host, port, *, timeout_seconds):
+        self.asked += 1
+        answer = self.answers[min(self.asked, len(self.answers)) - 1]
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+
+def test_a_private_address_is_never_connected_to(receive):
+    receiver = receive(answering(OK))
+    strict = HttpTransport(TargetPolicy(allow_http=True), limits=QUICK)
+
+    assert reason_of(strict, receiver.url()) is Reason.BLOCKED_ADDRESS
+    assert reason_of(strict, f"http://localhost:{receiver.port}/") is Reason.BLOCKED_ADDRESS
+    assert receiver.connections == 0
+
+
+@pytest.mark.parametrize(
+    "answers", [["127.0.0.1"], ["93.184.215.14", "127.0.0.1"], ["::ffff:127.0.0.1"]]
+)
+def test_a_name_that_leads_inside_at_all_is_blocked(receive, answers):
+    receiver = receive(answering(OK))
+    names = Names(answers)
+    strict = HttpTransport(TargetPolicy(allow_http=True), limits=QUICK, resolver=names)
+
+    assert reason_of(strict, f"http://hooks.example.org:{receiver.port}/") is Reason.BLOCKED_ADDRESS
+    assert (receiver.connections, names.asked) == (0, 1)
+
+
+def test_a_name_is_looked_up_once_and_the_checked_address_is_connected_to(receive):
+    """Rebinding: whatever the name would lead to next does not matter."""
+    inside = receive(answering(OK))
+    names = Names(["127.0.0.7"], ["127.0.0.1"])
+    policy = TargetPolicy(allow_http=True, allowed_networks=(ipaddress.ip_network("127.0.0.7/32"),))
+    with socket.create_server(("127.0.0.7", inside.port)) as listener:
+        listener.settimeout(5)
+        rebound = HttpTransport(policy, limits=QUICK, resolver=names)
+        assert reason_of(rebound, f"http://hooks.example.org:{inside.port}/") is Reason.DEADLINE
+        assert reason_of(rebound, f"http://hooks.example.org:{inside.port}/") is (
+            Reason.BLOCKED_ADDRESS
+        )
+        sock, _ = listener.accept()
+        sock.close()
+
+    assert inside.connections == 0
+
+
+def test_a_name_that_nobody_knows():
+    unknown = HttpTransport(LOCAL, limits=QUICK, resolver=Names(OSError("marsupilami")))
+
+    assert reason_of(unknown, "http://hooks.example.org/") is Reason.DNS_FAILURE
+
+
+def test_an_address_that_was_changed_by_hand_is_refused_at_the_last_moment():
+    strict = HttpTransport(TargetPolicy(), limits=QUICK)
+
+    assert reason_of(strict, "http://hooks.example.org/") is Reason.TARGET_INVALID
+    assert reason_of(strict, "https://169.254.169.254/latest") is Reason.BLOCKED_ADDRESS
+
+
+# -- TLS ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """Return what issues certificates: a function from name and days of validity to a context."""
+    pytest.importorskip("cryptography", reason="certificates are made with the extra webhooks")
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    folder = tmp_path_factory.mktemp("certificates")
+    now = dt.datetime.now(dt.UTC)
+
+    def name(text):
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+    def build(subject, key, *, issuer, signer, days, ca=False):
+        builder = x509.CertificateBuilder(name(issuer), name(subject), key.public_key())
+        builder = builder.serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - dt.timedelta(days=9))
+        builder = builder.not_valid_after(now + dt.timedelta(days=days))
+        builder = builder.add_extension(x509.BasicConstraints(ca, None), critical=True)
+        builder = builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+        )
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
+        if not ca:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(subject)]), critical=False
+            )
+        return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    root = ec.generate_private_key(ec.SECP256R1())
+    trusted = folder / "root.pem"
+    trusted.write_bytes(build("Root", root, issuer="Root", signer=root, days=9, ca=True))
+
+    def issue(subject, *, days=9, trusted_by=root, highest=None):
+        key = ec.generate_private_key(ec.SECP256R1())
+        path = folder / f"{len(list(folder.iterdir()))}.pem"
+        path.write_bytes(
+            build(subject, key, issuer="Root", signer=trusted_by or key, days=days)
+            + key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        if highest is not None:
+            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+            context.maximum_version = highest
+        return context
+
+    return issue, trusted
+
+
+@pytest.fixture
+def secure(authority):
+    _, trusted = authority
+    tls = ssl.create_default_context(cafile=str(trusted))
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    limits = Limits(total_seconds=3, connect_seconds=2)
+    made = HttpTransport(LOCAL, limits=limits, resolver=Names(["127.0.0.1"]), tls=tls)
+    yield made
+    made.close()
+
+
+def test_a_certificate_of_the_name(receive, authority, secure):
+    receiver = receive(answering(OK), tls=authority[0]("hooks.example.org"))
+    url = f"https://hooks.example.org:{receiver.port}/"
+
+    assert [secure.post(url, {}, b"{}").status for _ in range(2)] == [204, 204]
+    assert receiver.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("subject", "options"),
+    [
+        ("elsewhere.example.org", {}),
+        ("hooks.example.org", {"days": -1}),
+        ("hooks.example.org", {"trusted_by": None}),
+    ],
+    ids=["wrong name", "expired", "unknown issuer"],
+)
+def test_a_certificate_that_proves_nothing(receive, authority, secure, subject, options):
+    receiver = receive(answering(OK), tls=authority[0](subject, **options))
+
+    assert reason_of(secure, f"https://hooks.example.org:{receiver.port}/") is Reason.TLS_ERROR
+    assert receiver.requests == []
+
+
+def test_a_receiver_that_talks_no_tls(receive, secure):
+    def babble(receiver, sock):
+        sock.recv(9)
+        sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    reason = reason_of(secure, f"https://hooks.example.org:{receive(babble).port}/")
+
+    assert reason in {Reason.TLS_ERROR, Reason.CONNECT_FAILED}
