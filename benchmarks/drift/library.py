@@ -65,7 +65,7 @@ def _alert(incident: Incident, history: History, names: Mapping[str, int], shift
         later[after] = _estimate(one, incident.payer, history, names)
     return Alert(
         day=incident.told - shift,
-        metric=_METRICS.get(incident.signal, "tenant"),
+        metric=_METRICS[incident.signal] if incident.payer >= 0 else "tenant",
         payer=int(history.payers[incident.payer].split()[-1]) if incident.payer >= 0 else -1,
         groups=groups,
         reason=_reason(history, None if first is None else first.reason),

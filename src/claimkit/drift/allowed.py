@@ -1,7 +1,11 @@
 """Allowed amounts: paid claims that a payer prices lower than it used to.
 
-The statistic is x = ln(allowed / charge) of each paid claim, centered on its cell's usual value and
-winsorized at ±0.5, weighted by precision. *Allowed*, not *paid*: paid falls every January with
+The statistic is x = ln(allowed / charge) of each paid claim, centered on its cell's usual value,
+winsorized and weighted by precision. It is scanned winsorized at three standard deviations (Huber,
+*Robust estimation of a location parameter*, Ann. Math. Stat. 35, 1964): partial payments, one claim in a
+hundred, would otherwise make up half of the variance of a payer that prices evenly, and their
+skewness most of its false alarms. A fall is *measured* winsorized at ±0.5, so that a large one keeps
+its size. *Allowed*, not *paid*: paid falls every January with
 deductibles.
 """
 
@@ -29,8 +33,12 @@ __all__ = ["Allowed", "Drop", "fit_allowed", "localize_drop", "measure_drop", "s
 
 #: Fall in log units that is never counted.
 _DEAD_ZONE = 0.004
-#: Winsorizing half-width around a cell's usual value, in log units.
+#: Winsorizing half-width around a cell's usual value, in log units: for measuring, and the least
+#: for scanning (cells of the cube hold a tenth of a log unit).
 _CLIP = 0.5
+_MIN_CLIP = 0.1
+#: The same for scanning, in standard deviations.
+_CLIP_DEVIATIONS = 3.0
 #: Paid claims that a cell needs in the baseline, and a window needs to be scored.
 _MIN_BASELINE = 20
 _MIN_CLAIMS = 15
@@ -53,7 +61,7 @@ class Allowed:
 
     start: int
     span: Span
-    #: Usual value of each cell: winsorizing center, mean around it, variance.
+    #: Usual value of each cell: winsorizing center, and mean around it and variance as measured.
     center: Floats
     mean: Floats
     variance: Floats
@@ -85,48 +93,66 @@ class Drop:
 def fit_allowed(history: History, span: Span) -> Allowed:
     """Fit each cell's usual allowed share of charges, and lay out the scan range."""
     center = _centers(history, span)
-    base_claims, base_sum, base_square = _sums(history, center, span.start, span.end)
-    claims = base_claims.sum(1)
-    mean = base_sum.sum(1) / np.maximum(claims, 1)
-    variance = np.maximum(0.0, base_square.sum(1) - claims * mean**2) / np.maximum(claims - 1, 1)
-    owner = history.cell_payer
-    of_payer = history.by_payer(variance * claims) / np.maximum(history.by_payer(claims), 1)
-    variance = (variance * claims + _VARIANCE_CLAIMS * of_payer[owner]) / (
-        claims + _VARIANCE_CLAIMS
-    )
-    # Claims that are all priced alike have no variance; a tenth of a percent keeps this finite.
-    variance = np.maximum(variance, 1e-6)
-    is_tested = claims >= _MIN_BASELINE
-
-    def weighted(counts: Floats, sums: Floats) -> tuple[Floats, Floats]:
-        mine, per = is_tested[:, None], variance[:, None]
-        return (
-            np.where(mine, (sums - mean[:, None] * counts) / per, 0.0),
-            np.where(mine, counts / per, 0.0),
-        )
-
-    score, weight = weighted(base_claims, base_sum)
+    wide = np.full(history.cells, _CLIP)
+    usual = _usual(history, _sums(history, center, wide, span.start, span.end))
+    clip = np.clip(_CLIP_DEVIATIONS * np.sqrt(usual.variance), _MIN_CLIP, _CLIP)
+    base = _sums(history, center, clip, span.start, span.end)
+    robust = _usual(history, base)
+    is_tested = usual.claims >= _MIN_BASELINE
+    score, weight = robust.weighted(base, is_tested)
     slope, inflation = _dispersion(history, score, weight)
     by_day = history.by_payer(weight)
-    scan_claims, scan_sum, _ = _sums(history, center, span.end, span.until)
-    scan_score, scan_weight = weighted(scan_claims, scan_sum)
+    scanned = _sums(history, center, clip, span.end, span.until)
+    scan_score, scan_weight = robust.weighted(scanned, is_tested)
     return Allowed(
         start=span.end,
         span=span,
         center=center,
-        mean=mean,
-        variance=variance,
+        mean=usual.mean,
+        variance=usual.variance,
         is_tested=is_tested,
-        precision=np.where(is_tested, claims / variance, 1e-9),
+        precision=np.where(is_tested, robust.claims / robust.variance, 1e-9),
         slope=slope,
         inflation=inflation,
         typical=inflation * (1 + slope * (by_day**2).sum(1) / np.maximum(by_day.sum(1), 1e-9)),
         score=cumulate(scan_score),
         weight=cumulate(scan_weight),
-        claims=cumulate(np.where(is_tested[:, None], scan_claims, 0.0)),
+        claims=cumulate(np.where(is_tested[:, None], scanned[0], 0.0)),
         squares=cumulate(scan_weight**2),
         payer_squares=cumulate(history.by_payer(scan_weight) ** 2),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """What x is usually, cell by cell."""
+
+    claims: Floats
+    mean: Floats
+    variance: Floats
+
+    def weighted(
+        self, sums: tuple[Floats, Floats, Floats], is_tested: NDArray[np.bool_]
+    ) -> tuple[Floats, Floats]:
+        """Return Σ(x − mean)/variance and Σ1/variance, cell by day."""
+        counts, total, _ = sums
+        mine, per = is_tested[:, None], self.variance[:, None]
+        return (
+            np.where(mine, (total - self.mean[:, None] * counts) / per, 0.0),
+            np.where(mine, counts / per, 0.0),
+        )
+
+
+def _usual(history: History, sums: tuple[Floats, Floats, Floats]) -> _Usual:
+    claims, total, square = (each.sum(1) for each in sums)
+    mean = total / np.maximum(claims, 1)
+    variance = np.maximum(0.0, square - claims * mean**2) / np.maximum(claims - 1, 1)
+    of_payer = history.by_payer(variance * claims) / np.maximum(history.by_payer(claims), 1)
+    variance = (variance * claims + _VARIANCE_CLAIMS * of_payer[history.cell_payer]) / (
+        claims + _VARIANCE_CLAIMS
+    )
+    # Claims that are all priced alike have no variance; a tenth of a percent keeps this finite.
+    return _Usual(claims, mean, np.maximum(variance, 1e-6))
 
 
 def _centers(history: History, span: Span) -> Floats:
@@ -139,17 +165,20 @@ def _centers(history: History, span: Span) -> Floats:
     return center
 
 
-def _sums(history: History, center: Floats, start: int, end: int) -> tuple[Floats, Floats, Floats]:
-    """Return claims, Σ(x − center) and its squares, winsorized by bin; cell by day."""
+def _sums(
+    history: History, center: Floats, clip: Floats, start: int, end: int
+) -> tuple[Floats, Floats, Floats]:
+    """Return claims, Σ(x − center) and its squares, winsorized by bin at ±clip; cell by day."""
     paid = history.paid
     rows = paid.rows(start, end)
     cell, claims = paid.cell[rows], paid.claims[rows]
     middle = center[cell]
     total = paid.ratio[rows] - claims * middle
     square = paid.squared[rows] - 2 * middle * paid.ratio[rows] + claims * middle**2
-    outside = np.abs(total) > _CLIP * claims
-    total = np.clip(total, -_CLIP * claims, _CLIP * claims)
-    square = np.where(outside, claims * _CLIP**2, square)
+    limit = clip[cell] * claims
+    outside = np.abs(total) > limit
+    total = np.clip(total, -limit, limit)
+    square = np.where(outside, clip[cell] * limit, square)
     days = end - start
     key = cell * days + paid.day[rows] - start
     shape = (history.cells, days)
@@ -272,7 +301,8 @@ def _window(
     history: History, allowed: Allowed, where: slice | NDArray[np.int64], start: int, end: int
 ) -> tuple[Floats, Floats, Floats]:
     """Return Σ(x − mean)/variance, Σ1/variance and claims of some cells over some days."""
-    claims, total, _ = _sums(history, allowed.center, start, end)
+    wide = np.full(history.cells, _CLIP)
+    claims, total, _ = _sums(history, allowed.center, wide, start, end)
     tested = allowed.is_tested[where]
     counts, sums = claims[where].sum(1), total[where].sum(1)
     variance = allowed.variance[where]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from claimkit.drift.history import AGE_BANDS
-from claimkit.drift.statistics import batch_slope, block_inflation, sum_by
+from claimkit.drift.statistics import batch_slope, concentration, slow_variance, sum_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,24 +60,31 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispersion:
-    """How much more than by chance denials vary, by payer: Var = (E + s² ΣE²) · inflation(days).
+    """How much more than by chance denials vary: Var(window) = E + s² ΣE_day² + τ² E².
 
-    The s² of the four levels: payer, cell, payer and reason, cell and reason.
+    The s² of batches at four levels, each by payer: payer, cell, payer and reason, cell and reason.
+    The τ² of slow wobble at the same four levels, for windows of a week and of four.
     """
 
     payer: Floats
     cell: Floats
     payer_reason: Floats
     cell_reason: Floats
-    week: float
-    month: float
+    week: tuple[float, float, float, float]
+    month: tuple[float, float, float, float]
 
-    def inflation(self, days: float) -> float:
-        """Return how much a window of ``days`` varies beyond its batches; log-linear in days."""
+    def slow(self, days: float, level: int = 0) -> float:
+        """Return τ² of a window of ``days``: log-linear between a week and four, then as 1/days."""
+        week, month = self.week[level], self.month[level]
         if days <= 7:
-            return float(1 + (self.week - 1) * np.log(max(days, 1.0)) / np.log(7))
-        steps = min(1.5, float(np.log(days / 7) / np.log(4)))
-        return self.week + (self.month - self.week) * steps
+            return week
+        if days >= 28:
+            return month * 28 / days
+        return week + (month - week) * float(np.log(days / 7) / np.log(4))
+
+    def inflation(self, days: float, expected: float, level: int = 0) -> float:
+        """Return by how much slow wobble multiplies the variance of a window that expects E."""
+        return 1 + self.slow(days, level) * expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,7 +98,8 @@ class Baseline:
         share: Share of each reason in a cell's denials, cell by reason.
         claims: Claims of each cell.
         denials: Denials behind π and the shares, priors included: the precision of the baseline.
-        payer_denials, reason_denials: The same by payer, and by cell and reason.
+        payer_denials, payer_reasons, reason_denials: The same by payer, by payer and reason, and by
+            cell and reason.
         dispersion: Over-dispersion.
         typical: Over-dispersion factor φ of a typical day, for ``typical.payer`` (payer),
             ``cell`` (cell) and ``payer_reason`` (payer by reason).
@@ -105,6 +113,7 @@ class Baseline:
     claims: Floats
     denials: Floats
     payer_denials: Floats
+    payer_reasons: Floats
     reason_denials: Floats
     dispersion: Dispersion
     typical_payer: Floats
@@ -117,7 +126,7 @@ def fit_baseline(history: History, span: Span) -> Baseline:
     """Fit the baseline on ``span``; every cell gets one, however little it has."""
     claims, denials, reasons = _totals(history, span)
     rate, factor, prior = _rates(history, claims, denials)
-    share, reason_denials = _shares(history, reasons)
+    share, reason_denials, payer_reasons = _shares(history, reasons)
     expected = expect(history, rate, factor, span.start, span.end)
     dispersion = _dispersion(history, span, expected, share)
     by_day = history.by_payer(expected.expected)
@@ -133,6 +142,7 @@ def fit_baseline(history: History, span: Span) -> Baseline:
         claims=claims.sum(1),
         denials=denials.sum(1) + _CELL_CLAIMS * prior,
         payer_denials=history.by_payer(denials.sum(1)) + 1,
+        payer_reasons=payer_reasons,
         reason_denials=reason_denials,
         dispersion=dispersion,
         typical_payer=1 + dispersion.payer * _batch_size(by_day),
@@ -195,11 +205,12 @@ def _rates(history: History, claims: Floats, denials: Floats) -> tuple[Floats, F
     owner, group = history.cell_payer, history.cell_group
     in_cell, denied = claims.sum(1), denials.sum(1)
     groups = len(history.groups)
-    payer_rate = (history.by_payer(denied) + 1) / (history.by_payer(in_cell) + 10)
-    group_rate = (np.bincount(group, denied, groups) + 1) / (
+    overall = max(float(denied.sum()), 0.5) / max(float(in_cell.sum()), 1.0)
+    # A payer or group without any past is expected to be like all others.
+    payer_rate = (history.by_payer(denied) + 10 * overall) / (history.by_payer(in_cell) + 10)
+    group_rate = (np.bincount(group, denied, groups) + 10 * overall) / (
         np.bincount(group, in_cell, groups) + 10
     )
-    overall = max(float(denied.sum()), 0.5) / max(float(in_cell.sum()), 1.0)
     prior = np.clip(payer_rate[owner] * group_rate[group] / overall, 0.003, 0.8)
     rate: Floats = (denied + _CELL_CLAIMS * prior) / (in_cell + _CELL_CLAIMS)
     factor: Floats = np.ones((len(history.payers), AGE_BANDS))
@@ -211,45 +222,62 @@ def _rates(history: History, claims: Floats, denials: Floats) -> tuple[Floats, F
     return rate, factor, prior
 
 
-def _shares(history: History, denials: Floats) -> tuple[Floats, Floats]:
-    """Return each reason's share of a cell's denials, and the denials behind it."""
+def _shares(history: History, denials: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return each reason's share of a cell's denials, and the denials behind cells and payers.
+
+    Three levels: a payer's shares are shrunk to everybody's, as far as payers are alike; a cell's
+    to the product of its payer's and its group's.
+    """
     owner, group = history.cell_payer, history.cell_group
-    categories = denials.shape[1]
-    if not categories:
-        return denials, denials
-    of_payer = history.by_payer(denials) + 0.5
-    of_payer /= of_payer.sum(1, keepdims=True)
-    of_group = np.full((len(history.groups), categories), 0.5)
-    np.add.at(of_group, group, denials)
-    of_group /= of_group.sum(1, keepdims=True)
+    if not denials.shape[1]:
+        return denials, denials, history.by_payer(denials)
     overall = denials.sum(0) + 0.5
     overall /= overall.sum()
+    known = history.by_payer(denials)
+    likeness = concentration(known, overall)
+    payer_denials = known + likeness * overall
+    of_payer = payer_denials / payer_denials.sum(1, keepdims=True)
+    of_group = np.full((len(history.groups), denials.shape[1]), 0.5)
+    np.add.at(of_group, group, denials)
+    of_group /= of_group.sum(1, keepdims=True)
     prior = of_payer[owner] * of_group[group] / overall
     prior /= prior.sum(1, keepdims=True)
     full = denials + _REASON_DENIALS * prior
-    return full / (denials.sum(1, keepdims=True) + _REASON_DENIALS), full
+    return full / (denials.sum(1, keepdims=True) + _REASON_DENIALS), full, payer_denials
 
 
 def _dispersion(history: History, span: Span, expected: Expected, share: Floats) -> Dispersion:
     owner = history.cell_payer
     owners = len(history.payers)
     each = np.arange(owners)
-    by_day = history.by_payer(expected.expected)
-    rest_cell = expected.observed - expected.expected
-    rest = history.by_payer(rest_cell)
-    payer = batch_slope(rest**2, by_day, each, owners)
-    variance = by_day + payer[:, None] * by_day**2
-    week = block_inflation(rest, variance, 7)
     counts = reason_counts(history, span.start, span.end)
     of_reason = expected.expected[:, None] * share[..., None]
-    rest_reason = history.by_payer(counts - of_reason)
+    by_cell = expected.observed - expected.expected, expected.expected
+    by_reason = counts - of_reason, of_reason
+    slopes: list[Floats] = []
+    weeks: list[float] = []
+    months: list[float] = []
+    for (rest, due), holders in (
+        ((history.by_payer(by_cell[0]), history.by_payer(by_cell[1])), each),
+        (by_cell, owner),
+        ((history.by_payer(by_reason[0]), history.by_payer(by_reason[1])), each),
+        (by_reason, owner),
+    ):
+        slope = batch_slope(rest**2, due, holders, owners)
+        slopes.append(slope)
+        own = slope[holders].reshape(-1, *([1] * (due.ndim - 1)))
+        variance = due + own * due**2
+        flat = (-1, due.shape[-1])
+        rows = rest.reshape(flat), variance.reshape(flat), due.reshape(flat)
+        weeks.append(slow_variance(*rows, 7))
+        months.append(slow_variance(*rows, 28))
     return Dispersion(
-        payer=payer,
-        cell=batch_slope(rest_cell**2, expected.expected, owner, owners),
-        payer_reason=batch_slope(rest_reason**2, history.by_payer(of_reason), each, owners),
-        cell_reason=batch_slope((counts - of_reason) ** 2, of_reason, owner, owners),
-        week=week,
-        month=max(week, block_inflation(rest, variance, 28)),
+        payer=slopes[0],
+        cell=slopes[1],
+        payer_reason=slopes[2],
+        cell_reason=slopes[3],
+        week=(weeks[0], weeks[1], weeks[2], weeks[3]),
+        month=(months[0], months[1], months[2], months[3]),
     )
 
 

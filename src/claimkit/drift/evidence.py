@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from claimkit.drift.history import History
     from claimkit.drift.incidents import Incident, Run
 
-__all__ = ["allowed_evidence", "denial_evidence", "speed_evidence"]
+__all__ = ["allowed_evidence", "denial_evidence", "speed_evidence", "weeks"]
 
 _WEEK = 7
 #: Weeks shown at least, and before the onset at least.
@@ -34,7 +34,7 @@ _Z95 = 1.96
 _TOP = 10
 
 
-def _weeks(incident: Incident, night: int) -> list[tuple[int, int]]:
+def weeks(incident: Incident, night: int) -> list[tuple[int, int]]:
     """Return the weeks shown, as half-open ranges of days; the last one ends with the night."""
     first = min(night + 1 - _WEEKS * _WEEK, incident.onset - _WEEKS_BEFORE * _WEEK)
     count = min(_MAX_WEEKS, max(0, night + 1 - max(first, 0)) // _WEEK)
@@ -47,16 +47,17 @@ def denial_evidence(
 ) -> Evidence:
     """Return weekly denial rates against expected ones, and what changed since onset."""
     rows = []
-    for start, end in _weeks(incident, night):
+    for start, end in weeks(incident, night):
         totals = total(history, baseline, start, end)
         effect = measure(history, baseline, totals, incident.payer, incident.cells, incident.reason)
         rows.append((start, effect.claims, effect.observed, effect.expected))
-    factor = _factor(baseline, incident) * baseline.dispersion.inflation(_WEEK)
+    factor = _factor(baseline, incident)
     observed, expected, low, high = [], [], [], []
     for _, claims, seen, usual in rows:
         size = max(claims, 1.0)
         rate = usual / size
-        spread = _Z95 * math.sqrt(max(rate * (1 - rate) * factor / size, 0.0))
+        slow = baseline.dispersion.inflation(_WEEK, usual)
+        spread = _Z95 * math.sqrt(max(rate * (1 - rate) * factor * slow / size, 0.0))
         observed.append(seen / size)
         expected.append(rate)
         low.append(max(0.0, rate - spread))
@@ -129,23 +130,23 @@ def _groups(
 def speed_evidence(run: Run, incident: Incident, night: int, usual: float) -> Evidence:
     """Return how many days claims wait at the end of each week, by Little's law."""
     history = run.history
-    weeks = _weeks(incident, night)
+    shown = weeks(incident, night)
     shifts = []
     error = 1.0
-    for _, end in weeks:
+    for _, end in shown:
         shift, error, _ = delay(
             history, run.at_risk, incident.week.span, incident.payer, end - 1, _WEEK
         )
         shifts.append(shift)
-    count = len(weeks)
+    count = len(shown)
     return Evidence(
-        days=_days(history, weeks),
+        days=_days(history, shown),
         period_days=_WEEK,
         observed=tuple(max(0.0, usual + shift) for shift in shifts),
         expected=(usual,) * count,
         low=(max(0.0, usual - _Z95 * error),) * count,
         high=(usual + _Z95 * error,) * count,
-        claims=tuple(round(_decided(history, incident.payer, *week)) for week in weeks),
+        claims=tuple(round(_decided(history, incident.payer, *week)) for week in shown),
     )
 
 
@@ -153,17 +154,17 @@ def allowed_evidence(
     history: History, allowed: Allowed, incident: Incident, night: int, base: float
 ) -> Evidence:
     """Return the weekly mean of ln(allowed / charge) against its usual value."""
-    weeks = _weeks(incident, night)
+    shown = weeks(incident, night)
     drops = [
         measure_drop(history, allowed, incident.payer, incident.cells, start, end)
-        for start, end in weeks
+        for start, end in shown
     ]
     errors = [drop.error if math.isfinite(drop.error) else 0.0 for drop in drops]
     return Evidence(
-        days=_days(history, weeks),
+        days=_days(history, shown),
         period_days=_WEEK,
         observed=tuple(base + drop.size for drop in drops),
-        expected=(base,) * len(weeks),
+        expected=(base,) * len(shown),
         low=tuple(base - _Z95 * error for error in errors),
         high=tuple(base + _Z95 * error for error in errors),
         claims=tuple(round(drop.claims) for drop in drops),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from claimkit.types import Cents, TenantKey
 
 __all__ = [
+    "ALL_PAYERS",
     "Evidence",
     "Finding",
     "FindingLog",
@@ -41,6 +42,10 @@ _WORSE_FACTOR = 1.25
 _WORSE_CENTS = 10_000
 #: Days after which an open finding that no detector mentions any more is closed.
 _FORGOTTEN_DAYS = 60
+
+
+#: Segment's payer where all payers moved alike, so that it is no payer's doing.
+ALL_PAYERS = "all payers"
 
 
 class Signal(StrEnum):

@@ -21,6 +21,7 @@ from claimkit.drift.localize import find_onset, localize, measure, total
 from claimkit.drift.nights import REFIT_DAYS, Family, Week, scan_length, week_start
 from claimkit.drift.speed import delay, make_at_risk
 from claimkit.drift.streams import SCAN_WINDOW
+from claimkit.drift.tenantwide import measure_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -282,10 +283,20 @@ def _measure_allowed(run: Run, incident: Incident, night: int) -> None:
         incident.cells, incident.effect, incident.error = cells, drop.size, drop.error
 
 
+def _measure_tenant(run: Run, incident: Incident, night: int) -> None:
+    baseline = incident.week.baseline
+    incident.is_settled = night >= incident.told + _SETTLE_DAYS
+    start = incident.told + 1 if incident.is_settled else incident.onset
+    effect = measure_all(baseline, total(run.history, baseline, start, night + 1), incident.reason)
+    if effect.claims >= 1:
+        incident.effect, incident.error = effect.size, effect.error
+
+
 _MEASURES: dict[Family, Callable[[Run, Incident, int], None]] = {
     Family.DENIAL: _measure_denials,
     Family.SPEED: _measure_speed,
     Family.ALLOWED: _measure_allowed,
+    Family.TENANT: _measure_tenant,
 }
 
 
@@ -322,17 +333,24 @@ def _end_evidence(run: Run, incident: Incident, night: int, days: int, half: flo
         return ((drop.size - half) ** 2 - drop.size**2) / (2 * drop.error**2)
     baseline = incident.week.baseline
     totals = total(run.history, baseline, start, end)
-    effect = measure(run.history, baseline, totals, incident.payer, incident.cells, incident.reason)
+    if incident.family is Family.TENANT:
+        effect = measure_all(baseline, totals, incident.reason)
+    else:
+        effect = measure(
+            run.history, baseline, totals, incident.payer, incident.cells, incident.reason
+        )
     normal = max(effect.expected * (1 + run.config.dead_zone), 1e-6)
     still = normal + max(half, 1e-6) * effect.claims
-    scale = _scale(incident, totals.days)
+    scale = _scale(incident, totals.days, effect.expected)
     return -(effect.observed * math.log(still / normal) - (still - normal)) / scale
 
 
-def _scale(incident: Incident, days: int) -> float:
+def _scale(incident: Incident, days: int, expected: float) -> float:
     baseline = incident.week.baseline
-    if incident.reason is not None:
+    if incident.family is Family.TENANT:
+        factor = float(np.mean(baseline.typical_payer))
+    elif incident.reason is not None:
         factor = float(baseline.typical_payer_reason[incident.payer, incident.reason])
     else:
         factor = float(baseline.typical_payer[incident.payer])
-    return factor * baseline.dispersion.inflation(days)
+    return factor * baseline.dispersion.inflation(days, expected)

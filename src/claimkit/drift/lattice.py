@@ -14,13 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from claimkit.drift.acceptance import rebase
-from claimkit.drift.findings import Signal, Tier
+from claimkit.drift.findings import ALL_PAYERS, Signal, Tier
 from claimkit.drift.history import make_history
 from claimkit.drift.incidents import Incident, replay_nights
 from claimkit.drift.nights import Family
 from claimkit.drift.places import narrow
 from claimkit.drift.statement import DETECTOR, make_finding
 from claimkit.drift.streams import SCAN_WINDOW, Level
+from claimkit.drift.tenantwide import ALL
 from claimkit.types import day_of
 
 if TYPE_CHECKING:
@@ -178,15 +179,16 @@ def _known(finding: Finding, run: Run, *, rebased: Collection[str]) -> Incident 
     history = run.history
     place = finding.segment
     told = day_of(finding.detected_on or finding.onset) - history.first
-    if place.payer not in history.payers or not 0 <= told < history.days:
+    is_everybody = place.payer == ALL_PAYERS
+    if not (is_everybody or place.payer in history.payers) or not 0 <= told < history.days:
         return None
     week = run.week(told)
-    family = _FAMILIES.get(finding.signal)
+    family = (Family.TENANT, Level.TENANT) if is_everybody else _FAMILIES.get(finding.signal)
     if week is None or family is None:
         return None
-    payer = history.payers.index(place.payer)
+    payer = ALL if is_everybody else history.payers.index(place.payer)
     is_judged = finding.tier is Tier.ALERT and place.payer not in rebased
-    where = history.cells_of(payer)
+    where = slice(0, 0) if is_everybody else history.cells_of(payer)
     named = set(place.procedure_groups)
     cells = tuple(
         cell

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from claimkit.drift.baseline import expect, reason_counts
+from claimkit.drift.shared import shared_change
 from claimkit.drift.statistics import log_choose, poisson_gain, signed_root, sum_by
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from claimkit.drift.baseline import Baseline
     from claimkit.drift.history import History
+    from claimkit.drift.shared import Shared
 
     Floats = NDArray[np.float64]
 
@@ -31,8 +33,6 @@ _REST_SCORE = 2.0
 #: ... and by this part of the effect inside; or when the subset holds this much of the volume.
 _REST_PART = 0.35
 _NEARLY_ALL = 0.8
-#: Prior standard deviation of what moves all payers at once, relative.
-_COMMON_SD = 0.05
 #: Relative drift of the baseline itself that the error of an effect allows for.
 _TREND_SD = 0.04
 
@@ -67,15 +67,18 @@ class Effect:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Totals:
-    """Sums over some days: per cell, and denials per cell and reason; ``common`` per payer."""
+    """Sums over some days: per cell, and denials per cell and reason."""
 
     days: int
     claims: Floats
     observed: Floats
     expected: Floats
     reasons: Floats
-    #: Common mode, payer by (all, each reason).
-    common: Floats
+    #: What all payers share.
+    shared: Shared
+    #: Denials and expected denials, payer by (all, each reason).
+    payer_observed: Floats
+    payer_expected: Floats
 
 
 def total(history: History, baseline: Baseline, start: int, end: int) -> Totals:
@@ -96,17 +99,15 @@ def total(history: History, baseline: Baseline, start: int, end: int) -> Totals:
     all_observed = history.by_payer(np.concatenate([observed[:, None], reasons], 1))
     usual = expected[:, None] * baseline.share
     all_expected = history.by_payer(np.concatenate([expected[:, None], usual], 1))
-    prior = float(np.mean(baseline.typical_payer)) / _COMMON_SD**2
-    others_observed = all_observed.sum(0) - all_observed
-    others_expected = all_expected.sum(0) - all_expected
-    ratio = 1 + (others_observed - others_expected) / (others_expected + prior)
     return Totals(
         days=end - start,
         claims=sum_by(cell, claims, history.cells),
         observed=observed,
         expected=expected,
         reasons=reasons,
-        common=np.clip(ratio, 0.7, 1.4),
+        shared=shared_change(baseline, all_observed[None], all_expected[None], [end - start]),
+        payer_observed=all_observed,
+        payer_expected=all_expected,
     )
 
 
@@ -114,7 +115,7 @@ def localize(history: History, baseline: Baseline, totals: Totals, payer: int) -
     """Return the one place that explains best why a payer's denials are up."""
     cells = history.cells_of(payer)
     scale = math.sqrt(baseline.typical_payer[payer])
-    scale *= baseline.dispersion.inflation(totals.days)
+    scale *= baseline.dispersion.inflation(totals.days, float(totals.expected[cells].sum()))
     claims = totals.claims[cells]
     best: tuple[float, int, NDArray[np.int64], int, Floats, Floats] | None = None
     for reason in range(-1, len(history.categories)):
@@ -140,7 +141,7 @@ def localize(history: History, baseline: Baseline, totals: Totals, payer: int) -
 def _of_reason(
     baseline: Baseline, totals: Totals, payer: int, cells: slice, reason: int
 ) -> tuple[Floats, Floats]:
-    expected = totals.expected[cells] * totals.common[payer, reason + 1]
+    expected = totals.expected[cells] * totals.shared.ratio[0, payer, reason + 1]
     if reason < 0:
         return totals.observed[cells], expected
     return totals.reasons[cells, reason], expected * baseline.share[cells, reason]
@@ -228,7 +229,7 @@ def measure(
     claims = float(totals.claims[where].sum())
     if reason is None:
         observed = float(totals.observed[where].sum())
-        expected = float(totals.expected[where].sum() * totals.common[payer, 0])
+        expected = float(totals.expected[where].sum() * totals.shared.ratio[0, payer, 0])
         factor = (
             float(baseline.typical_payer[payer])
             if cells is None
@@ -237,15 +238,20 @@ def measure(
     else:
         observed = float(totals.reasons[where, reason].sum())
         share = baseline.share[where, reason]
-        expected = float((totals.expected[where] * share).sum() * totals.common[payer, reason + 1])
+        expected = float(
+            (totals.expected[where] * share).sum() * totals.shared.ratio[0, payer, reason + 1]
+        )
         factor = float(baseline.typical_payer_reason[payer, reason])
     if claims < 1:
         return Effect(claims=claims, observed=0.0, expected=0.0, size=0.0, error=math.inf)
     rate = min(max(observed / claims, 1 / claims), 1.0)
-    factor *= baseline.dispersion.inflation(totals.days)
+    factor *= baseline.dispersion.inflation(totals.days, expected)
     variance = claims * rate * (1 - rate) * factor
     behind = max(5.0, expected / claims * float(baseline.claims[where].sum()))
     variance += expected**2 / behind * factor + (expected * _TREND_SD) ** 2
+    variance += expected**2 * float(
+        totals.shared.variance[0, payer, 0 if reason is None else reason + 1]
+    )
     return Effect(
         claims=claims,
         observed=observed,

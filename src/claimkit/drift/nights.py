@@ -18,6 +18,7 @@ from claimkit.drift.findings import Signal
 from claimkit.drift.scan import scan, scan_swaps
 from claimkit.drift.speed import fit_speed, scan_speed
 from claimkit.drift.streams import SCAN_WINDOW, Level, make_streams, thresholds
+from claimkit.drift.tenantwide import ALL, scan_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,8 @@ class Family(StrEnum):
     DENIAL = "denial"
     SPEED = "speed"
     ALLOWED = "allowed"
+    #: All payers alike.
+    TENANT = "tenant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,7 @@ class Week:
             night: Position in the history.
             reach: For each family and payer the longest window that may be used.
         """
+        yield from self._tenant_hits(night, reach[Family.TENANT])
         yield from self._denial_hits(night, reach[Family.DENIAL])
         yield from self._speed_hits(night, reach[Family.SPEED])
         yield from self._allowed_hits(night, reach[Family.ALLOWED])
@@ -141,6 +145,22 @@ class Week:
         """Whether a payer passes the watch threshold on ``night``, with all that is known now."""
         reach = {each: np.full(len(self._history.payers), night + 1) for each in Family}
         return any((hit.family, hit.payer) == (family, payer) for hit in self.hits(night, reach))
+
+    def _tenant_hits(self, night: int, reach: NDArray[np.int64]) -> Iterator[Hit]:
+        if self.is_ready.sum() < 2:
+            return
+        rise = scan_all(self.streams, night, reach=int(reach[ALL]), budgets=self._budgets)
+        if rise is not None and rise.score > min(rise.limits):
+            yield Hit(
+                family=Family.TENANT,
+                signal=Signal.DENIAL_RATE,
+                level=Level.TENANT,
+                payer=ALL,
+                days=rise.days,
+                score=rise.score,
+                limits=(rise.limits[0], rise.limits[1]),
+                reason=rise.reason,
+            )
 
     def _denial_hits(self, night: int, reach: NDArray[np.int64]) -> Iterator[Hit]:
         streams, dead_zone = self.streams, self._config.dead_zone

@@ -71,7 +71,7 @@ def narrow(finding: Finding, run: Run, incident: Incident, cube: Mapping[str, Ce
     baseline = incident.week.baseline
     scale = math.sqrt(baseline.typical_payer[incident.payer])
     night = (finding.as_of - finding.onset).days
-    scale *= baseline.dispersion.inflation(max(1, night + 1))
+    scale *= baseline.dispersion.inflation(max(1, night + 1), float(slices.expected.sum()))
     axes = {name: _axis(slices, name) for name in DIMENSIONS}
     used = {name: axis for name, axis in axes.items() if len(axis[0]) > 1}
     chosen = _scan(slices, used, scale)

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from claimkit.drift.shared import shared_change
 from claimkit.drift.statistics import NO_SCORE, signed_root, sum_by, threshold
 from claimkit.drift.streams import BUDGET_SHARES, SCAN_WINDOW, Level
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from claimkit.drift.shared import Shared
     from claimkit.drift.streams import Streams
 
     Floats = NDArray[np.float64]
@@ -81,17 +85,21 @@ def _scan_decided(streams: Streams, night: int, dead_zone: float, reach: Ints) -
     size = len(streams.level)
     best, best_days = np.full(size, NO_SCORE), np.zeros(size, np.int64)
     limit = reach[streams.payer]
-    for days in WINDOWS:
+    windows = [days for days in WINDOWS if days <= end]
+    shared = streams.shared(end, windows)
+    for which, days in enumerate(windows):
         start = end - days
-        if start < 0:
-            break
         observed = streams.observed[:, end] - streams.observed[:, start]
         expected = streams.expected[:, end] - streams.expected[:, start]
         claims = (streams.claims[:, end] - streams.claims[:, start])[streams.row]
-        scale = streams.dispersion(start, end)
-        scale *= streams.baseline.dispersion.inflation(days) * (1 + expected / streams.precision)
-        common = streams.common_mode(start, end)[streams.payer, streams.reason + 1]
-        score = signed_root(observed, expected * common * (1 + dead_zone), claims, scale)
+        at = which, streams.payer, streams.reason + 1
+        score = signed_root(
+            observed,
+            expected * shared.ratio[at] * (1 + dead_zone),
+            claims,
+            streams.dispersion(start, end),
+            streams.spread(days) + shared.variance[at],
+        )
         score[(observed < _MIN_EVENTS) | (limit < days)] = NO_SCORE
         better = score > best
         best[better], best_days[better] = score[better], days
@@ -109,17 +117,21 @@ def _scan_submitted(streams: Streams, night: int, dead_zone: float, reach: Ints)
     claims, expected, denials = _cohorts(streams, night)
     limit = reach[streams.payer]
     end = night - streams.start + 1
-    for days in SUBMITTED_WINDOWS:
-        if days > end:
-            break
+    windows = [days for days in SUBMITTED_WINDOWS if days <= end]
+    shared = _shared_cohorts(streams, expected, denials, windows)
+    for which, days in enumerate(windows):
         observed = _levels(streams, denials[..., days - 1])
         window_expected = _expected_levels(streams, expected[:, days - 1])
         counted = claims[:, days - 1]
         decided = np.concatenate([streams.history.by_payer(counted), counted])[streams.row]
-        scale = streams.typical * streams.baseline.dispersion.inflation(days)
-        scale *= 1 + window_expected / streams.precision
-        common = streams.common_mode(end - days, end)[streams.payer, streams.reason + 1]
-        score = signed_root(observed, window_expected * common * (1 + dead_zone), decided, scale)
+        at = which, streams.payer, streams.reason + 1
+        score = signed_root(
+            observed,
+            window_expected * shared.ratio[at] * (1 + dead_zone),
+            decided,
+            streams.typical,
+            streams.spread(days) + shared.variance[at],
+        )
         score[(observed < _MIN_EVENTS) | (limit < days)] = NO_SCORE
         better = score > best
         best[better], best_days[better] = score[better], days
@@ -151,6 +163,19 @@ def _cohorts(streams: Streams, night: int) -> tuple[Floats, Floats, Floats]:
         sum_by(key, claims * np.minimum(chance, 0.97), *shape).cumsum(1),
         counts.cumsum(2),
     )
+
+
+def _shared_cohorts(
+    streams: Streams, expected: Floats, denials: Floats, windows: Sequence[int]
+) -> Shared:
+    """Return what all payers share in windows of submission days."""
+    history, baseline = streams.history, streams.baseline
+    ends = [days - 1 for days in windows]
+    due = history.by_payer(expected[:, None, ends] * baseline.share[..., None])
+    seen = history.by_payer(denials[..., ends])
+    observed = np.concatenate([seen.sum(1, keepdims=True), seen], 1)
+    usual = np.concatenate([due.sum(1, keepdims=True), due], 1)
+    return shared_change(baseline, np.moveaxis(observed, -1, 0), np.moveaxis(usual, -1, 0), windows)
 
 
 def _levels(streams: Streams, counts: Floats) -> Floats:
@@ -191,11 +216,16 @@ def scan_swaps(
     limits = tuple(_swap_limit(len(payers) * many * (many - 1), budget) for budget in budgets)
     end = night - streams.start + 1
     best: dict[int, Swap] = {}
-    for days in WINDOWS:
-        start = end - days
-        if days < _SWAP_DAYS or start < 0:
-            continue
-        up, down = _swap_scores(streams, mine, start, end, dead_zone)
+    windows = [days for days in WINDOWS if _SWAP_DAYS <= days <= end]
+    if not windows:
+        return []
+    shared = streams.shared(end, windows)
+    for which, days in enumerate(windows):
+        place = which, payer, reason + 1
+        spread = streams.spread(days)[mine] + shared.variance[place]
+        up, down = _swap_scores(
+            streams, mine, end - days, end, (shared.ratio[place], spread), dead_zone
+        )
         for one in payers.tolist():
             at = np.flatnonzero(payer == one)
             if reach[one] < days:
@@ -212,20 +242,26 @@ def scan_swaps(
 
 
 def _swap_scores(
-    streams: Streams, mine: Ints, start: int, end: int, dead_zone: float
+    streams: Streams,
+    mine: Ints,
+    start: int,
+    end: int,
+    usual: tuple[Floats, Floats],
+    dead_zone: float,
 ) -> tuple[Floats, Floats]:
+    """Return each stream's score against a rise and against a fall.
+
+    ``usual`` is by what its expectation is multiplied, and its relative variance.
+    """
+    ratio, spread = usual
     observed = streams.observed[mine, end] - streams.observed[mine, start]
-    expected = streams.expected[mine, end] - streams.expected[mine, start]
+    expected = (streams.expected[mine, end] - streams.expected[mine, start]) * ratio
     row = streams.row[mine]
     claims = streams.claims[row, end] - streams.claims[row, start]
     scale = streams.dispersion(start, end)[mine]
-    scale *= streams.baseline.dispersion.inflation(end - start)
-    scale *= 1 + expected / streams.precision[mine]
-    common = streams.common_mode(start, end)[streams.payer[mine], streams.reason[mine] + 1]
-    usual = expected * common
     return (
-        signed_root(observed, usual * (1 + dead_zone), claims, scale),
-        signed_root(observed, usual * (1 - dead_zone), claims, scale),
+        signed_root(observed, expected * (1 + dead_zone), claims, scale, spread),
+        signed_root(observed, expected * (1 - dead_zone), claims, scale, spread),
     )
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from claimkit.drift.allowed import measure_drop
-from claimkit.drift.evidence import allowed_evidence, denial_evidence, speed_evidence
+from claimkit.drift.evidence import allowed_evidence, denial_evidence, speed_evidence, weeks
 from claimkit.drift.findings import (
+    ALL_PAYERS,
     Finding,
     Segment,
     Signal,
@@ -22,6 +23,7 @@ from claimkit.drift.localize import measure, total
 from claimkit.drift.nights import Family
 from claimkit.drift.speed import delay
 from claimkit.drift.streams import Level
+from claimkit.drift.tenantwide import ALL, measure_all, tenant_evidence
 from claimkit.drift.wording import (
     category_words,
     date_words,
@@ -57,6 +59,7 @@ _LEVELS = {
     Level.SPEED: "decisions of a payer against claims that wait",
     Level.ALLOWED_PAYER: "allowed amounts of a payer",
     Level.ALLOWED_CELL: "allowed amounts of one procedure group of a payer",
+    Level.TENANT: "what all payers share",
 }
 
 
@@ -82,7 +85,7 @@ def make_finding(run: Run, incident: Incident, night: int) -> Finding:
     told = date_of(history.first + incident.told)
     is_alert = incident.alerted is not None
     tier = Tier.ALERT if is_alert else Tier.WATCH
-    payer = history.payers[incident.payer]
+    payer = _payer(history, incident)
     limit = incident.limits[0] if is_alert else incident.limits[1]
     return Finding(
         fingerprint=incident.fingerprint
@@ -123,13 +126,17 @@ def make_finding(run: Run, incident: Incident, night: int) -> Finding:
     )
 
 
+def _payer(history: History, incident: Incident) -> str:
+    return ALL_PAYERS if incident.payer == ALL else history.payers[incident.payer]
+
+
 def _segment(history: History, incident: Incident) -> Segment:
     groups: tuple[str, ...] = ()
     if incident.cells is not None:
         chosen = history.cell_group[list(incident.cells)].tolist()
         groups = tuple(sorted(history.groups[group] for group in chosen))
     return Segment(
-        payer=history.payers[incident.payer],
+        payer=_payer(history, incident),
         procedure_groups=groups,
         category="" if incident.reason is None else history.categories[incident.reason],
     )
@@ -255,10 +262,41 @@ def _allowed_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
     )
 
 
+def _tenant_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
+    history, baseline = run.history, incident.week.baseline
+    totals = total(history, baseline, _start(incident), night + 1)
+    found = measure_all(baseline, totals, incident.reason)
+    since_onset = total(history, baseline, incident.onset, night + 1)
+    value, basis = _claim_value(history, incident, night)
+    dollars = round(max(0.0, found.observed - found.expected) / totals.days * 30 * value)
+    expected = found.expected / max(found.claims, 1.0)
+    place = _segment(history, incident)
+    reason = f" for {category_words(place.category)}" if place.category else ""
+    since = date_words(date_of(history.first + incident.onset))
+    told = (
+        f"All payers alike deny {share_words(expected + incident.effect)} of claims{reason} since "
+        f"{since}, where {share_words(expected)} was expected; look at your own registration, coding "
+        "and mappings first"
+    )
+    if dollars:
+        told = f"{told}; about {money_words(dollars)} a month"
+    return _Numbers(
+        unit="share",
+        baseline=expected,
+        current=expected + incident.effect,
+        claims=round(float(since_onset.claims.sum())),
+        dollars=dollars,
+        basis=basis,
+        evidence=tenant_evidence(history, baseline, weeks(incident, night), incident.reason),
+        summary=f"{told}.",
+    )
+
+
 _NUMBERS = {
     Family.DENIAL: _denial_numbers,
     Family.SPEED: _speed_numbers,
     Family.ALLOWED: _allowed_numbers,
+    Family.TENANT: _tenant_numbers,
 }
 
 
@@ -269,6 +307,8 @@ def _start(incident: Incident) -> int:
 def _cells(history: History, incident: Incident) -> np.ndarray:
     if incident.cells is not None:
         return np.array(incident.cells)
+    if incident.payer == ALL:
+        return np.arange(history.cells)
     where = history.cells_of(incident.payer)
     return np.arange(where.start, where.stop)
 

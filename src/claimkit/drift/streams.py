@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from claimkit.drift.baseline import expect, reason_counts
-from claimkit.drift.statistics import cumulate, threshold
+from claimkit.drift.shared import shared_change
+from claimkit.drift.statistics import cumulate, threshold, trials
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from claimkit.drift.baseline import Baseline
     from claimkit.drift.history import History
+    from claimkit.drift.shared import Shared
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -30,11 +34,9 @@ __all__ = ["BUDGET_SHARES", "SCAN_WINDOW", "Level", "Streams", "make_streams", "
 #: Longest window of decision days that is tested; the baseline ends before it.
 SCAN_WINDOW = 56
 #: Streams with fewer expected denials in 28 days are not tested; their claims count in all others.
-_MIN_EXPECTED = 0.5
+_MIN_EXPECTED = 0.2
 #: Days of a month, for the budget.
 _MONTH = 30.0
-#: Prior standard deviation of what moves all payers at once, relative.
-_COMMON_SD = 0.05
 
 
 class Level(IntEnum):
@@ -48,11 +50,12 @@ class Level(IntEnum):
     SPEED = 5
     ALLOWED_PAYER = 6
     ALLOWED_CELL = 7
+    TENANT = 8
 
 
 #: Each level's part of the false-alert budget.
 BUDGET_SHARES = {
-    Level.PAYER: 0.25,
+    Level.PAYER: 0.20,
     Level.CELL: 0.20,
     Level.PAYER_REASON: 0.15,
     Level.CELL_REASON: 0.15,
@@ -60,6 +63,7 @@ BUDGET_SHARES = {
     Level.SPEED: 0.10,
     Level.ALLOWED_PAYER: 0.05,
     Level.ALLOWED_CELL: 0.05,
+    Level.TENANT: 0.05,
 }
 
 
@@ -68,7 +72,7 @@ def thresholds(level: Level, streams: float, budgets: tuple[float, ...]) -> tupl
 
     Args:
         level: Whose part of the budget.
-        streams: How many streams share it; each axis counts.
+        streams: How many streams share it, as Gaussian ones; each axis counts.
         budgets: False findings per tenant and month, all levels together.
     """
     share = BUDGET_SHARES[level] / _MONTH / max(streams, 1.0)
@@ -87,7 +91,7 @@ class Streams:
         claims: Decisions of payers, then of cells.
         slope: s² of each stream.
         precision: Denials behind each stream's baseline.
-        payer_observed, payer_expected: Payer by (all, each reason) by day: the common mode.
+        payer_observed, payer_expected: Payer by (all, each reason) by day: what payers share.
         limits: For each budget the threshold of each stream.
         kept: For each level the mask of its streams that are tested.
     """
@@ -112,27 +116,30 @@ class Streams:
     limits: tuple[Floats, ...]
     kept: tuple[NDArray[np.bool_], ...]
 
-    def common_mode(self, start: int, end: int) -> Floats:
-        """Return by how much everyone else's denials moved, payer by (all, each reason).
-
-        Leaves each payer out of its own correction, and shrinks to 1 by the evidence there is.
-        Positions index the cumulative sums. An eligibility wave in January or a fault at the
-        registration desk hits all payers, and is not a payer's drift.
-        """
-        observed = self.payer_observed[..., end] - self.payer_observed[..., start]
-        expected = self.payer_expected[..., end] - self.payer_expected[..., start]
-        others_observed = observed.sum(0) - observed
-        others_expected = expected.sum(0) - expected
-        prior = float(np.mean(self.baseline.typical_payer)) / _COMMON_SD**2
-        ratio = 1 + (others_observed - others_expected) / (others_expected + prior)
-        clipped: Floats = np.clip(ratio, 0.7, 1.4)
-        return clipped
+    def shared(self, end: int, windows: Sequence[int]) -> Shared:
+        """Return what all payers share in the windows that end at a position of the sums."""
+        starts = [end - days for days in windows]
+        observed = self.payer_observed[..., [end]] - self.payer_observed[..., starts]
+        expected = self.payer_expected[..., [end]] - self.payer_expected[..., starts]
+        return shared_change(
+            self.baseline, np.moveaxis(observed, -1, 0), np.moveaxis(expected, -1, 0), windows
+        )
 
     def dispersion(self, start: int, end: int) -> Floats:
         """Return φ of each stream's window from the sizes of the batches that are in it."""
         squares = self.squares[:, end] - self.squares[:, start]
         expected = self.expected[:, end] - self.expected[:, start]
         return 1 + self.slope * squares / np.maximum(expected, 1e-9)
+
+    def spread(self, days: int) -> Floats:
+        """Return the relative variance of each stream's expectation in a window of ``days``.
+
+        The baseline's own error, and the slow wobble around it.
+        """
+        slow = self.baseline.dispersion.slow
+        by_level = np.array([slow(days, level) for level in range(4)])
+        spread: Floats = 1 / self.precision + by_level[self.level]
+        return spread
 
 
 def make_streams(
@@ -185,11 +192,16 @@ def make_streams(
         squares=squares,
         claims=cumulate(np.concatenate([history.by_payer(daily.claims), daily.claims])),
         slope=slope,
-        precision=_pick(_precisions(history, baseline), kept),
+        precision=_pick(_precisions(baseline), kept),
         typical=1 + slope * squares[:, -1] / np.maximum(tested[:, -1], 1e-9),
         payer_observed=cumulate(_by_reason(observed, categories)),
         payer_expected=cumulate(_by_reason(expected, categories)),
-        limits=_limits(level, budgets, axes=2 if _has_ages(history) else 1),
+        limits=_limits(
+            level,
+            trials(tested[:, -1] * 28.0 / days),
+            budgets,
+            axes=2 if _has_ages(history) else 1,
+        ),
         kept=kept,
     )
 
@@ -243,12 +255,12 @@ def _slopes(history: History, baseline: Baseline) -> tuple[Floats, ...]:
     )
 
 
-def _precisions(history: History, baseline: Baseline) -> tuple[Floats, ...]:
+def _precisions(baseline: Baseline) -> tuple[Floats, ...]:
     """Return how many denials of the baseline each stream's expectation rests on."""
     return (
         baseline.payer_denials,
         baseline.denials,
-        history.by_payer(baseline.reason_denials).ravel(),
+        baseline.payer_reasons.ravel(),
         baseline.reason_denials.ravel(),
     )
 
@@ -257,12 +269,14 @@ def _pick(arrays: tuple[Floats, ...], kept: tuple[NDArray[np.bool_], ...]) -> Fl
     return np.concatenate([one[keep] for one, keep in zip(arrays, kept, strict=True)])
 
 
-def _limits(level: Ints, budgets: tuple[float, ...], *, axes: int) -> tuple[Floats, ...]:
+def _limits(
+    level: Ints, weight: Floats, budgets: tuple[float, ...], *, axes: int
+) -> tuple[Floats, ...]:
     out = np.zeros((len(budgets), len(level)))
     for at in range(4):
         mine = level == at
         if mine.any():
-            limits = thresholds(Level(at), float(mine.sum()) * axes, budgets)
+            limits = thresholds(Level(at), float(weight[mine].sum()) * axes, budgets)
             out[:, mine] = np.array(limits)[:, None]
     return tuple(out)
 

@@ -10,12 +10,14 @@ from scipy import special, stats
 
 from claimkit.drift.statistics import (
     batch_slope,
-    block_inflation,
+    concentration,
     cumulate,
     log_choose,
     poisson_gain,
     signed_root,
+    slow_variance,
     threshold,
+    trials,
 )
 
 ONE = np.ones(1)
@@ -125,17 +127,65 @@ def test_batch_slope_withstands_one_disaster():
     assert slope[0] < 0.01
 
 
-def test_block_inflation_is_one_for_independent_days_and_more_for_wobble():
+def test_slow_variance_is_that_of_a_factor_shared_by_a_block():
+    """Days with mean 20; a week's factor has a standard deviation of 15 %."""
     rng = np.random.default_rng(9)
-    variance = np.full((6, 182), 20.0)
-    independent = rng.normal(0, math.sqrt(20), (6, 182))
-    wobble = independent + np.repeat(rng.normal(0, 4, (6, 26)), 7, axis=1)
+    expected = np.full((6, 364), 20.0)
+    independent = expected + rng.normal(0, math.sqrt(20), expected.shape)
+    factor = np.repeat(rng.normal(1, 0.15, (6, 52)), 7, axis=1)
+    wobbling = independent + expected * (factor - 1)
 
-    assert block_inflation(independent, variance, 7) == pytest.approx(1.0, abs=0.25)
-    assert block_inflation(wobble, variance, 7) > 2
-    assert block_inflation(100 * wobble, variance, 7) == 4.0
-    assert block_inflation(independent[:, :5], variance[:, :5], 7) == 1.0
-    assert block_inflation(np.zeros((1, 14)), np.zeros((1, 14)), 7) == 1.0
+    def fitted(observed, days=7):
+        return slow_variance(observed - expected, expected, expected, days)
+
+    assert fitted(independent) == pytest.approx(0.0, abs=0.002)
+    assert fitted(wobbling) == pytest.approx(0.15**2, rel=0.4)
+    assert fitted(wobbling, days=28) < fitted(wobbling)
+    assert fitted(20 * wobbling) == 0.09
+    assert slow_variance(expected[:, :5], expected[:, :5], expected[:, :5], 7) == 0.0
+    assert slow_variance(np.zeros((1, 14)), np.zeros((1, 14)), np.zeros((1, 14)), 7) == 0.0
+
+
+def test_signed_root_with_an_uncertain_expectation_is_that_of_the_negative_binomial():
+    """Scipy's log likelihoods at E and at the observed mean; many claims, so the rest is Poisson."""
+    observed, expected, shape = 9.0, 2.5, 4.0
+
+    def log_likelihood(mean):
+        return stats.nbinom.logpmf(observed, shape, shape / (shape + mean))
+
+    root = math.sqrt(2 * (log_likelihood(observed) - log_likelihood(expected)))
+    made = signed_root(ONE * observed, ONE * expected, ONE * 1e7, ONE, ONE / shape)[0]
+
+    assert made == pytest.approx(root, rel=1e-3)
+
+
+@given(observed=st.floats(0, 200), expected=st.floats(0.01, 200), spread=st.floats(0, 2))
+def test_an_uncertain_expectation_never_raises_a_score(observed, expected, spread):
+    sure = signed_root(ONE * observed, ONE * expected, ONE * 1e4, ONE)[0]
+    unsure = signed_root(ONE * observed, ONE * expected, ONE * 1e4, ONE, ONE * spread)[0]
+
+    assert abs(unsure) <= abs(sure) + 1e-6
+    assert np.sign(unsure) in (np.sign(sure), 0.0)
+
+
+def test_trials_are_never_more_than_gaussian_ones_and_grow_with_events():
+    part = trials(np.array([0.0, 0.2, 1.0, 10.0, 1e6]))
+
+    assert (np.diff(part) > 0).all()
+    assert part[0] == 0.0
+    assert part[-1] == 0.8
+
+
+def test_concentration_is_found_again():
+    rng = np.random.default_rng(4)
+    shares = np.array([0.5, 0.3, 0.2])
+    counts = np.array(
+        [rng.multinomial(400, rng.dirichlet(60 * shares)) for _ in range(200)], np.float64
+    )
+
+    assert concentration(counts, shares) == pytest.approx(60, rel=0.25)
+    assert concentration(np.zeros((3, 3)), shares) == 5.0
+    assert concentration(counts[:, :1], shares[:1]) == 5.0
 
 
 def test_log_choose_is_the_log_of_the_binomial_coefficient():

@@ -1,0 +1,159 @@
+"""What moves all payers alike in a window, and is therefore no payer's doing.
+
+January's eligibility denials, an error at the provider's own desk, a new mapping from codes to
+categories: they move everybody. Each payer is compared with the *other* payers, robustly, so that
+one or two payers that really changed do not pass for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from claimkit.drift.baseline import Baseline
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["AGREEMENT", "Shared", "shared_change"]
+
+#: Standard deviation of how differently payers respond to what they share.
+_UNLIKE_SD = 0.05
+#: Prior of a shared relative change: usually small, one time in twenty a real one.
+_USUAL_SD = 0.05
+_LARGE_SD = 0.30
+_LARGE_PART = 0.05
+#: Payers share in a large change to a different degree, and not on the same day: standard deviation
+#: as a part of it.
+_UNEVEN = 0.5
+#: A window leaves no doubt from this many standard errors on, if this part of the payers, weighted by
+#: what they can show, shows half of the change itself.
+_UNDOUBTED = 4.0
+AGREEMENT = 0.65
+#: Residuals beyond this many standard deviations weigh less (Huber).
+_HUBER = 1.5
+_STEPS = 4
+_MIN_RATIO, _MAX_RATIO = 0.4, 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The change that payers share; series are (all, each reason).
+
+    ``ratio`` and ``variance`` are window by payer by series, each from the payers but itself: by what
+    its expected denials are multiplied, and the relative variance of that. ``size`` and ``error`` are
+    window by series: the typical payer's relative change, and its standard error; ``agreement`` the
+    part of the payers, weighted by what they can show, that show half of it themselves.
+    """
+
+    ratio: Floats
+    variance: Floats
+    size: Floats
+    error: Floats
+    agreement: Floats
+
+
+def shared_change(
+    baseline: Baseline, observed: Floats, expected: Floats, days: Sequence[int]
+) -> Shared:
+    """Return what payers share in each of some windows.
+
+    The location of the relative changes x = O/E − 1 by Huber's estimator (*Robust estimation of a
+    location parameter*, Ann. Math. Stat. 35, 1964), then shrunk under a prior that is a mixture of
+    two normals: the usual wobble, and now and then a real change (a spike and slab; Mitchell and
+    Beauchamp, JASA 83, 1988). With the slab, a fault that raises everybody's denials by a third is
+    taken out in full, as soon as the other payers show it. Where one of the windows leaves no doubt of
+    a shared change, it is what the slab of all windows is centered on, so that short ones, in which
+    others show little, know of it.
+
+    Args:
+        baseline: What is normal.
+        observed: Denials, window by payer by (all, each reason).
+        expected: Expected denials, same shape.
+        days: Length of each window.
+    """
+    due = np.maximum(expected, 1e-9)
+    change = observed / due - 1
+    variance = _relative_variance(baseline, due, days) + _UNLIKE_SD**2
+    weight = 1 / variance
+    middle = _weighted_median(change, weight)
+    precision, root = weight, np.sqrt(weight)
+    for _ in range(_STEPS):
+        distance = np.abs(change - middle) * root
+        weight = precision * np.minimum(1.0, _HUBER / np.maximum(distance, 1e-9))
+        total, weighted = _sum(weight), _sum(weight * change)
+        middle = weighted / total
+    # Without others there is nothing to compare with, and nothing is taken out.
+    others = np.maximum(total - weight, 0.0)
+    alone = others < 1e-6 * total
+    left = np.where(alone, 1.0, others)
+    size = np.where(alone, 0.0, (weighted - weight * change) / left)
+    agreement = (precision * (change > middle / 2)).sum(1) / precision.sum(1)
+    center = _undoubted(middle[:, 0], 1 / np.sqrt(total[:, 0]), agreement)
+    ratio, uncertain = _shrunk(size, 1 / left, center)
+    return Shared(
+        ratio=np.where(alone, 1.0, ratio),
+        variance=np.where(alone, 0.0, uncertain),
+        size=middle[:, 0],
+        error=1 / np.sqrt(total[:, 0]),
+        agreement=agreement,
+    )
+
+
+def _sum(values: Floats) -> Floats:
+    """Return sums over payers."""
+    summed: Floats = values.sum(1, keepdims=True)
+    return summed
+
+
+def _relative_variance(baseline: Baseline, expected: Floats, days: Sequence[int]) -> Floats:
+    """Return the relative variance of O around E, window by payer by (all, each reason)."""
+    spread = baseline.dispersion
+    factor = np.concatenate([baseline.typical_payer[:, None], baseline.typical_payer_reason], 1)
+    known = np.concatenate([baseline.payer_denials[:, None], baseline.payer_reasons], 1)
+    slow = np.repeat([[[spread.slow(each, 2)]] for each in days], factor.shape[1], 2)
+    slow[..., 0] = [[spread.slow(each, 0)] for each in days]
+    variance: Floats = factor / expected + 1 / np.maximum(known, 0.5) + slow
+    return variance
+
+
+def _weighted_median(values: Floats, weights: Floats) -> Floats:
+    """Return the weighted median over payers."""
+    order = np.argsort(values, axis=1, kind="stable")
+    upto = np.take_along_axis(weights, order, 1).cumsum(1)
+    at = (upto < upto[:, -1:] / 2).sum(1, keepdims=True)
+    median: Floats = np.take_along_axis(values, np.take_along_axis(order, at, 1), 1)
+    return median
+
+
+def _undoubted(size: Floats, error: Floats, agreement: Floats) -> Floats:
+    """Return for each series the change of the window that shows it best, 0 where none does."""
+    score = np.where(agreement >= AGREEMENT, np.abs(size) / error, 0.0)
+    best = score.argmax(0)[None]
+    chosen = np.take_along_axis(size, best, 0)[0]
+    center: Floats = np.where(np.take_along_axis(score, best, 0)[0] > _UNDOUBTED, chosen, 0.0)
+    return center
+
+
+def _shrunk(size: Floats, variance: Floats, center: Floats) -> tuple[Floats, Floats]:
+    """Return the posterior mean of 1 + change, and its variance as one payer feels it."""
+    usual = _USUAL_SD**2
+    is_known = center != 0
+    large = np.where(is_known, np.maximum(_UNEVEN * np.abs(center), _USUAL_SD), _LARGE_SD) ** 2
+    prior = np.where(is_known, 0.5, _LARGE_PART)
+    evidence = np.log((variance + usual) / (variance + large))
+    evidence += size**2 / (variance + usual) - (size - center) ** 2 / (variance + large)
+    odds = prior / (1 - prior) * np.exp(np.clip(evidence / 2, -50.0, 50.0))
+    part = odds / (1 + odds)
+    kept_usual, kept_large = usual / (usual + variance), large / (large + variance)
+    small, great = size * kept_usual, center + (size - center) * kept_large
+    mean = (1 - part) * small + part * great
+    uncertain = variance * ((1 - part) * kept_usual + part * kept_large)
+    uncertain += part * (1 - part) * (great - small) ** 2 + part * (_UNEVEN * great) ** 2
+    return np.clip(1 + mean, _MIN_RATIO, _MAX_RATIO), uncertain
