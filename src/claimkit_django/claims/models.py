@@ -8,6 +8,8 @@ halve an import, and would take a row of another tenant.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -34,6 +36,8 @@ _OUTCOME_CODES = sorted(OUTCOMES.values())
 
 class Upload(TenantModel):
     """One file that somebody handed in, what became of it, and how far it is."""
+
+    shown_in: ClassVar[str] = "claims"
 
     class Status(models.TextChoices):
         """``partial``: the file is in, except for the rejected rows."""
@@ -227,6 +231,8 @@ class Dimension(TenantModel):
 
 class Claim(TenantModel):
     """What is known of one claim now: :class:`claimkit.claims.model.ClaimPosition` in a row."""
+
+    shown_in: ClassVar[str] = "claims"
 
     tenant = narrow_tenant()
     claim_key = models.BigIntegerField()

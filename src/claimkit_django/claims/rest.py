@@ -283,6 +283,7 @@ class ClaimViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet,
     """Claims, those with the latest news first."""
 
     tag = "claims"
+    validated_by = ("claims",)
     model = Claim
     serializer_class = ClaimSerializer
     filterset_class = ClaimFilters

@@ -254,6 +254,7 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
     """Files that were handed in, newest first."""
 
     tag = "uploads"
+    validated_by = ("claims",)
     model = Upload
     parser_classes = (MultiPartParser,)
     roles: ClassVar[Mapping[str, Role]] = ANALYST_WRITES
@@ -321,6 +322,8 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
         renderer_classes=[CsvRenderer, *ApiViewSet.renderer_classes],
         filter_backends=[],
         pagination_class=None,
+        # Not kept by browsers, so there is nothing to validate.
+        validated_by=(),
     )
     def repair(self, request: Request, uid: str) -> HttpResponse:  # noqa: ARG002
         """Return the rejected rows as they were sent, with what is wrong with each.

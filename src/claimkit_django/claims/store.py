@@ -35,6 +35,7 @@ from claimkit_django.claims.rows import (
     position_of,
 )
 from claimkit_django.dictionaries import NameTable
+from claimkit_django.tenants.changes import note_change
 from claimkit_django.tenants.turns import having_turn, reading
 
 if TYPE_CHECKING:
@@ -210,6 +211,7 @@ class OrmClaimStore:
         ordered = sorted(changeset.lines.items(), key=itemgetter(0))
         insert_columns(self._using, LINES, line_columns(tenant_id, ordered))
         insert_columns(self._using, ADJUSTMENTS, adjustment_columns(tenant_id, ordered))
+        note_change([tenant_id], models.Claim.shown_in, self._using)
 
     def _forget_lines(self, tenant_id: int, replaced: Sequence[ClaimEvent]) -> None:
         connection = connections[self._using]

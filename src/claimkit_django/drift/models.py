@@ -7,6 +7,8 @@ keys lead with tenant and day, because a watch reads a window of days; names are
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
@@ -56,6 +58,8 @@ class DriftDimension(TenantModel):
 class CubeDecision(TenantModel):
     """Deltas of :data:`claimkit.drift.cube.DECISIONS`."""
 
+    shown_in: ClassVar[str] = "drift"
+
     pk = models.CompositePrimaryKey(
         "tenant_id",
         "decided_day",
@@ -96,6 +100,8 @@ class CubeDecision(TenantModel):
 class CubeMoney(TenantModel):
     """Deltas of :data:`claimkit.drift.cube.MONEY`."""
 
+    shown_in: ClassVar[str] = "drift"
+
     pk = models.CompositePrimaryKey(
         "tenant_id", "decided_day", "known_day", "payer", "procedure_group", "ratio_bin"
     )
@@ -122,6 +128,8 @@ class CubeMoney(TenantModel):
 
 class CubeInflow(TenantModel):
     """Deltas of :data:`claimkit.drift.cube.INFLOW`."""
+
+    shown_in: ClassVar[str] = "drift"
 
     pk = models.CompositePrimaryKey(
         "tenant_id", "submitted_day", "known_day", "payer", "procedure_group"
@@ -173,6 +181,8 @@ class CubeSlice(TenantModel):
 
 class Finding(TenantModel):
     """One incident and its life: :class:`claimkit.drift.findings.Finding` in a row."""
+
+    shown_in: ClassVar[str] = "drift"
 
     class State(models.TextChoices):
         """Mirrors :class:`claimkit.drift.findings.FindingState`."""
@@ -311,6 +321,8 @@ SEVERITY_RANKS = {severity: rank for rank, severity in enumerate(Severity, start
 
 class WatchRun(TenantModel):
     """One run of the watch over one tenant: what it looked at, and what it changed."""
+
+    shown_in: ClassVar[str] = "drift"
 
     class Status(models.TextChoices):
         """A running run whose heart stopped is dead."""

@@ -237,6 +237,7 @@ class FindingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSe
     """All findings ever, the latest first."""
 
     tag = "drift"
+    validated_by = ("drift",)
     model = Finding
     roles: ClassVar[Mapping[str, Role]] = ANALYST_WRITES
     filterset_class = FindingFilters
@@ -289,6 +290,7 @@ class ActiveDriftViewSet(mixins.ListModelMixin, ApiViewSet, TenantRowsView):
     """What is drifting now, the most expensive first."""
 
     tag = "drift"
+    validated_by = ("drift",)
     model = Finding
     serializer_class = FindingSerializer
     filterset_class = ActiveFilters

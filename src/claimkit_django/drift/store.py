@@ -22,6 +22,7 @@ from claimkit_django.bulk import BulkTable, OnConflict, insert_columns
 from claimkit_django.dictionaries import NameTable
 from claimkit_django.drift import models
 from claimkit_django.drift.rows import finding_of, write_finding
+from claimkit_django.tenants.changes import note_change
 from claimkit_django.tenants.turns import having_turn, reading
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class OrmCubeStore:
                 self._columns(tenant_id, cells),
                 OnConflict.ADD,
             )
+            note_change([tenant_id], CUBE_MODELS[cells.table.name].shown_in, self._using)
 
     def read(
         self,

@@ -39,7 +39,15 @@ if TYPE_CHECKING:
 
     from rest_framework.views import APIView
 
-__all__ = ["InvalidCursor", "handle_exception", "problem_of"]
+__all__ = [
+    "IdempotencyKeyReused",
+    "InvalidCursor",
+    "PreconditionFailed",
+    "PreconditionRequired",
+    "RequestInProgress",
+    "handle_exception",
+    "problem_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +57,36 @@ class InvalidCursor(exceptions.APIException):
 
     status_code = 400
     default_code = "invalid_cursor"
+
+
+class PreconditionFailed(exceptions.APIException):
+    """The resource is not what the change is based on."""
+
+    status_code = 412
+    default_code = "precondition_failed"
+
+
+class PreconditionRequired(exceptions.APIException):
+    """A change that does not say what it is based on."""
+
+    status_code = 428
+    default_code = "precondition_required"
+
+
+class RequestInProgress(exceptions.APIException):
+    """The first request with the same idempotency key is not answered yet."""
+
+    status_code = 409
+    default_code = "request_in_progress"
+    #: Seconds after which it is worth trying again.
+    wait = 1
+
+
+class IdempotencyKeyReused(exceptions.APIException):
+    """An idempotency key that came with another body before."""
+
+    status_code = 422
+    default_code = "idempotency_key_reused"
 
 
 #: First match wins: exception class → problem type.
@@ -63,6 +101,10 @@ _DRF: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.NotAcceptable, "not_acceptable"),
     (exceptions.UnsupportedMediaType, "unsupported_media_type"),
     (exceptions.Throttled, "throttled"),
+    (PreconditionFailed, "precondition_failed"),
+    (PreconditionRequired, "precondition_required"),
+    (RequestInProgress, "request_in_progress"),
+    (IdempotencyKeyReused, "idempotency_key_reused"),
 )
 _DJANGO: tuple[tuple[type[Exception], str], ...] = (
     (Http404, "not_found"),
@@ -111,7 +153,7 @@ def problem_of(error: Exception) -> Problem | None:
         return _invalid(tuple(_flatten(exceptions.ValidationError(error.messages).detail)))
     for kind, code in _DRF:
         if isinstance(error, kind) and isinstance(error, exceptions.APIException):
-            return Problem.of(code, _text(error.detail))
+            return Problem.of(code, _text(error))
     for kind, code in _DJANGO:
         if isinstance(error, kind):
             # Their texts are for developers and can quote the request; the type's remedy is public.
@@ -152,8 +194,10 @@ def _flatten(detail: Any, path: str = "") -> Iterator[FieldProblem]:
         yield FieldProblem(code=code, detail=str(detail), attr=path or None)
 
 
-def _text(detail: Any) -> str:
-    return str(detail) if isinstance(detail, str) else ""
+def _text(error: exceptions.APIException) -> str:
+    """Return what the raiser said; without a word of theirs, the remedy of the type says more."""
+    said = error.detail
+    return str(said) if isinstance(said, str) and said != error.default_detail else ""
 
 
 def _headers(error: Exception) -> dict[str, str]:

@@ -98,7 +98,7 @@ class KitSchema(AutoSchema):
                 required=False,
                 type=str,
             )
-            for name, description in _headers(self.view).items()
+            for name, description in self._headers().items()
         ]
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
@@ -118,13 +118,22 @@ class KitSchema(AutoSchema):
         statuses = [400, 406, 429, 500]
         if AllowAny not in self.view.permission_classes:
             statuses += [401, 403]
-        if "{" in self.path or "tenant" in str(_headers(self.view)).lower():
+        headers = self._headers()
+        if "{" in self.path or "tenant" in str(headers).lower():
             statuses.append(404)
         if getattr(self.view, "conflicts", False):
             statuses.append(409)
         if self.method in {"POST", "PUT", "PATCH"}:
             statuses += [413, 415]
+        if "Idempotency-Key" in headers:
+            statuses += [409, 422]
+        if "If-Match" in headers:
+            statuses += [409, 412, 428]
         return statuses
+
+    def _headers(self) -> dict[str, str]:
+        headers: dict[str, str] = self.view.request_headers(self.method)
+        return headers
 
 
 def operation(**told: Any) -> Callable[[Any], Any]:
@@ -138,11 +147,6 @@ def operation(**told: Any) -> Callable[[Any], Any]:
         return extend_schema(**told)(method)
 
     return describe
-
-
-def _headers(view: Any) -> dict[str, str]:
-    headers: dict[str, str] = view.request_headers()
-    return headers
 
 
 def _problem(status: int) -> OpenApiResponse:

@@ -14,6 +14,7 @@ from rest_framework import exceptions
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
 
@@ -23,6 +24,7 @@ from claimkit_django.http.problems import MEDIA_TYPE
 from claimkit_django.http.quotas import write_headers
 from claimkit_django.http.request_ids import HEADER as REQUEST_ID
 from claimkit_django.http.request_ids import current_request_id
+from claimkit_django.rest.conditional import early_etag, has_seen
 from claimkit_django.rest.filters import OrderingBackend, StrictFilterBackend
 from claimkit_django.rest.pagination import KeysetPagination
 from claimkit_django.rest.parsers import PARSERS
@@ -41,13 +43,22 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
     from rest_framework.parsers import BaseParser
     from rest_framework.request import Request
-    from rest_framework.response import Response
     from rest_framework.schemas.inspectors import ViewInspector
 
     from claimkit_django.rest.filters import Ordering
     from claimkit_django.rest.pagination import SortKey
 
-__all__ = ["ApiView", "ApiViewSet", "ListSettings"]
+__all__ = ["Answered", "ApiView", "ApiViewSet", "ListSettings"]
+
+_READS = frozenset({"GET", "HEAD"})
+
+
+class Answered(Exception):
+    """The answer is known before the view does anything; raise it from :meth:`ApiView.initial`."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("answered")
+        self.response = response
 
 
 class ApiView(APIView):
@@ -63,12 +74,40 @@ class ApiView(APIView):
     tag: str = ""
     #: Method → a rate of its own, such as ``5/15m``, instead of the one in the settings.
     rates: ClassVar[Mapping[str, str]] = {}
+    #: ``ETag`` of the answer, where it is known before the answer is.
+    _etag: str = ""
     #: Sent unless the response says otherwise: browsers keep nothing of other people's claims.
     cache_control = "private, no-cache"
 
-    def request_headers(self) -> dict[str, str]:
-        """Return the optional request headers that the view reads, with what each is for."""
+    def request_headers(self, method: str) -> dict[str, str]:
+        """Return the optional request headers that the method reads, with what each is for."""
+        del method
         return {versions.HEADER: "Which version of the API should answer; by default the current."}
+
+    def validator(self, request: Request) -> str:
+        """Return what an answer to a read depends on besides the request; ``""`` for no ``ETag``.
+
+        One small query at most: a 304 is made from it alone.
+        """
+        del request
+        return ""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Check who calls and may do what; answer 304 where the client holds the answer already.
+
+        Raises:
+            Answered: with the 304.
+        """
+        super().initial(request, *args, **kwargs)
+        validator = self.validator(request) if request.method in _READS else ""
+        if validator:
+            self._etag = early_etag(request, validator)
+            if has_seen(request, self._etag):
+                raise Answered(Response(status=304))
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Return the answer that is known already, or the problem."""
+        return exc.response if isinstance(exc, Answered) else super().handle_exception(exc)
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         """Answer errors as RFC 9457 problems."""
@@ -130,9 +169,14 @@ class ApiView(APIView):
         )
         if current_request_id():
             final.headers.setdefault(REQUEST_ID, current_request_id())
-        final.headers.setdefault("Cache-Control", self.cache_control)
+        is_read = request.method in _READS or request.method == "OPTIONS"
+        final.headers.setdefault("Cache-Control", self.cache_control if is_read else "no-store")
+        if self._etag and final.status_code in {200, 304}:
+            final.headers.setdefault("ETag", self._etag)
         final.headers.setdefault("X-Content-Type-Options", "nosniff")
-        patch_vary_headers(final, ("Accept", "Authorization", "Cookie", *self.request_headers()))
+        patch_vary_headers(
+            final, ("Accept", "Authorization", "Cookie", *self.request_headers("GET"))
+        )
         verdict = verdict_of(request)
         if verdict is not None:
             write_headers(final, verdict)

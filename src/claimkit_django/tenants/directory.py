@@ -37,7 +37,11 @@ def permitted_tenants(user: Any) -> dict[TenantKey, Tenant]:
     if not user.is_authenticated or not user.is_active:
         return {}
     rows = Membership.objects.filter(user_id=user.pk, tenant__active=True).select_related("tenant")
-    return {TenantKey(member.tenant.key): member.tenant for member in rows}
+    permitted: dict[TenantKey, Tenant] = {}
+    for member in rows:
+        member.tenant.known_role = (user.pk, member.to_role())
+        permitted[TenantKey(member.tenant.key)] = member.tenant
+    return permitted
 
 
 def resolve(user: Any, *, wanted: str) -> Tenant | None:

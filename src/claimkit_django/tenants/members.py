@@ -96,6 +96,8 @@ def role_of(user: AbstractBaseUser | Any, tenant: Tenant) -> Role | None:
         return None
     if getattr(user, "is_superuser", False):
         return Role.OWNER
+    if tenant.known_role is not None and tenant.known_role[0] == user.pk:
+        return tenant.known_role[1]
     member = tenant.memberships.filter(user_id=user.pk).first()
     return member.to_role() if member else None
 
@@ -153,7 +155,15 @@ def _keep_last_owner(instance: Membership, using: str, origin: Any = None, **_kw
 
 
 def _keep_tenant_in_use(instance: Tenant, using: str, **_kwargs: Any) -> None:
+    own = []
     for model in apps.get_models():
         unscoped = getattr(model, "unscoped", None)
-        if unscoped is not None and unscoped.using(using).filter(tenant_id=instance.pk).exists():
+        if unscoped is None:
+            continue
+        rows = unscoped.using(using).filter(tenant_id=instance.pk)
+        if getattr(model, "goes_with_tenant", False):
+            own.append(rows)
+        elif rows.exists():
             raise TenantInUse("this tenant still has data")
+    for rows in own:
+        rows.delete()

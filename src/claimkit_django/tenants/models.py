@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.core.validators import RegexValidator
@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from claimkit.tenants import Role
 from claimkit.tenants import Tenant as TenantValue
 from claimkit.types import TenantKey
+from claimkit_django.tenants.changes import note_change
 from claimkit_django.tenants.guards import guard_delete, guard_save, remember_tenant
 from claimkit_django.tenants.members import MembershipQuerySet, guard_membership
 from claimkit_django.tenants.scope import TenantManager, UnscopedManager
@@ -20,7 +21,14 @@ from claimkit_django.tenants.timezones import validate_timezone
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Membership", "Tenant", "TenantModel", "narrow_tenant"]
+__all__ = [
+    "DataChange",
+    "IdempotencyKey",
+    "Membership",
+    "Tenant",
+    "TenantModel",
+    "narrow_tenant",
+]
 
 _KEY = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 
@@ -44,6 +52,9 @@ class Tenant(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    #: Whose role in it was read along with the row, and which; spares the query that asks for it.
+    known_role: tuple[Any, Role] | None = None
 
     class Meta:
         ordering = ["key"]
@@ -148,6 +159,11 @@ class TenantModel(models.Model):
         Tenant, on_delete=models.DO_NOTHING, related_name="+", db_index=False, editable=False
     )
 
+    #: Room whose answers to readers change with these rows; empty for rows that nobody reads.
+    shown_in: ClassVar[str] = ""
+    #: Rows about the tenant itself, which do not keep it from being deleted.
+    goes_with_tenant: ClassVar[bool] = False
+
     objects = TenantManager()
     unscoped = UnscopedManager()
 
@@ -178,6 +194,7 @@ class TenantModel(models.Model):
         guard_save(self, kwargs.get("using"))
         super().save_base(*args, **kwargs)
         remember_tenant(self)
+        self._note_change()
 
     save_base.alters_data = True  # type: ignore[attr-defined]
 
@@ -189,6 +206,56 @@ class TenantModel(models.Model):
             TenantForbidden: the row belongs to another tenant.
         """
         guard_delete(self, kwargs.get("using"))
+        self._note_change()
         return super().delete(*args, **kwargs)
 
     delete.alters_data = True  # type: ignore[attr-defined]
+
+    def _note_change(self) -> None:
+        if self.shown_in and self._state.db:
+            note_change([self.tenant_id], self.shown_in, self._state.db)
+
+
+class DataChange(models.Model):
+    """Changes of what a room shows of a tenant; see :mod:`claimkit_django.tenants.changes`."""
+
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.CASCADE, related_name="+", db_index=False, editable=False
+    )
+    room = models.CharField(max_length=32)
+    changes = models.BigIntegerField(default=1)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "room"], name="tenants_change_room")]
+
+    def __str__(self) -> str:
+        return f"{self.room}: {self.changes}"
+
+
+class IdempotencyKey(TenantModel):
+    """The answer to a request that may be repeated; :mod:`claimkit_django.tenants.idempotency`."""
+
+    goes_with_tenant: ClassVar[bool] = True
+
+    #: Of person, method, address and key.
+    digest = models.CharField(max_length=64)
+    #: Of query and body.
+    fingerprint = models.CharField(max_length=64)
+    status = models.SmallIntegerField()
+    headers = models.JSONField(default=dict)
+    body = models.JSONField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        indexes = [models.Index(fields=["tenant", "created_at"], name="tenants_idempotency_age")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "digest"], name="tenants_idempotency_once"),
+            models.CheckConstraint(
+                condition=models.Q(status__gte=200, status__lt=400),
+                name="tenants_idempotency_status",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.digest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.db import router
 from django.db.models import F
 from drf_spectacular.utils import (
     OpenApiExample,
@@ -21,10 +22,13 @@ from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.permissions import HasRole
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiView, ApiViewSet, ListSettings
-from claimkit_django.tenants.directory import resolve
+from claimkit_django.tenants.changes import data_version
+from claimkit_django.tenants.directory import actor_of, resolve
+from claimkit_django.tenants.idempotency import HEADER as IDEMPOTENCY_KEY
+from claimkit_django.tenants.idempotency import claim
 from claimkit_django.tenants.members import role_of
 from claimkit_django.tenants.models import Membership, Tenant
-from claimkit_django.tenants.scope import enter
+from claimkit_django.tenants.scope import current_scope, enter, find_tenant_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +36,9 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http.response import HttpResponseBase
     from rest_framework.request import Request
+    from rest_framework.response import Response
 
+    from claimkit_django.tenants.idempotency import Claimed
     from claimkit_django.tenants.models import TenantModel
 
 __all__ = ["ANALYST_WRITES", "READ", "TenantRowsView", "TenantView", "TenantViewSet"]
@@ -53,12 +59,46 @@ class TenantView(ApiView):
     #: Method → role that it takes; see :class:`claimkit_django.rest.permissions.RoleAware`.
     roles: ClassVar[Mapping[str, Role]] = READ
     role: Role | None = None
+    #: Rooms whose changes change the answer to a read; none: it has no early ``ETag``.
+    validated_by: ClassVar[tuple[str, ...]] = ()
     _scope: ExitStack
+    _claimed: Claimed | None = None
 
-    def request_headers(self) -> dict[str, str]:
-        """Add the header by which a member of several tenants chooses one."""
-        chosen = {header_name(): "Key of the tenant; members of several must name one."}
-        return super().request_headers() | chosen
+    def request_headers(self, method: str) -> dict[str, str]:
+        """Add the header that chooses a tenant, and the one that makes a POST safe to repeat."""
+        headers = super().request_headers(method)
+        headers[header_name()] = "Key of the tenant; members of several must name one."
+        if method == "POST":
+            headers[IDEMPOTENCY_KEY] = "Any text of yours; a repeat with the same gets the answer."
+        return headers
+
+    def validator(self, request: Request) -> str:
+        """Return who asks, in which role, and the state of what is shown; one query."""
+        if not self.validated_by:
+            return ""
+        scope = current_scope()
+        using = router.db_for_read(Tenant)
+        state = data_version(find_tenant_id(scope, using), self.validated_by, using)
+        return f"{scope.key} {actor_of(request.user)} {self.role} {state}"
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Answer a repeated POST as the first time.
+
+        Raises:
+            Answered: with the first answer.
+        """
+        super().initial(request, *args, **kwargs)
+        if request.method == "POST":
+            self._claimed = claim(request, self._scope)
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> Response:
+        """Keep the answer beside the work, where a key asks for it."""
+        final = super().finalize_response(request, response, *args, **kwargs)
+        if self._claimed is not None:
+            self._claimed.settle(final)
+        return final
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Leave the scope once the answer is made."""

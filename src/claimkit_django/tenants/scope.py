@@ -27,6 +27,7 @@ from django.db.models.sql.where import AND
 from claimkit.errors import TenantForbidden, TenantRequired, TenantUnknown
 from claimkit.tenants import current_tenant, in_tenant, use_tenant
 from claimkit.types import TenantKey
+from claimkit_django.tenants.changes import note_change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -344,9 +345,23 @@ class TenantQuerySet(models.QuerySet[_T]):
         """
         if kwargs.keys() & {"tenant", "tenant_id"}:
             raise TenantForbidden("a row never changes its tenant")
-        return super().update(**kwargs)
+        tenants = self._tenants_shown()
+        changed = super().update(**kwargs)
+        self._note_change(tenants)
+        return changed
 
     update.alters_data = True  # type: ignore[attr-defined]
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the rows, and what cascades from them."""
+        tenants = self._tenants_shown()
+        # Django deletes what it collected by primary key, with queries that are not ours.
+        deleted: tuple[int, dict[str, int]] = self._guarded.run(super().delete)
+        self._note_change(tenants)
+        return deleted
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
 
     def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list[_T]:
         """Insert many rows of the tenant in scope; rows without a tenant take it.
@@ -356,7 +371,9 @@ class TenantQuerySet(models.QuerySet[_T]):
         """
         rows = list(objs)
         self._claim_rows(rows)
-        return super().bulk_create(rows, *args, **kwargs)
+        made = super().bulk_create(rows, *args, **kwargs)
+        self._note_change({row.tenant_id for row in rows})  # type: ignore[attr-defined]
+        return made
 
     bulk_create.alters_data = True  # type: ignore[attr-defined]
 
@@ -375,14 +392,18 @@ class TenantQuerySet(models.QuerySet[_T]):
 
     _raw_delete.alters_data = True  # type: ignore[attr-defined]
 
-    def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete the rows, and what cascades from them."""
-        # Django deletes what it collected by primary key, with queries that are not ours.
-        deleted: tuple[int, dict[str, int]] = self._guarded.run(super().delete)
-        return deleted
+    def _tenants_shown(self) -> set[int]:
+        """Return whose readers will notice a change of these rows; no query in a scope that is entered."""
+        if not getattr(self.model, "shown_in", "") or self._guarded.is_empty():
+            return set()
+        if self._guarded.tenant_scope is not None:
+            return {find_tenant_id(self._guarded.tenant_scope, self.db)}
+        return set(self.order_by().values_list("tenant_id", flat=True).distinct())
 
-    delete.alters_data = True  # type: ignore[attr-defined]
-    delete.queryset_only = True  # type: ignore[attr-defined]
+    def _note_change(self, tenants: set[int]) -> None:
+        room = getattr(self.model, "shown_in", "")
+        if room and tenants:
+            note_change(tenants, room, self.db)
 
     def _claim_rows(self, rows: Sequence[Any]) -> None:
         if self._guarded.is_unscoped:

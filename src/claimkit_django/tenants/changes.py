@@ -1,0 +1,71 @@
+"""Which state of a tenant's data is committed: a number that moves with every change.
+
+Each change adds a row in its own transaction and locks nothing, so writers never wait for each
+other here, in whatever order they write. The state is the *sum* of the rows. A latest time or a
+highest id would not do: of two transactions, the one that commits last may carry the smaller one,
+and whoever asked in between would never learn of it.
+
+From time to time a writer folds the rows of its room into one; the sum stays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.apps import apps
+from django.db import connections, transaction
+from django.db.models import Sum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from django.db.models import Model
+
+__all__ = ["data_version", "note_change"]
+
+#: Once in so many changes the rows of a room are folded.
+_FOLD = 64
+
+
+def note_change(tenants: Iterable[int], room: str, using: str) -> None:
+    """Note, in the caller's transaction, that what ``room`` shows of these tenants changes.
+
+    Args:
+        tenants: Database ids.
+        room: Name of the room that shows it, such as ``claims``.
+        using: Alias of the database.
+    """
+    rows = _model()._default_manager.using(using)
+    made = rows.bulk_create([_model()(tenant_id=one, room=room) for one in sorted(set(tenants))])
+    for row in made:
+        if row.pk is not None and row.pk % _FOLD == 0:
+            _fold(row, using)
+
+
+def data_version(tenant_id: int, rooms: Sequence[str], using: str) -> str:
+    """Return the committed state of what the rooms show of a tenant; one query.
+
+    Two equal answers mean that nothing has changed; read it *before* what it stands for.
+    """
+    rows = _model()._default_manager.using(using).filter(tenant_id=tenant_id, room__in=rooms)
+    sums = dict(rows.order_by().values_list("room").annotate(Sum("changes")))
+    return ",".join(f"{room}:{sums.get(room, 0)}" for room in sorted(rooms))
+
+
+def _fold(newest: Model, using: str) -> None:
+    connection = connections[using]
+    with transaction.atomic(using=using):
+        rows = _model()._default_manager.using(using)
+        mine = rows.filter(tenant_id=newest.tenant_id, room=newest.room)  # type: ignore[attr-defined]
+        if connection.features.has_select_for_update_skip_locked:
+            # Somebody else is folding the rest.
+            mine = mine.select_for_update(skip_locked=True)
+        found = dict(mine.values_list("pk", "changes"))
+        rows.filter(pk__in=list(found)).delete()
+        newest.pk = None
+        newest.changes = sum(found.values())  # type: ignore[attr-defined]
+        rows.bulk_create([newest])
+
+
+def _model() -> type[Model]:
+    return apps.get_model("claimkit_tenants", "DataChange")
