@@ -1,12 +1,11 @@
-"""Claims over HTTP: what is known of each, and sums per payer. Uploads are in ``rest_uploads``."""
+"""Claims over HTTP: what is known of each. Uploads are in ``rest_uploads``."""
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlencode
 
 import django_filters
-from django.db.models import Count, Max, Q, Sum
 from django.http import Http404
 from drf_spectacular.utils import (
     OpenApiExample,
@@ -15,7 +14,6 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 from rest_framework import exceptions, mixins, serializers
-from rest_framework.decorators import action
 
 from claimkit.claims.ledger import claim_key
 from claimkit.claims.model import Outcome
@@ -25,18 +23,19 @@ from claimkit_django.claims.models import Claim, Dimension
 from claimkit_django.claims.uids import claim_key_of
 from claimkit_django.rest.fields import MoneyField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet
-from claimkit_django.rest.links import LinksField, link
+from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.tenants.rest import TenantRowsView
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Mapping
 
     from django.db.models import QuerySet
-    from rest_framework.request import Request
-    from rest_framework.response import Response
+
+    from claimkit_django.tenants.models import Tenant
 
     Names = Mapping[tuple[str, int], str]
 
@@ -97,9 +96,23 @@ class ClaimFilters(StrictFilterSet):
         method="by_number", help_text="Your own claim number; case and blanks do not matter."
     )
 
+    search = django_filters.CharFilter(
+        method="by_search",
+        max_length=100,
+        help_text="Your claim number, or else how the name of a payer begins.",
+    )
+
     class Meta:
         model = Claim
         fields: ClassVar[list[str]] = []
+
+    def by_search(self, rows: QuerySet[Claim], _name: str, value: str) -> QuerySet[Claim]:
+        """Keep the claim with the number, else claims of payers; each by an index."""
+        numbered = rows.filter(claim_key=claim_key(value))
+        if numbered.exists():
+            return numbered
+        payers = Dimension.objects.filter(axis="payer", name__istartswith=value)
+        return rows.filter(payer__in=list(payers.values_list("code", flat=True)[:100]))
 
     def by_outcome(self, rows: QuerySet[Claim], _name: str, value: str) -> QuerySet[Claim]:
         """Keep one outcome."""
@@ -192,35 +205,6 @@ class ClaimSerializer(serializers.ModelSerializer[Claim]):
         read_only_fields = fields
 
 
-class PayerSummarySerializer(serializers.Serializer[dict[str, Any]]):
-    """Sums over the claims of one payer."""
-
-    payer = NameField()
-    claims = serializers.IntegerField()
-    pending = serializers.IntegerField()
-    decided = serializers.IntegerField(help_text="Claims with a decision that stands.")
-    denied = serializers.IntegerField()
-    denial_rate = serializers.SerializerMethodField(help_text="Denied of decided; null if none.")
-    charge = MoneyField()
-    paid = MoneyField()
-    last_decided_on = serializers.DateField(allow_null=True)
-    _links = serializers.SerializerMethodField()
-
-    def get_denial_rate(self, row: dict[str, Any]) -> float | None:
-        """Return the share, 0 to 1."""
-        return round(row["denied"] / row["decided"], 4) if row["decided"] else None
-
-    @extend_schema_field(
-        {"type": "object", "additionalProperties": {"type": "string", "format": "uri-reference"}}
-    )
-    def get__links(self, row: dict[str, Any]) -> dict[str, str]:
-        """Return where the payer's claims are; none are listed without a payer's name."""
-        names: Names = self.context["names"]
-        name = names.get(("payer", row["payer"]), "")
-        listing = link(self.context["request"], "claim-list")
-        return {"claims": f"{listing}?{urlencode({'payer': name})}"} if name else {}
-
-
 _CLAIM = OpenApiExample(
     "denied",
     value={
@@ -251,23 +235,6 @@ _CLAIM = OpenApiExample(
         "patient_responsibility": "0.00",
         "reversals": 0,
         "_links": {"self": "/api/v1/claims/clm_3k9v3t8x1q4w6/", "collection": "/api/v1/claims/"},
-    },
-    response_only=True,
-    status_codes=["200"],
-)
-_PAYER = OpenApiExample(
-    "payer",
-    value={
-        "payer": "Aetna",
-        "claims": 4210,
-        "pending": 310,
-        "decided": 3900,
-        "denied": 468,
-        "denial_rate": 0.12,
-        "charge": "2841033.00",
-        "paid": "1604117.25",
-        "last_decided_on": "2026-04-30",
-        "_links": {"claims": "/api/v1/claims/?payer=Aetna"},
     },
     response_only=True,
     status_codes=["200"],
@@ -308,58 +275,26 @@ class ClaimViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet,
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> serializers.BaseSerializer[Any]:
         """Return the serializer with the names of what it is about to show; one query."""
+        if getattr(self, "swagger_fake_view", False):
+            return super().get_serializer(*args, **kwargs)
         rows = args[0] if args else []
-        names = _names_of(rows if kwargs.get("many") else [rows] if rows else [])
+        names = _names_of(self.tenant, rows if kwargs.get("many") else [rows] if rows else [])
         kwargs["context"] = {**self.get_serializer_context(), "names": names}
         return self.get_serializer_class()(*args, **kwargs)
 
-    @operation(
-        summary="Sum claims by payer",
-        responses=PayerSummarySerializer(many=True),
-        examples=[_PAYER],
-    )
-    @action(
-        detail=False,
-        url_path="payer-summary",
-        serializer_class=PayerSummarySerializer,
-        orderings={
-            "claims": Ordering(SortKey("claims"), SortKey("payer")),
-            "charge": Ordering(SortKey("charge"), SortKey("payer")),
-            "denied": Ordering(SortKey("denied"), SortKey("payer")),
-        },
-        default_ordering="-claims",
-    )
-    def payer_summary(self, request: Request) -> Response:  # noqa: ARG002
-        """Sum the claims of each payer, after the same filters as the list of claims."""
-        # Filters first: they mean claims, not sums.
-        claims = self.filter_queryset(self.get_queryset()).order_by()
-        decided = ~Q(outcome=OUTCOMES[Outcome.PENDING])
-        rows = claims.values("payer").annotate(
-            pending=Count("id", filter=~decided),
-            decided=Count("id", filter=decided),
-            denied=Count("id", filter=Q(outcome=OUTCOMES[Outcome.DENIED])),
-            claims=Count("id"),
-            last_decided_on=Max("decided_on"),
-            charge=Sum("charge", default=0),
-            paid=Sum("paid", default=0),
-        )
-        page = self.paginate_queryset(rows)
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+def _names_of(tenant: Tenant, rows: Iterable[Any]) -> Names:
+    """Return the names of all codes in ``rows``; one query for those not seen before."""
+    known = _seen_names(tenant._state.db, tenant.pk, tenant.created_at)
+    wanted = {(axis, code) for row in rows for axis in _AXES if (code := getattr(row, axis))}
+    missing = {code for axis, code in wanted if (axis, code) not in known}
+    if missing:
+        found = Dimension.objects.filter(code__in=missing).values_list("axis", "code", "name")
+        known.update({(axis, code): name for axis, code, name in found})
+    return known
 
 
-def _names_of(rows: Iterable[Any]) -> Names:
-    """Return the names of all codes in ``rows``; one query whatever their number."""
-    wanted = Q()
-    for axis in _AXES:
-        codes = {_code(row, axis) for row in rows} - {0}
-        if codes:
-            wanted |= Q(axis=axis, code__in=codes)
-    if not wanted:
-        return {}
-    found = Dimension.objects.filter(wanted).values_list("axis", "code", "name")
-    return {(axis, code): name for axis, code, name in found}
-
-
-def _code(row: Any, axis: str) -> int:
-    code: int = row.get(axis, 0) if isinstance(row, dict) else getattr(row, axis)
-    return code
+@functools.lru_cache(maxsize=64)
+def _seen_names(_using: str | None, _tenant_id: int, _since: dt.datetime) -> dict[Any, str]:
+    """Return the names that this process has seen of a tenant: a code never changes its name."""
+    return {}

@@ -7,12 +7,21 @@ from rest_framework.routers import SimpleRouter
 
 from claimkit_django.drift.rest import ActiveDriftViewSet, FindingViewSet
 from claimkit_django.drift.rest_backtests import BacktestViewSet
+from claimkit_django.drift.rest_figures import DashboardView, PayerSummaryViewSet
+from claimkit_django.drift.rest_runs import RunViewSet
 
 router = SimpleRouter()
 router.register("findings", FindingViewSet, basename="finding")
+router.register("runs", RunViewSet, basename="run")
 router.register("drift/backtests", BacktestViewSet, basename="backtest")
 
 urlpatterns = [
     *router.urls,
+    path("dashboard/", DashboardView.as_view(), name="dashboard"),
+    path(
+        "claims/payer-summary/",
+        PayerSummaryViewSet.as_view({"get": "list"}),
+        name="claim-payer-summary",
+    ),
     path("drift/active/", ActiveDriftViewSet.as_view({"get": "list"}), name="drift-active"),
 ]

@@ -20,8 +20,10 @@ from claimkit_django.rest.problems import PreconditionFailed, PreconditionRequir
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
-__all__ = ["content_etag", "early_etag", "has_seen", "require_match"]
+__all__ = ["IF_MATCH", "content_etag", "early_etag", "has_seen", "require_match"]
 
+#: What a view adds to its request headers for methods that call :func:`require_match`.
+IF_MATCH = {"If-Match": "`ETag` of what the change is based on; required."}
 _CONTEXT = b"claimkit.etag"
 
 

@@ -34,8 +34,8 @@ class LinksField(serializers.Field[Any, Any, Any, Any]):
     """Read-only ``_links``.
 
     Args:
-        targets: Relation → name of the address and its arguments, each with the attribute of the
-            instance that fills it, such as ``{"self": ("upload-detail", {"uid": "uid"})}``.
+        targets: Relation → name of the address and its arguments, each with the dotted path from
+            the instance to what fills it, such as ``{"self": ("upload-detail", {"uid": "uid"})}``.
     """
 
     def __init__(self, targets: Mapping[str, tuple[str, Mapping[str, str]]], **kwargs: Any) -> None:
@@ -54,4 +54,6 @@ class LinksField(serializers.Field[Any, Any, Any, Any]):
 
 
 def _read(value: Any, path: str) -> Any:
-    return value[path] if isinstance(value, dict) else getattr(value, path)
+    for name in path.split("."):
+        value = value[name] if isinstance(value, dict) else getattr(value, name)
+    return value() if callable(value) else value

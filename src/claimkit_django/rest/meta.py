@@ -24,15 +24,17 @@ __all__ = ["NotHereView", "ProblemTypeView", "RootView"]
 
 #: App → names of the listings that it adds to the root.
 _LISTINGS = {
-    "claimkit_django.tenants": {"tenants": "tenant-list"},
+    "claimkit_django.tenants": {"tenants": "tenant-list", "memberships": "membership-list"},
     "claimkit_django.claims": {
         "uploads": "upload-list",
         "claims": "claim-list",
-        "payer_summary": "claim-payer-summary",
     },
     "claimkit_django.drift": {
-        "findings": "finding-list",
+        "dashboard": "dashboard",
+        "payer_summary": "claim-payer-summary",
         "active_drift": "drift-active",
+        "findings": "finding-list",
+        "runs": "run-list",
         "backtests": "backtest-list",
     },
 }

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 __all__ = [
+    "Conflict",
     "IdempotencyKeyReused",
     "InvalidCursor",
     "PreconditionFailed",
@@ -57,6 +58,13 @@ class InvalidCursor(exceptions.APIException):
 
     status_code = 400
     default_code = "invalid_cursor"
+
+
+class Conflict(exceptions.APIException):
+    """What is asked for does not go with the state of the resource."""
+
+    status_code = 409
+    default_code = "conflict"
 
 
 class PreconditionFailed(exceptions.APIException):
@@ -101,6 +109,7 @@ _DRF: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.NotAcceptable, "not_acceptable"),
     (exceptions.UnsupportedMediaType, "unsupported_media_type"),
     (exceptions.Throttled, "throttled"),
+    (Conflict, "conflict"),
     (PreconditionFailed, "precondition_failed"),
     (PreconditionRequired, "precondition_required"),
     (RequestInProgress, "request_in_progress"),

@@ -37,9 +37,11 @@ __all__ = [
 #: Tag → what its operations are about.
 TAGS = {
     "tenants": "The organizations that you are a member of.",
+    "memberships": "Who else is a member, and in which role.",
     "uploads": "Files of claims: send one, follow its progress, repair what was rejected.",
-    "claims": "What is known of each claim, and sums per payer.",
+    "claims": "What is known of each claim, and first decisions summed per payer.",
     "drift": "What changed in how payers treat claims, since when, and how much money it is.",
+    "dashboard": "Figures of the whole tenant.",
     "meta": "The API itself: its root, its kinds of problems.",
 }
 
@@ -49,6 +51,14 @@ SETTINGS: dict[str, Any] = {
     "VERSION": __version__,
     "OAS_VERSION": "3.1.0",
     "TAGS": [{"name": name, "description": text} for name, text in TAGS.items()],
+    "ENUM_NAME_OVERRIDES": {
+        # Two fields called "status"; said by value, because a room may not be installed.
+        "UploadStatus": [
+            (word, word.title())
+            for word in ("queued", "processing", "success", "partial", "failed")
+        ],
+        "RunStatus": [(word, word.title()) for word in ("running", "success", "failed")],
+    },
     "PREPROCESSING_HOOKS": ["claimkit_django.rest.schema.ours"],
     "COMPONENT_SPLIT_REQUEST": True,
     "SORT_OPERATION_PARAMETERS": False,
@@ -132,7 +142,8 @@ class KitSchema(AutoSchema):
         return statuses
 
     def _headers(self) -> dict[str, str]:
-        headers: dict[str, str] = self.view.request_headers(self.method)
+        view: Any = self.view
+        headers: dict[str, str] = view.request_headers(self.method)
         return headers
 
 

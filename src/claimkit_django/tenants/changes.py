@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.db import connections, transaction
-from django.db.models import Sum
+from django.db.models import OuterRef, Subquery, Sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from django.db.models import Model
 
-__all__ = ["data_version", "note_change"]
+__all__ = ["data_version", "note_change", "state_columns", "states_of"]
 
 #: Once in so many changes the rows of a room are folded.
 _FOLD = 64
+_COLUMN = "state_of_"
 
 
 def note_change(tenants: Iterable[int], room: str, using: str) -> None:
@@ -48,8 +49,36 @@ def data_version(tenant_id: int, rooms: Sequence[str], using: str) -> str:
     Two equal answers mean that nothing has changed; read it *before* what it stands for.
     """
     rows = _model()._default_manager.using(using).filter(tenant_id=tenant_id, room__in=rooms)
-    sums = dict(rows.order_by().values_list("room").annotate(Sum("changes")))
-    return ",".join(f"{room}:{sums.get(room, 0)}" for room in sorted(rooms))
+    return _told(dict(rows.order_by().values_list("room").annotate(Sum("changes"))), rooms)
+
+
+def state_columns(tenant: str) -> dict[str, Subquery]:
+    """Return annotations that read the states of all rooms along with another query.
+
+    Args:
+        tenant: Path of the tenant's id in that query, such as ``tenant_id``.
+    """
+    rows = _model()._default_manager.filter(tenant_id=OuterRef(tenant)).order_by()
+    return {
+        f"{_COLUMN}{room}": Subquery(
+            rows.filter(room=room).values("room").annotate(state=Sum("changes")).values("state")
+        )
+        for room in _rooms()
+    }
+
+
+def states_of(row: object, rooms: Sequence[str]) -> str:
+    """Return what :func:`data_version` would, from a row that has :func:`state_columns`."""
+    return _told({room: getattr(row, f"{_COLUMN}{room}", None) for room in rooms}, rooms)
+
+
+def _told(sums: dict[str, int | None], rooms: Sequence[str]) -> str:
+    return ",".join(f"{room}:{sums.get(room) or 0}" for room in sorted(rooms))
+
+
+def _rooms() -> list[str]:
+    """Return the rooms that show rows of tenants, by what their models say."""
+    return sorted({getattr(model, "shown_in", "") for model in apps.get_models()} - {""})
 
 
 def _fold(newest: Model, using: str) -> None:

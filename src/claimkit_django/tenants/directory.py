@@ -10,6 +10,7 @@ from claimkit.tenants import TenantHint
 from claimkit.types import TenantKey
 from claimkit_django import runtime
 from claimkit_django.conf import config
+from claimkit_django.tenants.changes import state_columns
 from claimkit_django.tenants.models import Membership, Tenant
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ def permitted_tenants(user: Any) -> dict[TenantKey, Tenant]:
     """Return the active tenants that a person is a member of, by key; one query."""
     if not user.is_authenticated or not user.is_active:
         return {}
-    rows = Membership.objects.filter(user_id=user.pk, tenant__active=True).select_related("tenant")
+    mine = Membership.objects.filter(user_id=user.pk, tenant__active=True)
+    # What the API needs to know next comes along: the role, and the state of the data.
+    rows = mine.select_related("tenant").annotate(**state_columns("tenant_id"))
     permitted: dict[TenantKey, Tenant] = {}
     for member in rows:
-        member.tenant.known_role = (user.pk, member.to_role())
+        member.tenant.known_member = member
         permitted[TenantKey(member.tenant.key)] = member.tenant
     return permitted
 

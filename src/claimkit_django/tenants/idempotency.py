@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import connections, router, transaction
@@ -147,7 +147,7 @@ def _parts(request: Request) -> Iterator[bytes]:
     if not isinstance(body, QueryDict):
         yield json.dumps(body, sort_keys=True).encode()
         return
-    for name, values in sorted(cast("QueryDict", body).lists()):
+    for name, values in sorted(body.lists()):
         for value in values:
             yield name.encode()
             if not isinstance(value, UploadedFile):

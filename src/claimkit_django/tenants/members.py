@@ -96,9 +96,9 @@ def role_of(user: AbstractBaseUser | Any, tenant: Tenant) -> Role | None:
         return None
     if getattr(user, "is_superuser", False):
         return Role.OWNER
-    if tenant.known_role is not None and tenant.known_role[0] == user.pk:
-        return tenant.known_role[1]
-    member = tenant.memberships.filter(user_id=user.pk).first()
+    member = tenant.known_member
+    if member is None or member.user_id != user.pk:
+        member = tenant.memberships.filter(user_id=user.pk).first()
     return member.to_role() if member else None
 
 

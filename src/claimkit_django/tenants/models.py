@@ -53,8 +53,8 @@ class Tenant(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    #: Whose role in it was read along with the row, and which; spares the query that asks for it.
-    known_role: tuple[Any, Role] | None = None
+    #: The membership that was read along with the row; spares the query that asks for the role.
+    known_member: Membership | None = None
 
     class Meta:
         ordering = ["key"]

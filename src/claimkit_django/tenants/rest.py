@@ -7,28 +7,33 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import router
 from django.db.models import F
+from django.utils import timezone
 from drf_spectacular.utils import (
     OpenApiExample,
     extend_schema_view,
 )
-from rest_framework import mixins, serializers
+from rest_framework import exceptions, mixins, serializers
+from rest_framework.response import Response
 
 from claimkit.errors import TenantRequired, TenantUnknown
 from claimkit.tenants import Role
 from claimkit_django.conf import config
-from claimkit_django.rest.filters import Ordering, StrictFilterSet
+from claimkit_django.rest.conditional import IF_MATCH, content_etag, require_match
+from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.permissions import HasRole
+from claimkit_django.rest.problems import PreconditionFailed
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiView, ApiViewSet, ListSettings
-from claimkit_django.tenants.changes import data_version
+from claimkit_django.tenants.changes import data_version, states_of
 from claimkit_django.tenants.directory import actor_of, resolve
 from claimkit_django.tenants.idempotency import HEADER as IDEMPOTENCY_KEY
 from claimkit_django.tenants.idempotency import claim
 from claimkit_django.tenants.members import role_of
 from claimkit_django.tenants.models import Membership, Tenant
-from claimkit_django.tenants.scope import current_scope, enter, find_tenant_id
+from claimkit_django.tenants.scope import enter
+from claimkit_django.tenants.timezones import validate_timezone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,12 +41,11 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http.response import HttpResponseBase
     from rest_framework.request import Request
-    from rest_framework.response import Response
 
     from claimkit_django.tenants.idempotency import Claimed
     from claimkit_django.tenants.models import TenantModel
 
-__all__ = ["ANALYST_WRITES", "READ", "TenantRowsView", "TenantView", "TenantViewSet"]
+__all__ = ["ADMIN_ONLY", "ANALYST_WRITES", "READ", "TenantRowsView", "TenantView", "TenantViewSet"]
 
 #: Roles of a resource that members read.
 READ: Mapping[str, Role] = dict.fromkeys(("GET", "HEAD", "OPTIONS"), Role.VIEWER)
@@ -50,6 +54,9 @@ ANALYST_WRITES: Mapping[str, Role] = {
     **READ,
     **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), Role.ANALYST),
 }
+
+#: Roles of a resource that admins keep.
+ADMIN_ONLY: Mapping[str, Role] = dict.fromkeys((*ANALYST_WRITES,), Role.ADMIN)
 
 
 class TenantView(ApiView):
@@ -61,6 +68,8 @@ class TenantView(ApiView):
     role: Role | None = None
     #: Rooms whose changes change the answer to a read; none: it has no early ``ETag``.
     validated_by: ClassVar[tuple[str, ...]] = ()
+    #: The tenant in scope.
+    tenant: Tenant
     _scope: ExitStack
     _claimed: Claimed | None = None
 
@@ -73,13 +82,16 @@ class TenantView(ApiView):
         return headers
 
     def validator(self, request: Request) -> str:
-        """Return who asks, in which role, and the state of what is shown; one query."""
+        """Return who asks, in which role, and the state of what is shown; no query for members."""
         if not self.validated_by:
             return ""
-        scope = current_scope()
-        using = router.db_for_read(Tenant)
-        state = data_version(find_tenant_id(scope, using), self.validated_by, using)
-        return f"{scope.key} {actor_of(request.user)} {self.role} {state}"
+        member = self.tenant.known_member
+        if member is not None and member.user_id == request.user.pk:
+            state = states_of(member, self.validated_by)
+        else:
+            using = self.tenant._state.db or router.db_for_read(Tenant)
+            state = data_version(self.tenant.pk, self.validated_by, using)
+        return f"{self.tenant.key} {actor_of(request.user)} {self.role} {state}"
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Answer a repeated POST as the first time.
@@ -115,8 +127,8 @@ class TenantView(ApiView):
         super().perform_authentication(request)
         if not request.user.is_authenticated:
             return
-        tenant, self.role = _choose(request)
-        self._scope.enter_context(enter(tenant))
+        self.tenant, self.role = _choose(request)
+        self._scope.enter_context(enter(self.tenant))
 
 
 class TenantRowsView(ListSettings, TenantView):
@@ -140,12 +152,15 @@ class TenantSerializer(serializers.ModelSerializer[Tenant]):
     role = serializers.ChoiceField(
         choices=[role.value for role in Role], read_only=True, help_text="What you may do in it."
     )
+    timezone = serializers.CharField(
+        max_length=64, validators=[validate_timezone], help_text="IANA name."
+    )
     _links = LinksField({"self": ("tenant-detail", {"key": "key"})})
 
     class Meta:
         model = Tenant
         fields = ("key", "name", "timezone", "role", "_links")
-        read_only_fields = fields
+        read_only_fields = ("key", "role", "_links")
 
 
 _EXAMPLE = OpenApiExample(
@@ -164,13 +179,11 @@ _EXAMPLE = OpenApiExample(
 
 @extend_schema_view(
     list=operation(summary="List your tenants", examples=[_EXAMPLE]),
-    retrieve=operation(summary="Get one of your tenants", examples=[_EXAMPLE]),
 )
 class TenantViewSet(
     ListSettings,
     ApiViewSet,
     mixins.ListModelMixin,
-    mixins.RetrieveModelMixin,
 ):
     """The tenants that the caller is a member of, with the caller's role in each."""
 
@@ -191,6 +204,48 @@ class TenantViewSet(
         return Tenant.objects.filter(active=True, memberships__in=mine).annotate(
             role=F("memberships__role")
         )
+
+    def request_headers(self, method: str) -> dict[str, str]:
+        """Add the header by which a change says what it is based on."""
+        return super().request_headers(method) | (IF_MATCH if method == "PATCH" else {})
+
+    @operation(summary="Get one of your tenants", examples=[_EXAMPLE])
+    def retrieve(self, request: Request, key: str) -> Response:  # noqa: ARG002
+        """Return the tenant; its `ETag` is what a change is based on."""
+        refuse_unknown(request, ())
+        return self._answer(self.get_object())
+
+    @operation(
+        summary="Rename a tenant or move its time zone",
+        request=TenantSerializer,
+        responses=TenantSerializer,
+        examples=[_EXAMPLE],
+    )
+    def partial_update(self, request: Request, key: str) -> Response:  # noqa: ARG002
+        """Change the name or the time zone; for admins and owners."""
+        refuse_unknown(request, ())
+        tenant = self.get_object()
+        if not Role(tenant.role).includes(Role.ADMIN):
+            raise exceptions.PermissionDenied(HasRole.message)
+        require_match(request, _etag_of(tenant))
+        asked = self.get_serializer(tenant, data=request.data, partial=True)
+        asked.is_valid(raise_exception=True)
+        # One statement that changes what was read, or nothing.
+        unchanged = Tenant.objects.filter(pk=tenant.pk, name=tenant.name, timezone=tenant.timezone)
+        values = dict(asked.validated_data)
+        if not unchanged.update(**values, updated_at=timezone.now()):
+            raise PreconditionFailed
+        for name, value in values.items():
+            setattr(tenant, name, value)
+        return self._answer(tenant)
+
+    def _answer(self, tenant: Tenant) -> Response:
+        body = self.get_serializer(tenant).data
+        return Response(body, headers={"ETag": _etag_of(tenant)})
+
+
+def _etag_of(tenant: Any) -> str:
+    return content_etag(tenant.key, tenant.name, tenant.timezone, tenant.role)
 
 
 def header_name() -> str:

@@ -372,7 +372,7 @@ class TenantQuerySet(models.QuerySet[_T]):
         rows = list(objs)
         self._claim_rows(rows)
         made = super().bulk_create(rows, *args, **kwargs)
-        self._note_change({row.tenant_id for row in rows})  # type: ignore[attr-defined]
+        self._note_change({row.tenant_id for row in rows})
         return made
 
     bulk_create.alters_data = True  # type: ignore[attr-defined]

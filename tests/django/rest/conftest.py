@@ -14,9 +14,10 @@ from rest_framework.test import APIClient
 from claimkit.claims.ledger import claim_key
 from claimkit.claims.model import Outcome
 from claimkit.tenants import Role, use_tenant
+from claimkit.types import day_of
 from claimkit_django.claims.codes import OUTCOMES
 from claimkit_django.claims.models import Claim, Dimension, RejectedRow, Upload
-from claimkit_django.drift.models import Finding
+from claimkit_django.drift.models import CubeDecision, DriftDimension, Finding, WatchRun
 from claimkit_django.tenants.models import Membership, Tenant
 
 
@@ -71,6 +72,15 @@ class House:
                     allowed=None if denied else 110_000,
                 )
             )
+        self._make_cells(payers)
+        self.run = WatchRun.objects.create(
+            status=WatchRun.Status.SUCCESS,
+            as_of=dt.date(2026, 4, 6),
+            new=1,
+            started_at=timezone.now(),
+            heartbeat_at=timezone.now(),
+            finished_at=timezone.now(),
+        )
         self.upload = Upload.objects.create(
             name="era.835",
             bytes_total=10,
@@ -95,6 +105,30 @@ class House:
                 raw=["A1007", cell],
             )
         self.finding = self.make_finding("open", dollars=4_821_000)
+
+    def _make_cells(self, payers):
+        """Post what the watch would know of the claims: the cube has its own dictionary."""
+        names = [("outcome", "paid"), ("outcome", "authorization_referral")]
+        names += [("procedure_group", "Imaging: MRI"), ("reason", "CO-197")]
+        names += [("payer", name) for name in payers]
+        codes = {pair: code for code, pair in enumerate(names, start=1)}
+        for (axis, name), code in codes.items():
+            DriftDimension.objects.create(axis=axis, code=code, name=name)
+        for number, claim in enumerate(self.claims):
+            denied = number % 3 == 0
+            CubeDecision.objects.create(
+                decided_day=day_of(claim.decided_on),
+                known_day=day_of(claim.decided_on),
+                payer=codes["payer", payers[number % len(payers)]],
+                procedure_group=codes["procedure_group", "Imaging: MRI"],
+                outcome=codes["outcome", "authorization_referral" if denied else "paid"],
+                reason=codes["reason", "CO-197"] if denied else 0,
+                age_days=12,
+                claims=1,
+                charge=claim.charge,
+                allowed=claim.allowed or 0,
+                paid=claim.paid,
+            )
 
     def make_finding(self, state, *, dollars):
         with use_tenant(self.key):

@@ -1,0 +1,142 @@
+"""Every operation as every role, as a stranger, and against another tenant.
+
+The operations come from the OpenAPI document, so that a new one that nobody thought about fails
+here until its least role is written down.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.urls import include, path
+from rest_framework.test import APIClient
+
+from claimkit.tenants import Role
+from claimkit_django.tenants.models import Membership
+
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
+
+urlpatterns = [path("", include("claimkit_django.urls"))]
+
+#: Anyone at all.
+PUBLIC = {"GET /", "GET /problems/{code}/"}
+#: Whoever signed in; about the tenants that they belong to, not about one.
+OF_PEOPLE = {"GET /tenants/", "GET /tenants/{key}/"}
+#: Operation → least role.
+LEAST = {
+    "PATCH /tenants/{key}/": Role.ADMIN,
+    "GET /memberships/": Role.ADMIN,
+    "POST /memberships/": Role.ADMIN,
+    "GET /memberships/{user}/": Role.ADMIN,
+    "PATCH /memberships/{user}/": Role.ADMIN,
+    "DELETE /memberships/{user}/": Role.ADMIN,
+    "GET /uploads/": Role.VIEWER,
+    "POST /uploads/": Role.ANALYST,
+    "GET /uploads/{uid}/": Role.VIEWER,
+    "GET /uploads/{uid}/repair/": Role.ANALYST,
+    "GET /claims/": Role.VIEWER,
+    "GET /claims/{uid}/": Role.VIEWER,
+    "GET /claims/payer-summary/": Role.VIEWER,
+    "GET /dashboard/": Role.VIEWER,
+    "GET /findings/": Role.VIEWER,
+    "GET /findings/{uid}/": Role.VIEWER,
+    "GET /drift/active/": Role.VIEWER,
+    "GET /runs/": Role.VIEWER,
+    "POST /runs/": Role.ANALYST,
+    "GET /runs/{uid}/": Role.VIEWER,
+}
+_ROOT = "/api/v1"
+
+
+@pytest.fixture
+def operations(client):
+    document = client.get(
+        f"{_ROOT}/schema/", headers={"accept": "application/vnd.oai.openapi+json"}
+    ).json()
+    return {
+        f"{method.upper()} {where.removeprefix(_ROOT)}"
+        for where, methods in document["paths"].items()
+        for method in methods
+    }
+
+
+def address(operation, house):
+    """Return the method and the address of the operation on an object of the house."""
+    method, where = operation.split()
+    objects = {
+        "claims": house.claims[0].uid,
+        "findings": house.finding.uid,
+        "memberships": f"viewer@{house.key}",
+        "runs": house.run.uid,
+        "tenants": house.key,
+        "uploads": house.upload.uid,
+        "problems": "not_found",
+    }
+    room = where.split("/")[1]
+    return method.lower(), _ROOT + re.sub(r"\{\w+\}", objects.get(room, ""), where)
+
+
+def status(client, operation, house, **told):
+    method, where = address(operation, house)
+    return getattr(client, method)(where, **told).status_code
+
+
+def test_every_operation_has_its_least_role_written_down(operations):
+    assert operations == PUBLIC | OF_PEOPLE | LEAST.keys()
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("operation", LEAST)
+def test_a_role_may_do_what_includes_it_and_nothing_else(world, operation, role):
+    answer = status(world.north.client(role), operation, world.north)
+
+    if role.includes(LEAST[operation]):
+        # 400, 428: allowed, and then asked for more than an empty body.
+        assert answer in {200, 202, 400, 428}
+    else:
+        assert answer == 403
+
+
+@pytest.mark.parametrize("operation", sorted(LEAST.keys() | OF_PEOPLE))
+def test_a_stranger_is_not_let_in(world, operation):
+    assert status(APIClient(), operation, world.north) == 401
+
+
+@pytest.mark.parametrize("operation", sorted(PUBLIC))
+def test_what_is_public_is(world, operation):
+    assert status(APIClient(), operation, world.north) == 200
+
+
+@pytest.mark.parametrize("operation", sorted(one for one in LEAST.keys() | OF_PEOPLE if "{" in one))
+@pytest.mark.parametrize("chosen", ["northside", "southside"])
+def test_an_object_of_another_tenant_is_not_there_even_for_owners(world, operation, chosen):
+    owner = world.north.client(Role.OWNER)
+
+    assert status(owner, operation, world.south, headers={"x-tenant": chosen}) == 404
+
+
+@pytest.mark.parametrize("operation", sorted(one for one in LEAST if "{" in one))
+def test_a_member_of_both_sees_each_only_where_it_is(world, operation):
+    user = world.north.people[Role.OWNER]
+    Membership.objects.create(tenant=world.south.tenant, user=user, role="owner")
+    client = world.north.client(Role.OWNER)
+
+    if "tenants" not in operation:
+        here = status(client, operation, world.south, headers={"x-tenant": "northside"})
+        assert here == 404
+    there = status(client, operation, world.south, headers={"x-tenant": "southside"})
+    assert there in {200, 400, 428}
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "post", "trace"])
+def test_methods_that_are_not_documented_are_not_there(world, operations, method):
+    owner = world.north.client(Role.OWNER)
+    for operation in {one for one in operations if one.startswith("GET")}:
+        where = operation.removeprefix("GET")
+        if f"{method.upper()}{where}" in operations:
+            continue
+        _, concrete = address(operation, world.north)
+        answer = owner.generic(method.upper(), concrete)
+        assert answer.status_code == 405, (method, operation)
+        assert "GET" in answer["Allow"]
