@@ -393,6 +393,8 @@ class WatchRun(TenantModel):
 class BacktestRun(TenantModel):
     """One replay of past nights: what was asked, how far it is, and what the nights would have told."""
 
+    shown_in: ClassVar[str] = "drift"
+
     class Status(models.TextChoices):
         """A queued run waits for a worker; a running run whose heart stopped is dead."""
 

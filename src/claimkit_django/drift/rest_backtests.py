@@ -282,6 +282,7 @@ class BacktestViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewS
     """What past nights would have told, the latest asked for first."""
 
     tag = "drift"
+    validated_by = ("drift",)
     model = BacktestRun
     roles: ClassVar[Mapping[str, Role]] = ANALYST_WRITES
     filterset_class = BacktestFilters

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
+from django.utils.html import format_html
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, inline_serializer
 from rest_framework import exceptions, serializers
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.response import Response
 
 from claimkit_django.http.problems import TYPES
@@ -80,8 +82,26 @@ class RootView(ApiView):
         )
 
 
+class ProblemPageRenderer(BaseRenderer):
+    """The same for people who follow the link in a browser."""
+
+    media_type = "text/html"
+    format = "html"
+    charset = "utf-8"
+
+    def render(self, data: Any, *_args: Any, **_kwargs: Any) -> str:
+        """Return a page that loads nothing."""
+        return format_html(
+            "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
+            "<h1>{title}</h1><p>{remedy}</p><p><code>{code}</code>, HTTP {status}</p></html>",
+            **data,
+        )
+
+
 class ProblemTypeView(ApiView):
-    """Where the ``type`` of a problem leads."""
+    """Where the ``type`` of a problem leads: data for clients, a page for people."""
+
+    renderer_classes = (JSONRenderer, ProblemPageRenderer)
 
     permission_classes = (AllowAny,)
     tag = "meta"
@@ -91,15 +111,17 @@ class ProblemTypeView(ApiView):
         operation_id="problem_types_retrieve",
         summary="Explain a kind of problem",
         parameters=[OpenApiParameter("code", str, OpenApiParameter.PATH, enum=sorted(TYPES))],
-        responses=inline_serializer(
-            "ProblemType",
-            {
-                "code": serializers.CharField(),
-                "status": serializers.IntegerField(),
-                "title": serializers.CharField(),
-                "remedy": serializers.CharField(),
-            },
-        ),
+        responses={
+            (200, "application/json"): inline_serializer(
+                "ProblemType",
+                {
+                    "code": serializers.CharField(),
+                    "status": serializers.IntegerField(),
+                    "title": serializers.CharField(),
+                    "remedy": serializers.CharField(),
+                },
+            )
+        },
         examples=[
             OpenApiExample(
                 "not_found",

@@ -171,7 +171,7 @@ class KeysetPagination(BasePagination):
 
     def _edge(self, request: Request) -> _Edge | None:
         text = request.query_params.get(CURSOR)
-        if text is None:
+        if not text:
             return None
         try:
             digest, backwards, values = signing.loads(text, salt=_SALT)

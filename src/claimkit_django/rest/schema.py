@@ -19,6 +19,7 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 
 from claimkit import __version__
+from claimkit_django.http import versions
 from claimkit_django.http.problems import MEDIA_TYPE, TYPES, Problem
 
 if TYPE_CHECKING:
@@ -66,6 +67,20 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+#: Header → what it must look like; others are any text.
+_HEADERS: dict[str, dict[str, Any]] = {
+    versions.HEADER: {"type": "string", "enum": list(versions.SUPPORTED)},
+    "Idempotency-Key": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": "^[!#-~]+$",
+    },
+    "If-Match": {"type": "string", "minLength": 1, "pattern": r'^(\*|"[!#-~]*")$'},
+}
+_REQUIRED = frozenset({"If-Match"})
+
+
 class FieldProblemSerializer(serializers.Serializer[Any]):
     """What is wrong with one field, parameter or header."""
 
@@ -98,6 +113,10 @@ class KitSchema(AutoSchema):
         tag = getattr(self.view, "tag", "")
         return [tag] if tag else super().get_tags()
 
+    def is_deprecated(self) -> bool:
+        """Say so where the view does."""
+        return bool(getattr(self.view, "deprecation", None)) or super().is_deprecated()
+
     def get_override_parameters(self) -> list[Any]:
         """Describe the request headers that the view reads."""
         return [
@@ -105,8 +124,8 @@ class KitSchema(AutoSchema):
                 name=name,
                 location=OpenApiParameter.HEADER,
                 description=description,
-                required=False,
-                type=str,
+                required=name in _REQUIRED,
+                type=_HEADERS.get(name, {"type": "string"}),
             )
             for name, description in self._headers().items()
         ]

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from django.http.response import HttpResponseBase
     from rest_framework.parsers import BaseParser
+    from rest_framework.renderers import BaseRenderer
     from rest_framework.request import Request
     from rest_framework.schemas.inspectors import ViewInspector
 
@@ -65,7 +66,7 @@ class ApiView(APIView):
     """An API view that takes nothing but authentication from the host's DRF settings."""
 
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
     parser_classes: Sequence[type[BaseParser]] = PARSERS
     throttle_classes = (QuotaThrottle,)
     versioning_class = None
@@ -74,6 +75,8 @@ class ApiView(APIView):
     tag: str = ""
     #: Method → a rate of its own, such as ``5/15m``, instead of the one in the settings.
     rates: ClassVar[Mapping[str, str]] = {}
+    #: Set where the operations of the view should not be used any more.
+    deprecation: versions.Deprecation | None = None
     #: ``ETag`` of the answer, where it is known before the answer is.
     _etag: str = ""
     #: Sent unless the response says otherwise: browsers keep nothing of other people's claims.
@@ -98,6 +101,9 @@ class ApiView(APIView):
         Raises:
             Answered: with the 304.
         """
+        # Whoever calls and whatever else is wrong: a method that is not there is 405.
+        if not hasattr(self, (request.method or "").lower()):
+            raise exceptions.MethodNotAllowed(request.method or "")
         super().initial(request, *args, **kwargs)
         validator = self.validator(request) if request.method in _READS else ""
         if validator:
@@ -147,7 +153,7 @@ class ApiView(APIView):
         Raises:
             ValidationError: a version that is not supported.
         """
-        asked = request.headers.get(versions.HEADER, versions.CURRENT)
+        asked = request.headers.get(versions.HEADER) or versions.CURRENT
         if asked not in versions.SUPPORTED:
             near = did_you_mean(asked, versions.SUPPORTED)
             offered = ", ".join(versions.SUPPORTED)
@@ -174,6 +180,11 @@ class ApiView(APIView):
         if self._etag and final.status_code in {200, 304}:
             final.headers.setdefault("ETag", self._etag)
         final.headers.setdefault("X-Content-Type-Options", "nosniff")
+        deprecation = self.deprecation or versions.DEPRECATED.get(final.headers[versions.HEADER])
+        for name, value in (deprecation.headers() if deprecation else {}).items():
+            # Pages have links of their own; a list of links is one header.
+            mine = final.headers.get(name)
+            final.headers[name] = f"{mine}, {value}" if mine else value
         patch_vary_headers(
             final, ("Accept", "Authorization", "Cookie", *self.request_headers("GET"))
         )

@@ -18,9 +18,11 @@ class TenantsApp(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks, the guards against removal and the second wall."""
+        from claimkit_django.http.tasks import follow_requests
         from claimkit_django.tenants import checks, members, policies, row_security
 
         checks.register_checks()
         members.connect_guards()
         row_security.connect_teller()
         policies.connect_enabling()
+        follow_requests()

@@ -181,10 +181,10 @@ class MembershipViewSet(mixins.ListModelMixin, ApiViewSet, ListSettings, TenantV
     def partial_update(self, request: Request, user: str) -> Response:  # noqa: ARG002
         """Give the member another role."""
         refuse_unknown(request, ())
-        asked = RoleSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
         with transaction.atomic(using=self.tenant._state.db):
             member = self._locked(request)
+            asked = RoleSerializer(data=request.data)
+            asked.is_valid(raise_exception=True)
             return self._answer(self._grant(member.user, Role(asked.validated_data["role"])))
 
     @operation(summary="Remove a member", parameters=[_USER], responses={204: None})

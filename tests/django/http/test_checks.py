@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from claimkit_django.http.checks import check_middleware, check_rate_cache, check_rest
+from claimkit_django.http.checks import (
+    EXPOSED,
+    check_cors,
+    check_middleware,
+    check_rate_cache,
+    check_rest,
+)
 
 MEMORY = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 
@@ -66,10 +72,52 @@ def test_a_cache_that_does_not_count_atomically(settings):
     assert ids(check_rate_cache()) == ["claimkit_http.W001"]
 
 
-def test_problems_before_their_request_id(settings):
-    in_order = list(settings.MIDDLEWARE)
-    settings.MIDDLEWARE = [in_order[1], in_order[0], *in_order[2:]]
+OURS = "claimkit_django.http."
+DJANGOS = "django.middleware."
 
-    assert ids(check_middleware()) == ["claimkit_http.W002"]
-    settings.MIDDLEWARE = in_order
-    assert ids(check_middleware()) == []
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (f"{OURS}request_ids.RequestIdMiddleware", f"{OURS}problems.ProblemMiddleware"),
+        (f"{OURS}security.SecurityHeadersMiddleware", f"{DJANGOS}security.SecurityMiddleware"),
+        (f"{OURS}security.SecurityHeadersMiddleware", f"{DJANGOS}csrf.CsrfViewMiddleware"),
+        (f"{OURS}compression.CompressionMiddleware", f"{DJANGOS}http.ConditionalGetMiddleware"),
+        (f"{OURS}compression.CompressionMiddleware", f"{OURS}problems.ProblemMiddleware"),
+    ],
+)
+def test_middleware_in_the_wrong_order_is_named(settings, first, second):
+    settings.MIDDLEWARE = [second, first]
+    (found,) = check_middleware()
+
+    assert found.id == "claimkit_http.W002"
+    assert found.hint == f"List {first!r} before {second!r} in MIDDLEWARE."
+    for fine in ([first, second], [first], [second]):
+        settings.MIDDLEWARE = fine
+        assert check_middleware() == []
+
+
+def cors(settings, **told):
+    settings.MIDDLEWARE = ["corsheaders.middleware.CorsMiddleware"]
+    for name, value in told.items():
+        setattr(settings, name, value)
+    return ids(check_cors())
+
+
+def test_cors_is_the_sites_business_until_it_is_there(settings):
+    settings.CORS_ALLOW_ALL_ORIGINS = settings.CORS_ALLOW_CREDENTIALS = True
+
+    assert check_cors() == []
+
+
+def test_cors_for_everyone_with_cookies_is_an_error(settings):
+    open_to_all = {"CORS_ALLOW_ALL_ORIGINS": True, "CORS_EXPOSE_HEADERS": EXPOSED}
+
+    assert cors(settings, **open_to_all, CORS_ALLOW_CREDENTIALS=True) == ["claimkit_http.E004"]
+    assert cors(settings, **open_to_all, CORS_ALLOW_CREDENTIALS=False) == []
+
+
+def test_headers_that_scripts_cannot_read_are_named(settings):
+    assert cors(settings) == ["claimkit_http.W003"]
+    assert cors(settings, CORS_EXPOSE_HEADERS=[name.lower() for name in EXPOSED]) == []
+    assert cors(settings, CORS_EXPOSE_HEADERS=[*EXPOSED, "Set-Cookie"]) == ["claimkit_http.W004"]
