@@ -114,10 +114,7 @@ class Upload(TenantModel):
                 name="claims_upload_status",
             ),
             models.CheckConstraint(
-                condition=Q(
-                    bytes_done__gte=0,
-                    bytes_total__gte=F("bytes_done"),
-                ),
+                condition=Q(bytes_done__gte=0, bytes_total__gte=F("bytes_done")),
                 name="claims_upload_bytes",
             ),
             models.CheckConstraint(
@@ -233,7 +230,6 @@ class Claim(TenantModel):
     """What is known of one claim now: :class:`claimkit.claims.model.ClaimPosition` in a row."""
 
     shown_in: ClassVar[str] = "claims"
-
     tenant = narrow_tenant()
     claim_key = models.BigIntegerField()
     patient_control_number = models.TextField()

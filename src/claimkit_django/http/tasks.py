@@ -32,16 +32,13 @@ def follow_requests(prefix: str = "claimkit.") -> None:
         (signals.task_prerun, follower.begin),
         (signals.task_postrun, follower.end),
     ):
-        signal.connect(receiver, weak=False, dispatch_uid=f"claimkit_follow_{prefix}{receiver}")
+        signal.connect(receiver, weak=False, dispatch_uid=f"{prefix} {receiver.__name__}")
 
 
 class _Follower:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._running: dict[str, ExitStack] = {}
-
-    def __str__(self) -> str:
-        return self._prefix
 
     def publish(self, *, sender: Any = None, headers: Any = None, **_kwargs: Any) -> None:
         """Write the id and the trace into the message; ``sender`` is the task's name."""
@@ -58,11 +55,10 @@ class _Follower:
         if not str(getattr(task, "name", "")).startswith(self._prefix):
             return
         scope = ExitStack()
-        request_id = getattr(task.request, _REQUEST_ID, None) or task_id
+        request_id = _told(task.request, _REQUEST_ID) or task_id
         if ACCEPTED.fullmatch(request_id):
             scope.enter_context(use_request_id(request_id))
-        told = getattr(task.request, _TRACE, None) or ""
-        scope.enter_context(use_trace(TraceContext.continued(told)))
+        scope.enter_context(use_trace(TraceContext.continued(_told(task.request, _TRACE))))
         self._running[task_id] = scope
 
     def end(self, *, task_id: str = "", **_kwargs: Any) -> None:
@@ -70,3 +66,8 @@ class _Follower:
         scope = self._running.pop(task_id, None)
         if scope is not None:
             scope.close()
+
+
+def _told(request: Any, name: str) -> str:
+    """Return a header of the message; a worker makes it an attribute, an eager call does not."""
+    return getattr(request, name, None) or (request.headers or {}).get(name) or ""

@@ -12,7 +12,8 @@ import pytest
 from django.urls import include, path
 from rest_framework.test import APIClient
 
-from claimkit.tenants import Role
+from claimkit.tenants import Role, use_tenant
+from claimkit_django.drift.models import BacktestRun
 from claimkit_django.tenants.models import Membership
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -54,6 +55,15 @@ _ROOT = "/api/v1"
 
 
 @pytest.fixture
+def world(world):
+    """The two tenants, with a backtest each."""
+    for house in (world.north, world.south):
+        with use_tenant(house.key):
+            house.backtest = BacktestRun.objects.create()
+    return world
+
+
+@pytest.fixture
 def operations(client):
     document = client.get(
         f"{_ROOT}/schema/", headers={"accept": "application/vnd.oai.openapi+json"}
@@ -70,6 +80,7 @@ def address(operation, house):
     method, where = operation.split()
     objects = {
         "claims": house.claims[0].uid,
+        "drift": house.backtest.uid,
         "findings": house.finding.uid,
         "memberships": f"viewer@{house.key}",
         "runs": house.run.uid,
