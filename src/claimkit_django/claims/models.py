@@ -37,8 +37,6 @@ _OUTCOME_CODES = sorted(OUTCOMES.values())
 class Upload(TenantModel):
     """One file that somebody handed in, what became of it, and how far it is."""
 
-    shown_in: ClassVar[str] = "claims"
-
     class Status(models.TextChoices):
         """``partial``: the file is in, except for the rejected rows."""
 
@@ -48,6 +46,7 @@ class Upload(TenantModel):
         PARTIAL = "partial", _("Partial")
         FAILED = "failed", _("Failed")
 
+    shown_in: ClassVar[str] = "claims"
     uid = models.CharField(max_length=32, default=new_upload_uid, editable=False)
     #: Empty once retention has removed the file; the row stays.
     file = models.FileField(upload_to=upload_path, max_length=255, blank=True)

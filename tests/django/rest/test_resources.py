@@ -516,7 +516,8 @@ def test_a_finding_is_accepted_once(world):
 
     person = world.north.people[Role.ANALYST]
     assert (body["state"], body["accepted_by"]) == ("accepted", f"user:{person.pk}")
-    assert again["code"] == "conflict"
+    assert again["type"].endswith("/problems/conflict/")
+    assert again["code"] == "finding_unknown"
     assert good(client.get(f"{ROOT}drift/active/"))["results"] == []
 
 
