@@ -256,6 +256,15 @@ def test_a_fragment_is_read_and_told(read, era, first):
     assert len(found.claims) == 2
 
 
+@pytest.mark.parametrize("before", ["\t", " \t ", "\0\0", "\ufeff", "\x1a~", "\t~ ~", "\0~\n\t~\n"])
+def test_what_stands_between_segments_is_neither_read_nor_counted(read, era, before):
+    content = era(*claims(2), transfer=160)
+    found = read(content.replace("CLP*", f"{before}CLP*").replace("SE*11", f"{before}SE*11"))
+
+    assert found.claims == read(content).claims
+    assert found.codes == []
+
+
 # -- files that break off ------------------------------------------------------------------
 
 

@@ -190,6 +190,12 @@ def test_a_period_of_service_has_two_days(read, era):
     assert (line.service_from, line.service_to) == (dt.date(2026, 1, 5), dt.date(2026, 1, 9))
 
 
+def test_the_day_of_receipt_may_stand_behind_a_line(read, era):
+    claim = read(era(SMALL, "SVC*HC:99213*100*80", "DTM*050*20260120", transfer=80)).claim
+
+    assert claim.received_on == dt.date(2026, 1, 20)
+
+
 def test_dates_that_nobody_asked_for_are_not_judged(read, era):
     claim = (SMALL, "DTM*036*99991231", "SVC*HC:99213*100*80", "DTM*573*soon")
 
@@ -273,6 +279,12 @@ def test_a_remittance_balances_with_its_provider_adjustments(read, era):
 
     assert found.codes == ["provider_adjustment"] * 3
     assert {one.kind for one in found.notices} == {ClaimKind.REMITTANCE}
+
+
+def test_a_gap_between_provider_adjustments_is_passed_over(read, era):
+    found = read(era(SMALL, plb=("PLB*1999999984*20261231***WO:ICN1*10",), transfer=70))
+
+    assert found.codes == ["provider_adjustment"]
 
 
 def test_a_remittance_that_does_not_balance_is_told(read, era):

@@ -202,6 +202,13 @@ def test_lines_that_are_not_the_charge_are_told(read, claims837):
     assert found.claim.flags == ["lines_unbalanced"]
 
 
+def test_another_payers_dates_are_not_those_of_the_claim(read, claims837):
+    segments = (SMALL, "DTP*434*D8*20260105", "SBR*S", "DTP*434*D8*20250101")
+    claim = read(claims837(*segments, version="005010X223A2")).claim
+
+    assert claim.service_from == dt.date(2026, 1, 5)
+
+
 def test_a_date_that_is_none_is_left_out_and_told(read, claims837):
     found = read(claims837(SMALL, "DTP*434*D8*20260230", "LX*1", "SV1*HC:1*100", "DTP*472*RD8*x-y"))
 

@@ -111,8 +111,6 @@ class _File:
             stopped = str(refused)
             self._close_set(is_whole=False)
             self._to.note("file_stopped", stopped)
-        while len(self._to.claims) > size:
-            yield self._cut(size)
         batch = self._cut(size)
         batch.stopped = stopped
         yield batch
