@@ -327,7 +327,10 @@ def _claim_value(history: History, incident: Incident, night: int) -> tuple[floa
             "Money is denials beyond the expected number, at the mean allowed amount of paid "
             f"claims of the segment ({money_words(round(mean))})."
         )
-    mean = float(decided.charge[rows][mine].sum()) / max(float(claims.sum()), 1.0)
+    # Charges of zero and below are reversals and errors; they are worth nothing, not less.
+    charge = decided.charge[rows][mine]
+    billed = charge > 0
+    mean = float(charge[billed].sum()) / max(float(claims[billed].sum()), 1.0)
     return mean, (
         "Money is denials beyond the expected number, at the mean charge of the segment "
         f"({money_words(round(mean))}), because allowed amounts are not known."
