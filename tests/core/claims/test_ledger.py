@@ -897,6 +897,7 @@ def test_facts_are_those_of_the_first_decision_and_the_money_of_now():
         "procedure_group": "evaluation_management",
         "facility": "11",
         "line_of_business": "12",
+        "provider": "1999999984",
         "submitted_day": day_of(dt.date(2026, 1, 12)),
         "decided_day": day_of(dt.date(2026, 2, 17)),
         "paid_day": day_of(dt.date(2026, 2, 17)),

@@ -35,7 +35,7 @@ def weeks(world, evidence):
 
 @pytest.fixture
 def denying(make_world):
-    world = make_world(seed=2, per_day=120)
+    world = make_world(seed=4, per_day=120)
     world.deny_more(world.of(payer="ALBATROSS"), since=ONSET, points=0.2, reason="eligibility")
     return world
 
@@ -89,7 +89,7 @@ def test_weeks_before_the_change_keep_within_the_band_and_those_since_do_not(den
     before = [one for one, day in zip(inside, evidence.days, strict=True) if day < change]
     since = [one for one, day in zip(inside, evidence.days, strict=True) if day >= change]
 
-    assert sum(before) >= 0.7 * len(before)
+    assert sum(before) >= 0.8 * len(before)
     assert sum(since) <= 0.1 * len(since)
 
 
