@@ -34,7 +34,7 @@ def rows(count, *, first=1, paid=80):
 
 @pytest.fixture
 def small_batches(settings):
-    settings.CLAIMKIT = {"CLAIMS": {"BATCH_SIZE": 10}}
+    settings.CLAIMKIT = {**settings.CLAIMKIT, "CLAIMS": {"BATCH_SIZE": 10}}
 
 
 @pytest.fixture
