@@ -15,7 +15,7 @@ from claimkit.drift.history import make_history
 from claimkit.drift.incidents import Run, replay_nights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["measure", "show"]
 
@@ -33,16 +33,13 @@ def measure(*, tenants: tuple[str, ...] = ("mid",)) -> dict[str, tuple[float, fl
 
 def _measure(tenant: str) -> dict[str, tuple[float, float, str]]:
     claims = simulate(tenant, SCENARIOS["clean"], 1007)
-    started = time.process_time()
     cube = cells_of(claims)
-    per_million = (time.process_time() - started) / len(claims.payer) * 1e6
+    per_million = _least(lambda: cells_of(claims)) / len(claims.payer) * 1e6
     history = make_history(cube, as_of=first_day(claims) + claims.days - 1)
     assert history is not None
     last = history.days - 1
     run = Run(history, DriftConfig())
-    started = time.process_time()
-    run.night(last, is_last=True)
-    night = time.process_time() - started
+    night = _least(lambda: _again(run).night(last, is_last=True))
     started = time.process_time()
     replay_nights(history, last - 182, last, DriftConfig())
     replay = time.process_time() - started
@@ -58,6 +55,22 @@ def _measure(tenant: str) -> dict[str, tuple[float, float, str]]:
         f"{tenant}: memory of a night": (peak, 100.0, "MB"),
         f"{tenant}: six months of nights": (replay, 5.0 * _ROOM, "s"),
     }
+
+
+def _least(work: Callable[[], object]) -> float:
+    """Return the CPU seconds of the fastest of three times, which neighbors disturb least."""
+    spent = []
+    for _ in range(3):
+        started = time.process_time()
+        work()
+        spent.append(time.process_time() - started)
+    return min(spent)
+
+
+def _again(run: Run) -> Run:
+    """Return the run without its fit, so that the night pays for it; claims at risk are kept."""
+    run._week = None
+    return run
 
 
 def show(costs: Mapping[str, Any]) -> None:
