@@ -287,6 +287,7 @@ def test_a_backtest_tells_months_alerts_and_what_could_be_seen(planted, capsys, 
     assert "What past nights would have told" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_backtest_is_one_object_of_plain_values(planted, tmp_path, capsys):
     store = f"sqlite:///{tmp_path / 'claims.db'}"
     run(capsys, "import", planted, "--store", store, "--quiet")
@@ -300,6 +301,7 @@ def test_a_backtest_is_one_object_of_plain_values(planted, tmp_path, capsys):
     assert {one["segment"]["payer"] for one in result["findings"]} == {"MERIDIAN"}
 
 
+@pytest.mark.slow
 def test_a_watch_with_backtest_adds_a_section(planted, capsys):
     status, out, _ = run(capsys, "watch", planted, "--backtest", 3, "--format", "json")
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import resource
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from claimkit.claims.ledger import claim_key
-from claimkit.drift.cube import Cells, CubeTable
+from claimkit.drift.cube import DECISIONS, Cells, CubeTable
 from claimkit.errors import StoreError
 from claimkit.stores.sqlite import SCHEMA_VERSION, SqliteStore
 from claimkit.testing.conformance import StoreConformance
@@ -288,3 +290,151 @@ def test_a_cube_table_with_a_strange_name_is_refused(store):
 
     with pytest.raises(StoreError, match="cannot have a column"):
         store.cube.post(NORTHSIDE, _refunds(1, strange))
+
+
+# -- what can go wrong on the way ---------------------------------------------------------------
+
+_IMPORTER = """
+import datetime as dt, os, signal, sys
+from types import SimpleNamespace
+from claimkit.claims.intake import import_claims
+from claimkit.claims.readers import ReadOptions
+from claimkit.drift.watch import CubeUpkeep
+from claimkit.events import Bus
+from claimkit.plugins import load_plugins
+from claimkit.stores.sqlite import SqliteStore
+
+def on_batch(batch, added):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+left = int(sys.argv[3])
+store = SqliteStore(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+with open(sys.argv[2], "rb") as stream:
+    import_claims(stream, name="export.csv", tenant="northside", store=store, upload="upl_1",
+        plugins=load_plugins(entry_points=False), bus=Bus([CubeUpkeep(store.cube)]),
+        clock=SimpleNamespace(now=lambda: dt.datetime(2026, 4, 2, tzinfo=dt.UTC)),
+        patient_key=b"a key of the tenant", options=ReadOptions(batch_size=7), on_batch=on_batch)
+store.close()
+"""
+
+
+@pytest.fixture
+def export(tmp_path):
+    rows = [
+        f"A{n},PAYER {n % 4},2026-01-02,2026-01-03,2026-01-{10 + n % 9},100.00,{n}.00,paid"
+        for n in range(60)
+    ]
+    path = tmp_path / "export.csv"
+    header = "claim id,payer,dos,submitted,paid date,billed,paid,status"
+    path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    return path
+
+
+def importers(path, export, *kills):
+    """Start one import per number of batches after which it is killed, 0 for never."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", _IMPORTER, str(path), str(export), str(batches)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for batches in kills
+    ]
+    for one in started:
+        assert one.stdout.readline() == "ready\n"
+    for one in started:
+        one.stdin.write("\n")
+        one.stdin.flush()
+    for one in started:
+        one.communicate(timeout=120)
+    return [one.returncode for one in started]
+
+
+def state(path):
+    """Return what a store holds: claims by number, and decisions by payer."""
+    store = SqliteStore(path)
+    claims = [
+        (one.patient_control_number, one.payer, one.paid, one.outcome)
+        for page in store.claims.scan(NORTHSIDE)
+        for one in page
+    ]
+    cells = store.cube.read(NORTHSIDE, DECISIONS)
+    payers = {
+        name: int(cells.measures["claims"][cells.labels["payer"] == code].sum())
+        for code, name in enumerate(cells.names["payer"])
+    }
+    store.close()
+    return sorted(claims), payers
+
+
+@pytest.mark.slow
+def test_imports_of_one_file_at_once_are_one_import(tmp_path, export):
+    path, alone = tmp_path / "many.db", tmp_path / "alone.db"
+
+    assert importers(path, export, 0, 0, 0) == [0, 0, 0]
+    assert importers(alone, export, 0) == [0]
+    assert state(path) == state(alone)
+    assert state(path)[1] == {f"PAYER {n}": 15 for n in range(4)}
+
+
+@pytest.mark.slow
+def test_a_killed_import_leaves_claims_and_cube_of_whole_batches(tmp_path, export):
+    path, alone = tmp_path / "killed.db", tmp_path / "alone.db"
+    importers(alone, export, 0)
+
+    assert importers(path, export, 3) == [-signal.SIGKILL]
+    claims, payers = state(path)
+    assert len(claims) == sum(payers.values()) == 14
+    # Another one may go on at once: nothing is locked by the dead.
+    assert importers(path, export, 5, 0) == [-signal.SIGKILL, 0]
+    assert state(path) == state(alone)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_clear_line_and_the_import_can_be_repeated(tmp_path, export):
+    path = tmp_path / "full.db"
+    SqliteStore(path).close()
+    command = [sys.executable, "-m", "claimkit", "import", export, "--store", f"sqlite:///{path}"]
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    full = subprocess.run(command, capture_output=True, check=False, text=True, preexec_fn=limit)
+    again = subprocess.run(command, capture_output=True, check=False, text=True)
+
+    assert full.returncode == 1
+    assert "Traceback" not in full.stderr
+    assert full.stderr.startswith("claimkit: error: ")
+    assert full.stderr.count("\n") == 1
+    assert (again.returncode, "60 new" in again.stdout) == (0, True)
+
+
+def test_what_sqlite_cannot_do_inside_a_transaction_is_a_store_error(store):
+    with pytest.raises(StoreError, match="no such table"), store.atomic():
+        store._database.connection.execute("SELECT * FROM zorglub")
+    store.claims.add(NORTHSIDE, make_batch(), **KNOWN)
+
+    assert store.claims.totals(NORTHSIDE).claims == 1
+
+
+def test_a_damaged_file_is_a_store_error(path, store):
+    for number in range(200):
+        claim = make_claim(patient_control_number=f"SPIP{number}", lines=[make_line()])
+        store.claims.add(NORTHSIDE, make_batch([claim]), **KNOWN)
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[8_192:] = bytes(b"\xa5" * (len(content) - 8_192))
+    path.write_bytes(content)
+
+    with pytest.raises(StoreError):
+        damaged = SqliteStore(path)
+        try:
+            list(damaged.claims.scan(NORTHSIDE))
+        finally:
+            damaged.close()

@@ -943,6 +943,7 @@ class Endless:
         return "".join(f"C{self._left + n}{row[2:]}\n" for n in range(count)).encode()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file():
     def peak(rows):
         tracemalloc.start()

@@ -728,6 +728,7 @@ with open(sys.argv[2], "rb") as stream:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_in", [1, 4])
 def test_c4_a_killed_import_leaves_whole_batches_and_the_same_file_completes_it(
     killed_in, tmp_path, plugins

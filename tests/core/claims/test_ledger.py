@@ -283,6 +283,7 @@ _stories = st.lists(claims(), min_size=1, max_size=8).map(
 )
 
 
+@pytest.mark.slow
 @given(story=_stories, seed=st.randoms(use_true_random=False))
 def test_fold_does_not_mind_order_or_repetition(story: list, seed: random.Random):
     events = told(*story)
@@ -308,6 +309,7 @@ def test_fold_keeps_the_books(story: list):
     assert (position.outcome is Outcome.PENDING) <= (not moves)
 
 
+@pytest.mark.slow
 @given(story=_stories, cut=st.integers(0, 8))
 def test_merge_in_two_batches_gives_what_one_batch_gives(story: list, cut: int):
     upload = {"upload": "upl_1", "known_on": KNOWN_ON}

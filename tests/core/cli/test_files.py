@@ -59,6 +59,7 @@ with open_kept(sys.argv[1], plugins) as kept:
 """
 
 
+@pytest.mark.slow
 def test_commands_that_start_at_once_agree_on_the_key(tmp_path):
     runs = [
         subprocess.Popen(

@@ -51,6 +51,7 @@ def on_a_terminal(*arguments):
     return done, shown.decode()
 
 
+@pytest.mark.slow
 def test_progress_is_drawn_on_a_terminal_only_and_never_among_results(export):
     done, shown = on_a_terminal("import", export, "--dry-run", "--format", "json")
     piped = claimkit("import", export, "--dry-run", "--format", "json", stderr=subprocess.PIPE)

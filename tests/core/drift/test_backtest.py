@@ -112,6 +112,7 @@ def test_nothing_is_recorded(world):
     assert list(store.findings.all(MARSH)) == []
 
 
+@pytest.mark.slow
 def test_knowledge_of_then_tells_later_what_became_known_late(world):
     start = world.start + dt.timedelta(days=250)
     prompt = replay(world, posted(world), start=start, knowledge=Knowledge.THEN)
@@ -199,6 +200,7 @@ def test_unknown_detector_is_named(world):
         replay(world, posted(world), config=DriftConfig(detectors=("latice",)))
 
 
+@pytest.mark.slow
 def test_same_nights_give_the_same_result_in_any_order_of_posts(world):
     store = MemoryStore()
     for cells in reversed(list(world.cube().values())):

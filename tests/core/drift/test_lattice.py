@@ -198,6 +198,7 @@ def test_ended_drift_is_not_reported(make_world):
     assert alerts(detect(world.cube(), world.last)) == []
 
 
+@pytest.mark.slow
 def test_clean_tenants_give_hardly_any_alert(make_world):
     """Five tenants, 265 nights each: 44 months, at 0.1 a month 4.4 alerts are expected at most."""
     told = []

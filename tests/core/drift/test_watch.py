@@ -469,6 +469,7 @@ store.close()
 """
 
 
+@pytest.mark.slow
 def test_d4_runs_at_once_make_one_set_of_findings_and_tell_it_once(tmp_path):
     """Trap: lock and unique key still doubled the events."""
     path = tmp_path / "claims.db"

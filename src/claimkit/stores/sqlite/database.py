@@ -140,14 +140,16 @@ class Database:
         try:
             yield connection
             connection.execute(f"RELEASE {savepoint}" if depth else "COMMIT")
-        except BaseException:
+        except BaseException as error:
             # New names may be among what is undone.
             self._local.names.clear()
-            if depth:
-                connection.execute(f"ROLLBACK TO {savepoint}")
-                connection.execute(f"RELEASE {savepoint}")
-            elif connection.in_transaction:
-                connection.execute("ROLLBACK")
+            # A full disk has SQLite roll back by itself (https://www.sqlite.org/lang_transaction.html).
+            if connection.in_transaction:
+                connection.execute(f"ROLLBACK TO {savepoint}" if depth else "ROLLBACK")
+                if depth:
+                    connection.execute(f"RELEASE {savepoint}")
+            if _is_of_the_file(error):
+                raise _failed(error) from error
             raise
         finally:
             self._local.depth -= 1
@@ -162,8 +164,12 @@ class Database:
         connection.execute("BEGIN")
         try:
             yield connection
+        except sqlite3.DatabaseError as error:
+            if _is_of_the_file(error):
+                raise _failed(error) from error
+            raise
         finally:
-            connection.execute("ROLLBACK")
+            _roll_back(connection)
 
     def close(self) -> None:
         """Close all connections."""
@@ -274,6 +280,24 @@ class _Local(threading.local):
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # A full disk has SQLite roll back by itself.
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _is_of_the_file(error: BaseException) -> bool:
+    """Whether an error tells of the file or its disk, and not of what was asked."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+
+
+def _failed(error: BaseException) -> StoreError:
+    return StoreError(
+        f"the SQLite store cannot be used: {error}",
+        remedy="Check the disk, then do it again; nothing of it was kept",
+    )
 
 
 def _refused(error: sqlite3.DatabaseError) -> StoreError:
