@@ -104,13 +104,17 @@ _scrubbed = lru_cache(maxsize=10_000)(scrub)
 
 def _hide(records: Sequence[object], name: str, hide: Callable[[str], str]) -> None:
     """Replace the values of one field that hold a personal detail."""
-    values: list[str] = list(map(attrgetter(name), records))
+    values: set[str] = set(map(attrgetter(name), records))
     # One look at the whole column, because hardly any file has such values.
     if not may_be_personal("\n".join(values)):
         return
-    for record, value in zip(records, values, strict=True):
-        if may_be_personal(value) and find_personal(value):
-            setattr(record, name, hide(value))
+    hidden = {
+        value: hide(value) for value in values if may_be_personal(value) and find_personal(value)
+    }
+    if hidden:
+        for record in records:
+            value = getattr(record, name)
+            setattr(record, name, hidden.get(value, value))
 
 
 class PayerNormalizer:
