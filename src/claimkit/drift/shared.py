@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["AGREEMENT", "Shared", "shared_change"]
+__all__ = ["AGREEMENT", "Shared", "compare", "shared_change"]
 
 #: Standard deviation of how differently payers respond to what they share.
 _UNLIKE_SD = 0.05
@@ -78,10 +78,17 @@ def shared_change(
         expected: Expected denials, same shape.
         days: Length of each window.
     """
+    return compare(observed, expected, _relative_variance(baseline, expected, days))
+
+
+def compare(observed: Floats, expected: Floats, variance: Floats) -> Shared:
+    """Return what payers share, given the relative variance of each one's O around E.
+
+    All three are window by payer by series.
+    """
     due = np.maximum(expected, 1e-9)
     change = observed / due - 1
-    variance = _relative_variance(baseline, due, days) + _UNLIKE_SD**2
-    weight = 1 / variance
+    weight = 1 / (variance + _UNLIKE_SD**2)
     middle = _weighted_median(change, weight)
     precision, root = weight, np.sqrt(weight)
     for _ in range(_STEPS):
@@ -119,7 +126,7 @@ def _relative_variance(baseline: Baseline, expected: Floats, days: Sequence[int]
     known = np.concatenate([baseline.payer_denials[:, None], baseline.payer_reasons], 1)
     slow = np.repeat([[[spread.slow(each, 2)]] for each in days], factor.shape[1], 2)
     slow[..., 0] = [[spread.slow(each, 0)] for each in days]
-    variance: Floats = factor / expected + 1 / np.maximum(known, 0.5) + slow
+    variance: Floats = factor / np.maximum(expected, 1e-9) + 1 / np.maximum(known, 0.5) + slow
     return variance
 
 

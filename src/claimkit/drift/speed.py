@@ -16,6 +16,7 @@ import numpy as np
 from claimkit.drift.cube import MAX_AGE
 from claimkit.drift.holidays import is_federal_holiday
 from claimkit.drift.scan import WINDOWS, Scores
+from claimkit.drift.shared import compare
 from claimkit.drift.statistics import NO_SCORE, batch_slope, cumulate, sum_by
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ __all__ = ["AtRisk", "Speed", "delay", "fit_speed", "make_at_risk", "scan_speed"
 #: Relative shortfall of decisions that is never counted.
 _DEAD_ZONE = 0.03
 #: Least over-dispersion of a window.
-_MIN_DISPERSION = 1.5
+_MIN_DISPERSION = 1.25
 _MIN_EXPECTED = 5.0
 #: A day on which all other payers decided less than this part of what was due is a day off.
 _DAY_OFF = 0.15
@@ -154,16 +155,21 @@ def scan_speed(speed: Speed, night: int, *, reach: Ints) -> Scores:
     end = night - speed.start + 1
     size = len(speed.dispersion)
     best, best_days = np.full(size, NO_SCORE), np.zeros(size, np.int64)
-    for days in WINDOWS:
-        if days > end:
-            break
-        observed = speed.observed[:, end] - speed.observed[:, end - days]
-        due = speed.expected[:, end] - speed.expected[:, end - days]
-        floor = np.maximum(due * (1 - _DEAD_ZONE), 1e-9)
-        event = np.where(observed > 0, observed * np.log(np.maximum(observed, 1e-9) / floor), 0.0)
-        deviance = np.maximum(0.0, 2 * (event - (observed - floor)))
-        score = np.sign(floor - observed) * np.sqrt(deviance / speed.dispersion)
-        score[(due < _MIN_EXPECTED) | ~speed.is_ready | (reach < days)] = NO_SCORE
+    windows = [days for days in WINDOWS if days <= end]
+    starts = [end - days for days in windows]
+    observed = (speed.observed[:, [end]] - speed.observed[:, starts]).T
+    due = (speed.expected[:, [end]] - speed.expected[:, starts]).T
+    # A new clearinghouse or a file that is missing delays everybody, and is no payer's doing.
+    noise = speed.dispersion / np.maximum(due, 1e-9)
+    shared = compare(observed[..., None], due[..., None], noise[..., None])
+    usual = due * np.minimum(shared.ratio[..., 0], 1.0)
+    scale = speed.dispersion + due * shared.variance[..., 0]
+    floor = np.maximum(usual * (1 - _DEAD_ZONE), 1e-9)
+    event = np.where(observed > 0, observed * np.log(np.maximum(observed, 1e-9) / floor), 0.0)
+    deviance = np.maximum(0.0, 2 * (event - (observed - floor)))
+    scores = np.sign(floor - observed) * np.sqrt(deviance / scale)
+    for days, score, expected in zip(windows, scores, due, strict=True):
+        score[(expected < _MIN_EXPECTED) | ~speed.is_ready | (reach < days)] = NO_SCORE
         better = score > best
         best[better], best_days[better] = score[better], days
     return Scores(best, best_days)

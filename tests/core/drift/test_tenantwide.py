@@ -87,3 +87,14 @@ def test_sparse_tenants_get_no_notice(make_world):
         assert [
             one for one in detect(world.cube(), world.last) if one.segment.payer == ALL_PAYERS
         ] == []
+
+
+def test_payers_that_all_decide_later_are_not_told_one_by_one(make_world):
+    """A new clearinghouse: three days more for everybody."""
+    world = make_world(seed=35, per_day=120)
+    c = world.columns
+    c["decided"] = np.where(c["decided"] >= 350, c["decided"] + 3, c["decided"])
+
+    slow = [one for one in detect(world.cube(), world.last) if one.signal is Signal.DECISION_TIME]
+
+    assert [one for one in slow if one.tier is Tier.ALERT] == []
