@@ -8,6 +8,7 @@ from claimkit.claims.csv import CsvReader
 from claimkit.claims.normalize import builtin_normalizers
 from claimkit.drift.lattice import LatticeDetector
 from claimkit.drift.threshold import ThresholdDetector
+from claimkit.drift.volume import VolumeDetector
 from claimkit.hookspecs import hookimpl
 from claimkit.reports.renderers import (
     CsvRenderer,
@@ -46,8 +47,8 @@ def claimkit_register_normalizers() -> Iterable[Normalizer]:
 
 @hookimpl
 def claimkit_register_detectors() -> Iterable[Detector]:
-    """Return the lattice detector and the classic threshold rule."""
-    return (LatticeDetector(), ThresholdDetector())
+    """Return the lattice detector, the volume detector and the classic threshold rule."""
+    return (LatticeDetector(), VolumeDetector(), ThresholdDetector())
 
 
 @hookimpl

@@ -55,7 +55,7 @@ class DriftConfig:
     """Settings of the drift room; the method is in ``explanation/drift``."""
 
     #: Detectors to run, by name.
-    detectors: tuple[str, ...] = ("lattice",)
+    detectors: tuple[str, ...] = ("lattice", "volume")
     #: Further dimensions by which a change is narrowed down, such as ``facility``; rebuild the cube
     #: after choosing others.
     dimensions: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from claimkit.drift.findings import Finding
     from claimkit.types import Progress
 
-__all__ = ["Detector", "Replays", "TellsProgress", "choose_detectors"]
+__all__ = ["Detector", "Replays", "TellsProgress", "WatchesFeed", "choose_detectors"]
 
 
 class Detector(Protocol):
@@ -66,6 +66,17 @@ class Replays(Protocol):
 
         What ended before ``end`` has ``ended`` set; ``detected_on`` is the night that first told.
         """
+        ...
+
+
+@runtime_checkable
+class WatchesFeed(Protocol):
+    """What a detector may also be, if it can tell a feed that stopped from payers that did."""
+
+    def feed(
+        self, cube: Mapping[str, Cells], *, last: dt.date, today: dt.date, config: DriftConfig
+    ) -> Finding | None:
+        """Return the notice that nobody's decisions came after day ``last``, if they were due by now."""
         ...
 
 

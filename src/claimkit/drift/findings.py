@@ -129,7 +129,8 @@ class Finding:
     """One statement about one incident.
 
     ``baseline``, ``current``, ``effect`` and the interval share ``unit``: ``"share"`` (0..1) for
-    denial rates and mixes, ``"days"`` for decision time, ``"log_ratio"`` for allowed amounts.
+    denial rates and mixes, ``"days"`` for decision time, ``"log_ratio"`` for allowed amounts,
+    ``"claims"`` (a week) for volume.
     """
 
     #: Stable identity of the incident: the same drift next week has the same fingerprint.

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from claimkit.drift.cube import DECISIONS, tally
-from claimkit.drift.detectors import choose_detectors
+from claimkit.drift.detectors import WatchesFeed, choose_detectors
 from claimkit.drift.dimensions import check_dimensions
 from claimkit.drift.findings import Recorded, Tier
 from claimkit.drift.power import PayerState, watched_payers
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from claimkit.drift.detectors import Detector
     from claimkit.drift.findings import Finding
     from claimkit.drift.power import PayerWatch
+    from claimkit.drift.reading import CubeReading
     from claimkit.events import Bus, ClaimFacts, Event, Phase
     from claimkit.stores import Store
     from claimkit.types import Clock, Day, Progress, TenantKey
@@ -141,7 +142,6 @@ def watch(
     chosen = choose_detectors(config.detectors, detectors, progress)
     before = tuple(store.findings.open(tenant))
     is_first = not before and not store.findings.all(tenant)
-    accepted = store.findings.accepted(tenant)
     setting = replace(config, scan_days=config.first_scan_days) if is_first else config
     history = read_cube(
         tenant,
@@ -152,19 +152,9 @@ def watch(
         known_by=known_by,
         progress=progress,
     )
-    found: list[Finding] = []
-    for at, detector in enumerate(chosen):
-        _tell(progress, f"looking for drift ({detector.name})", at, len(chosen))
-        found.extend(
-            detector.detect(
-                history.cube,
-                as_of=history.as_of,
-                config=setting,
-                open_findings=before,
-                accepted_findings=accepted,
-            )
-        )
-    _tell(progress, "looking for drift", len(chosen), len(chosen))
+    found = _look(chosen, history, setting, before, store.findings.accepted(tenant), progress)
+    if as_of is None:
+        found.extend(_stopped_feed(chosen, history, clock.now().date(), setting))
     with bus.transaction(store.atomic()):
         recorded = store.findings.record(tenant, found, as_of=history.as_of)
         for event in _events(tenant, recorded, before, clock.now()):
@@ -220,6 +210,42 @@ def rebuild_cube(
         done += len(changes)
         _tell(progress, "rebuilding the cube", done, None)
     return done
+
+
+def _look(
+    detectors: Sequence[Detector],
+    history: CubeReading,
+    config: DriftConfig,
+    open_findings: Sequence[Finding],
+    accepted: Sequence[Finding],
+    progress: Progress | None,
+) -> list[Finding]:
+    """Let each detector look at the nights, in order."""
+    found: list[Finding] = []
+    for at, detector in enumerate(detectors):
+        _tell(progress, f"looking for drift ({detector.name})", at, len(detectors))
+        found.extend(
+            detector.detect(
+                history.cube,
+                as_of=history.as_of,
+                config=config,
+                open_findings=open_findings,
+                accepted_findings=accepted,
+            )
+        )
+    _tell(progress, "looking for drift", len(detectors), len(detectors))
+    return found
+
+
+def _stopped_feed(
+    detectors: Sequence[Detector], history: CubeReading, today: dt.date, config: DriftConfig
+) -> Iterator[Finding]:
+    """Yield the notice about a feed that stopped: a run without a day is one of a live feed."""
+    for detector in detectors:
+        if isinstance(detector, WatchesFeed):
+            notice = detector.feed(history.cube, last=history.as_of, today=today, config=config)
+            if notice is not None:
+                yield notice
 
 
 def _nights(config: DriftConfig, open_findings: Sequence[Finding]) -> int:

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FileSummary", "Volume", "compose", "compose_backtest"]
 
+#: Units of findings that are no shares.
+_KINDS = {"days": ValueKind.DAYS, "claims": ValueKind.COUNT}
 _STATES = {
     PayerState.WATCHED: "watched",
     PayerState.LEARNING: "learning",
@@ -258,14 +260,16 @@ def _first_seen(finding: Finding) -> str:
 
 
 def _difference_kind(finding: Finding) -> ValueKind:
-    if finding.unit == "days":
-        return ValueKind.DAYS
+    if finding.unit in _KINDS:
+        return _KINDS[finding.unit]
     return ValueKind.SHARE if finding.unit == "log_ratio" else ValueKind.POINTS
 
 
 def _difference(value: float, kind: ValueKind) -> str:
     if kind is ValueKind.DAYS:
         return f"{value:+.1f} days"
+    if kind is ValueKind.COUNT:
+        return f"{value:+,.0f} claims a week"
     unit = "%" if kind is ValueKind.SHARE else "pp"
     return f"{100 * value:+.1f} {unit}"
 
@@ -297,15 +301,14 @@ def _finding_charts(finding: Finding) -> tuple[Figure, ...]:
 def _run_chart(finding: Finding) -> RunChart:
     evidence = finding.evidence
     series = (evidence.observed, evidence.expected, evidence.low, evidence.high)
-    kind = ValueKind.SHARE
-    if finding.unit == "days":
-        kind = ValueKind.DAYS
-    elif finding.unit == "log_ratio":
+    kind = _KINDS.get(finding.unit, ValueKind.SHARE)
+    if finding.unit == "log_ratio":
         series = tuple(tuple(map(math.exp, one)) for one in series)  # type: ignore[assignment]
     observed, expected, low, high = series
     what = {
         Signal.ALLOWED_AMOUNT: "Allowed, as a share of charges",
         Signal.DECISION_TIME: "Days to decision",
+        Signal.VOLUME: "Decided claims",
     }.get(finding.signal, "Denied, as a share of decisions")
     return RunChart(
         title=f"{what}, by week",
@@ -325,6 +328,8 @@ def _run_chart(finding: Finding) -> RunChart:
 
 
 def _written(value: float, kind: ValueKind) -> str:
+    if kind is ValueKind.COUNT:
+        return f"{value:,.0f}"
     return f"{value:.1f} days" if kind is ValueKind.DAYS else share_words(value)
 
 

@@ -12,6 +12,7 @@ from claimkit.drift.findings import Signal, Tier
 from claimkit.drift.lattice import LatticeDetector
 from claimkit.drift.power import PayerState
 from claimkit.drift.threshold import ThresholdDetector
+from claimkit.drift.volume import VolumeDetector
 from claimkit.errors import InvalidWindow, UnknownName
 from claimkit.stores.memory import MemoryStore
 from claimkit.types import TenantKey, date_of, day_of
@@ -54,7 +55,9 @@ def denials_of(result):
 
 
 def replay(world, store, **asked):
-    detectors = {"lattice": LatticeDetector(), "threshold": ThresholdDetector()}
+    detectors = {
+        one.name: one for one in (LatticeDetector(), VolumeDetector(), ThresholdDetector())
+    }
     asked.setdefault("config", DriftConfig())
     return backtest(
         tenant=MARSH,

@@ -304,7 +304,7 @@ def test_d3_the_same_drift_next_week_is_the_same_finding(denying, store):
             LatticeDetector(),
             as_of=night,
             listener=listener,
-            config=DriftConfig(first_scan_days=35, scan_days=21),
+            config=DriftConfig(detectors=("lattice",), first_scan_days=35, scan_days=21),
         )
         for night in nights
     ]

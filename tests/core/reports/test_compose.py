@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from claimkit.config import ReportsConfig
-from claimkit.drift.findings import Severity, Signal, Tier
+from claimkit.drift.findings import Evidence, Severity, Signal, Tier
 from claimkit.drift.power import PayerState
 from claimkit.drift.watch import WatchState
 from claimkit.reports.compose import FileSummary, compose
@@ -366,3 +366,32 @@ def test_the_order_in_which_findings_come_does_not_matter():
     other = composed(WATCHED, UNDERPAID, SLOWER, DENIALS)
 
     assert one.content_hash == other.content_hash
+
+
+def test_a_fall_in_volume_is_told_in_claims_a_week():
+    days = tuple(dt.date(2026, 3, 2) + dt.timedelta(days=7 * at) for at in range(3))
+    finding = make_finding(
+        signal=Signal.VOLUME,
+        unit="claims",
+        baseline=1_320.0,
+        current=12.0,
+        effect=-1_308.0,
+        interval=(-1_330.0, -1_286.0),
+        evidence=Evidence(
+            days=days,
+            observed=(1_290.0, 14.0, 12.0),
+            expected=(1_320.0, 1_320.0, 1_320.0),
+            low=(1_240.0, 1_240.0, 1_240.0),
+            high=(1_400.0, 1_400.0, 1_400.0),
+            claims=(1_290, 14, 12),
+        ),
+    )
+
+    part = section(composed(finding), "finding-1")
+
+    assert [one.value for one in part.key_figures if one.label == "Change"] == [
+        "-1,308 claims a week"
+    ]
+    (chart,) = part.figures
+    assert (chart.title, chart.kind) == ("Decided claims, by week", ValueKind.COUNT)
+    assert "the last is 12 where 1,320 was expected" in chart.description
