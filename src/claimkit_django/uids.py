@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 
-__all__ = ["new_backtest_uid", "new_finding_uid", "new_run_uid", "new_upload_uid"]
+__all__ = ["new_backtest_uid", "new_finding_uid", "new_run_uid", "new_token_uid", "new_upload_uid"]
 
 #: Crockford's base 32 without letters that people mix up.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -33,6 +33,11 @@ def new_upload_uid() -> str:
 def new_finding_uid() -> str:
     """Return a new identifier of a finding: ``fnd_`` and 26 characters."""
     return _new_uid("fnd")
+
+
+def new_token_uid() -> str:
+    """Return a new identifier of an API token: ``tok_`` and 26 characters."""
+    return _new_uid("tok")
 
 
 def new_run_uid() -> str:

@@ -23,7 +23,12 @@ _PATCHES = {name: value for name, value in SETTINGS.items() if not name.startswi
 
 _rooms: list[URLPattern | URLResolver] = [
     path("", include(f"{app}.urls"))
-    for app in ("claimkit_django.tenants", "claimkit_django.claims", "claimkit_django.drift")
+    for app in (
+        "claimkit_django.tenants",
+        "claimkit_django.accounts",
+        "claimkit_django.claims",
+        "claimkit_django.drift",
+    )
     if apps.is_installed(app)
 ]
 

@@ -51,7 +51,15 @@ def test_there_is_no_room_that_nobody_knows(root):
         for one in (root / "src" / package).glob("*/__init__.py")
     }
 
-    assert folders - ROOMS.keys() == {"cli", "stores", "testing", "rest", "http", "migrations_kit"}
+    assert folders - ROOMS.keys() == {
+        "accounts",
+        "cli",
+        "stores",
+        "testing",
+        "rest",
+        "http",
+        "migrations_kit",
+    }
 
 
 @pytest.mark.parametrize(("room", "module", "verb"), _VERBS)

@@ -114,6 +114,7 @@ class ClaimFilters(StrictFilterSet):
         payers = Dimension.objects.filter(axis="payer", name__istartswith=value)
         return rows.filter(payer__in=list(payers.values_list("code", flat=True)[:100]))
 
+    @extend_schema_field({"type": "string", "enum": [outcome.value for outcome in Outcome]})
     def by_outcome(self, rows: QuerySet[Claim], _name: str, value: str) -> QuerySet[Claim]:
         """Keep one outcome."""
         return rows.filter(outcome=OUTCOMES[Outcome(value)])

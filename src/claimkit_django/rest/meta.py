@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.utils.html import format_html
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    inline_serializer,
+)
 from rest_framework import exceptions, serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -27,6 +32,7 @@ __all__ = ["NotHereView", "ProblemTypeView", "RootView"]
 #: App → names of the listings that it adds to the root.
 _LISTINGS = {
     "claimkit_django.tenants": {"tenants": "tenant-list", "memberships": "membership-list"},
+    "claimkit_django.accounts": {"tokens": "token-list"},
     "claimkit_django.claims": {
         "uploads": "upload-list",
         "claims": "claim-list",
@@ -90,7 +96,9 @@ class ProblemPageRenderer(BaseRenderer):
     charset = "utf-8"
 
     def render(self, data: Any, *_args: Any, **_kwargs: Any) -> str:
-        """Return a page that loads nothing."""
+        """Return a page that loads nothing; a description of the view is told as it is."""
+        if "remedy" not in data:
+            return format_html("<!doctype html><html lang=en><pre>{}</pre></html>", str(data))
         return format_html(
             "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
             "<h1>{title}</h1><p>{remedy}</p><p><code>{code}</code>, HTTP {status}</p></html>",
@@ -120,7 +128,10 @@ class ProblemTypeView(ApiView):
                     "title": serializers.CharField(),
                     "remedy": serializers.CharField(),
                 },
-            )
+            ),
+            (200, "text/html"): OpenApiResponse(
+                str, examples=[OpenApiExample("page", value="<!doctype html>…")]
+            ),
         },
         examples=[
             OpenApiExample(

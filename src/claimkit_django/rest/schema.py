@@ -39,6 +39,7 @@ __all__ = [
 TAGS = {
     "tenants": "The organizations that you are a member of.",
     "memberships": "Who else is a member, and in which role.",
+    "tokens": "Secrets by which programs act as you.",
     "uploads": "Files of claims: send one, follow its progress, repair what was rejected.",
     "claims": "What is known of each claim, and first decisions summed per payer.",
     "drift": "What changed in how payers treat claims, since when, and how much money it is.",

@@ -145,6 +145,17 @@ class ApiView(APIView):
             limit.take(network)
             raise
 
+    def check_permissions(self, request: Request) -> None:
+        """Check what the caller may do, and what the token that they use is for.
+
+        Raises:
+            PermissionDenied: the role, or the scope of the token, does not include it.
+        """
+        super().check_permissions(request)
+        allows = getattr(request.auth, "allows", None)
+        if allows is not None and not allows(request.method):
+            self.permission_denied(request, "the scope of this token does not include it")
+
     def determine_version(
         self, request: Request, *_args: Any, **_kwargs: Any
     ) -> tuple[str | None, Any]:

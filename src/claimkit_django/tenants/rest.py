@@ -201,6 +201,9 @@ class TenantViewSet(
             return Tenant.objects.none()
         person: Any = self.request.user
         mine = Membership.objects.filter(user_id=person.pk)
+        bound: Tenant | None = getattr(self.request.auth, "tenant", None)
+        if bound is not None:
+            mine = mine.filter(tenant_id=bound.pk)
         return Tenant.objects.filter(active=True, memberships__in=mine).annotate(
             role=F("memberships__role")
         )
@@ -261,11 +264,15 @@ def _choose(request: Request) -> tuple[Tenant, Role]:
         TenantUnknown: the chosen tenant is not one of the caller's.
     """
     # Where the middleware chose, it knew the session's user; DRF may have found another one.
+    # A token is for one tenant, whatever else is asked for.
+    bound: Tenant | None = getattr(request.auth, "tenant", None)
     tenant: Tenant | None = getattr(request._request, "claimkit_tenant", None)
+    if bound is not None:
+        tenant = None
     role = role_of(request.user, tenant) if tenant is not None else None
     if tenant is not None and role is not None:
         return tenant, role
-    wanted = request.headers.get(header_name(), "")
+    wanted = bound.key if bound is not None else request.headers.get(header_name(), "")
     tenant = resolve(request.user, wanted=wanted)
     role = role_of(request.user, tenant) if tenant is not None else None
     if tenant is not None and role is not None:

@@ -183,9 +183,10 @@ class MembershipViewSet(mixins.ListModelMixin, ApiViewSet, ListSettings, TenantV
         refuse_unknown(request, ())
         with transaction.atomic(using=self.tenant._state.db):
             member = self._locked(request)
-            asked = RoleSerializer(data=request.data)
+            asked = RoleSerializer(data=request.data, partial=True)
             asked.is_valid(raise_exception=True)
-            return self._answer(self._grant(member.user, Role(asked.validated_data["role"])))
+            role = Role(asked.validated_data.get("role", member.role))
+            return self._answer(self._grant(member.user, role))
 
     @operation(summary="Remove a member", parameters=[_USER], responses={204: None})
     def destroy(self, request: Request, user: str) -> Response:  # noqa: ARG002

@@ -11,6 +11,10 @@ import pytest
 from django.db import connection
 from django.urls import include, path
 
+from claimkit_django.accounts.rest import TokenViewSet
+from claimkit_django.drift.rest_runs import RunViewSet
+from claimkit_django.tenants.rest_members import MembershipViewSet
+
 pytestmark = [
     pytest.mark.urls(__name__),
     pytest.mark.slow,
@@ -29,8 +33,8 @@ urlpatterns = [path("", include("claimkit_django.urls"))]
 EXAMPLES = os.environ.get("CLAIMKIT_CONTRACT_EXAMPLES", "10")
 
 
-#: What is in the data, and what a schema cannot say: a cursor comes from a page, and a change is
-#: based on what was read, so that one made up is 412.
+#: What is in the data, and what a schema cannot say: a cursor comes from a page, a change is based
+#: on what was read, and some names are of people or places that there are or are not.
 CONFIG = """
 [parameters]
 "query.cursor" = ""
@@ -38,14 +42,32 @@ CONFIG = """
 "query.procedure_group" = "Imaging: MRI"
 
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "401", "403", "404", "409", "412"]
+expected-statuses = ["2xx", "401", "403", "404", "409", "412", "422"]
+
+[checks.negative_data_rejection]
+expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "412", "415", "422", "428"]
+
+[checks.missing_required_header]
+expected-statuses = ["400", "401", "403", "404", "406", "415", "428"]
+
+[[operations]]
+include-path = "/api/v1/memberships/"
+include-method = "POST"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "409", "422"]
+
+[[operations]]
+include-path = "/api/v1/tenants/{key}/"
+include-method = "PATCH"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "404", "412"]
 """
 
 
 @pytest.fixture
-def server(settings, live_server, request):
+def server(settings, live_server, request, monkeypatch):
     """Serve two tenants without limits; passwords are cheap to check."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    for view in (RunViewSet, MembershipViewSet, TokenViewSet):
+        monkeypatch.setattr(view, "rates", {})
     rates = ("read_rate", "write_rate", "anonymous_rate", "refused_rate")
     settings.CLAIMKIT = {"REST": dict.fromkeys(rates, "")}
     request.getfixturevalue("world")

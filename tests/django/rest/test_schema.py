@@ -26,6 +26,8 @@ PATHS = {
     "/api/v1/memberships/": {"get", "post"},
     "/api/v1/memberships/{user}/": {"get", "patch", "delete"},
     "/api/v1/dashboard/": {"get"},
+    "/api/v1/tokens/": {"get", "post"},
+    "/api/v1/tokens/{uid}/": {"get", "delete"},
     "/api/v1/runs/": {"get", "post"},
     "/api/v1/runs/{uid}/": {"get"},
     "/api/v1/uploads/": {"get", "post"},

@@ -78,5 +78,7 @@ def test_the_type_of_a_problem_is_a_page_for_people(client):
 
     assert page["Content-Type"] == "text/html; charset=utf-8"
     assert b"<h1>There is no such thing here</h1>" in page.content
+    told = client.options("/api/v1/problems/not_found/?format=html")
+    assert (told.status_code, told["Content-Type"]) == (200, "text/html; charset=utf-8")
     unknown = client.get("/api/v1/problems/nonsense/", headers={"accept": "text/html"})
     assert (unknown.status_code, unknown["Content-Type"]) == (404, "application/problem+json")

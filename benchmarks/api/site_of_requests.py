@@ -1,0 +1,181 @@
+"""A site with the whole API on a PostgreSQL of its own, and a tenant full of claims."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+import django
+from django.conf import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: The deep page: as many pages after the first, or what half of the claims are.
+DEEP = 1_000
+_PAYERS = 8
+_MIDDLEWARE = [
+    "claimkit_django.http.request_ids.RequestIdMiddleware",
+    "claimkit_django.http.security.SecurityHeadersMiddleware",
+    "claimkit_django.http.problems.ProblemMiddleware",
+    "claimkit_django.http.versions.ApiVersionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "claimkit_django.tenants.middleware.TenantMiddleware",
+]
+
+
+class Site:
+    """Asks as a viewer who is signed in; throttles, roles and the scope are on."""
+
+    def __init__(self, claims: int) -> None:
+        from django.contrib.auth import get_user_model
+        from django.db import connection
+        from rest_framework.test import APIClient
+
+        from claimkit_django.claims.models import Claim
+        from claimkit_django.tenants.models import Tenant
+        from claimkit_django.tenants.scope import enter
+
+        self.claims = claims
+        self.vendor = f"{connection.vendor} {connection.pg_version // 10_000}"
+        tenant = Tenant.objects.create(key="northside", name="Northside")
+        user = get_user_model().objects.create_user("viewer")
+        tenant.memberships.create(user=user, role="viewer")
+        _fill(tenant.pk, claims)
+        self._client = APIClient()
+        self._client.force_authenticate(user)
+        with enter(tenant):
+            self.detail = f"/api/v1/claims/{Claim.objects.first().uid}/"
+        first = self.get("/api/v1/claims/")
+        self.etag = first["ETag"]
+        self.deep = self._deep(first.json()["_links"]["next"])
+
+    def get(self, address: str, *, etag: str = "") -> Any:
+        return self._client.get(address, headers={"if-none-match": etag} if etag else {})
+
+    def queries(self, ask: Callable[[], Any]) -> int:
+        from django.db import connection
+        from django.test.utils import CaptureQueriesContext
+
+        with CaptureQueriesContext(connection) as seen:
+            ask()
+        return len(seen)
+
+    def _deep(self, following: str) -> str:
+        """Walk by large pages to where page ``DEEP`` of 50 begins."""
+        rows = min(50 * DEEP, self.claims // 2)
+        address = "/api/v1/claims/?page_size=500"
+        for _ in range(rows // 500):
+            address = self.get(address).json()["_links"]["next"]
+        # The cursor is bound to the filters and the ordering, not to the size of the page.
+        return address.replace("page_size=500", "page_size=50")
+
+
+def _fill(tenant: int, claims: int) -> None:
+    """Write claims and their cells with a handful of statements: imports have their own benchmark."""
+    from django.db import connection
+
+    epoch = dt.date(1970, 1, 1)
+    first = (dt.date(2025, 1, 1) - epoch).days
+    names = [("payer", f"PAYER {number}") for number in range(1, _PAYERS + 1)]
+    names += [("procedure_group", "Imaging: MRI"), ("outcome", "paid"), ("outcome", "unmapped")]
+    with connection.cursor() as cursor:
+        for table in ("claimkit_claims_dimension", "claimkit_drift_driftdimension"):
+            for code, (axis, name) in enumerate(names, start=1):
+                cursor.execute(
+                    f"INSERT INTO {table} (tenant_id, axis, code, name) VALUES (%s, %s, %s, %s)",
+                    [tenant, axis, code, name],
+                )
+        columns, values = _columns(tenant)
+        cursor.execute(
+            f"INSERT INTO claimkit_claims_claim ({columns}) SELECT {values}"
+            " FROM generate_series(1, %s) AS n",
+            [claims],
+        )
+        cursor.execute(
+            "INSERT INTO claimkit_drift_cubedecision (tenant_id, decided_day, known_day, payer,"
+            " procedure_group, outcome, reason, age_days, claims, charge, allowed, paid)"
+            " SELECT %s, %s + day, %s + day, payer, 9, outcome, 0, age, 9, 90000, 60000, 50000"
+            " FROM generate_series(0, 364) AS day, generate_series(1, 8) AS payer,"
+            " generate_series(10, 11) AS outcome, generate_series(5, 20) AS age",
+            [tenant, first, first],
+        )
+        cursor.execute("ANALYZE")
+
+
+def _columns(tenant: int) -> tuple[str, str]:
+    """Return the columns of a claim and what each takes, for claim ``n``."""
+    from claimkit_django.claims.codes import OUTCOMES
+    from claimkit_django.claims.models import Claim
+
+    day = "DATE '2025-01-01' + (mod(n, 365))::int"
+    paid, denied = (OUTCOMES[one] for one in OUTCOMES if one.value in {"paid", "denied"})
+    outcome = f"CASE WHEN mod(n, 9) = 0 THEN {denied} ELSE {paid} END"
+    given = {
+        "tenant_id": str(tenant),
+        "claim_key": "n * 7919",
+        "patient_control_number": "'A' || n",
+        "payer": f"1 + mod(n, {_PAYERS})",
+        "procedure_group": "9",
+        "outcome": outcome,
+        "first_outcome": outcome,
+        **dict.fromkeys(("first_decided_on", "decided_on", "listed_on"), day),
+        "charge": "12345 + mod(n, 1000)",
+        "paid": "10000",
+        **dict.fromkeys(("has_submission", "has_decision", "first_pass"), "true"),
+    }
+    for field in Claim._meta.local_concrete_fields:
+        if field.column in given or field.primary_key or field.null:
+            continue
+        given[field.column] = "0" if "Integer" in type(field).__name__ else "''"
+    return ", ".join(given), ", ".join(given.values())
+
+
+@contextmanager
+def set_up(claims: int) -> Iterator[Site]:
+    """Start a database, fill it, and stop it at the end."""
+    from tests.postgres import postgres_url, stop
+
+    try:
+        _configure(postgres_url())
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        yield Site(claims)
+    finally:
+        from django.db import connections
+
+        connections.close_all()
+        stop()
+
+
+def _configure(url: str) -> None:
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    settings.configure(
+        SECRET_KEY="only-for-benchmarks-" + "k" * 50,
+        USE_TZ=True,
+        ALLOWED_HOSTS=["testserver"],
+        ROOT_URLCONF="claimkit_django.urls",
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+        DATABASES={
+            "default": {
+                "ENGINE": "django.db.backends.postgresql",
+                "NAME": parts.path.lstrip("/") or "postgres",
+                "USER": parts.username or "",
+                "HOST": query.get("host", parts.hostname or ""),
+                "PORT": str(parts.port or ""),
+            }
+        },
+        INSTALLED_APPS=[
+            *("django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"),
+            *("rest_framework", "django_filters", "drf_spectacular", "drf_spectacular_sidecar"),
+            *("claimkit_django.tenants", "claimkit_django.claims", "claimkit_django.drift"),
+        ],
+        MIDDLEWARE=_MIDDLEWARE,
+        CLAIMKIT={"REST": {"READ_RATE": "1000000/1m"}},
+        LOGGING_CONFIG=None,
+    )
+    django.setup()

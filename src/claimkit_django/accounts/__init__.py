@@ -1,0 +1,1 @@
+"""Accounts: API tokens, each of one person in one tenant."""

@@ -1,0 +1,17 @@
+"""The accounts room as a Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+__all__ = ["AccountsApp"]
+
+
+class AccountsApp(AppConfig):
+    """API tokens."""
+
+    name = "claimkit_django.accounts"
+    label = "claimkit_accounts"
+    verbose_name = _("Accounts")
+    default_auto_field = "django.db.models.BigAutoField"
