@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from claimkit.claims.csv import CsvReader
 from claimkit.claims.normalize import builtin_normalizers
+from claimkit.claims.payers import FederalPrograms
 from claimkit.drift.lattice import LatticeDetector
 from claimkit.drift.threshold import ThresholdDetector
 from claimkit.drift.volume import VolumeDetector
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from claimkit.claims.normalize import Normalizer
+    from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
     from claimkit.drift.detectors import Detector
     from claimkit.reports.renderers import ReportRenderer
@@ -43,6 +45,12 @@ def claimkit_register_readers() -> Iterable[ClaimReader]:
 def claimkit_register_normalizers() -> Iterable[Normalizer]:
     """Return the normalizers that every claim passes."""
     return builtin_normalizers()
+
+
+@hookimpl
+def claimkit_register_payer_directories() -> Iterable[PayerDirectory]:
+    """Return the federal programs."""
+    return (FederalPrograms(),)
 
 
 @hookimpl

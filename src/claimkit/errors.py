@@ -19,6 +19,7 @@
     ├── InvalidSigningKey      (ValueError)   text or bytes that are no key for webhooks
     ├── InvalidTarget          (ValueError)   an address that webhooks may not be sent to
     ├── InvalidPayload         (ValueError)   a webhook that cannot be made of an event
+    ├── MappingRefused         (ValueError)   rules for names that contradict each other
     └── StoreError             (RuntimeError) a store that cannot do what was asked
 
 Bad *rows* are values (:class:`claimkit.claims.model.RowProblem`), bad *use* is one of these
@@ -43,6 +44,7 @@ __all__ = [
     "InvalidSigningKey",
     "InvalidTarget",
     "InvalidWindow",
+    "MappingRefused",
     "PluginBroken",
     "PluginCollision",
     "PluginError",
@@ -177,6 +179,12 @@ class FindingUnknown(ClaimkitError, LookupError):
 
     code = "finding_unknown"
     remedy = "Take the fingerprint of an open finding"
+
+
+class MappingRefused(ClaimkitError, ValueError):
+    """Rules for payers or procedure groups that cannot be used: two disagree, or go in a circle."""
+
+    code = "mapping_invalid"
 
 
 class StoreError(ClaimkitError, RuntimeError):

@@ -24,6 +24,7 @@ __all__ = [
     "ClaimFacts",
     "ClaimsChanged",
     "ClaimsImported",
+    "DataHold",
     "DriftAccepted",
     "DriftDetected",
     "DriftResolved",
@@ -178,6 +179,16 @@ class EndpointPinged(Event):
     topic: ClassVar[str] = "webhooks.ping"
 
     endpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataHold:
+    """Why drift alerts wait: what a room that takes data in says to the room that watches it."""
+
+    #: In plain words, such as what is unusual about which file.
+    reason: str
+    #: First day whose numbers may be wrong; alerts about changes since then wait.
+    since: Day
 
 
 class Listener(Protocol):

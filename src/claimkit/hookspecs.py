@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from claimkit.claims.normalize import Normalizer
+    from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
     from claimkit.drift.detectors import Detector
     from claimkit.events import Listener
@@ -50,6 +51,17 @@ def claimkit_register_normalizers() -> Iterable[Normalizer]:
     """Return normalizers, which clean each batch between reader and store.
 
     Called once when plugins load; ordered by each normalizer's ``after``. Names must be unique.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def claimkit_register_payer_directories() -> Iterable[PayerDirectory]:
+    """Return directories of payers, from which names are suggested; names must be unique.
+
+    Called once when plugins load. A directory never renames a claim by itself.
 
     .. versionadded:: 0.1
     """

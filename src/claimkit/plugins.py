@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from claimkit.claims.normalize import Normalizer
+    from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
     from claimkit.drift.detectors import Detector
     from claimkit.events import Listener
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["ENTRY_POINT_GROUP", "PluginInfo", "Plugins", "load_plugins"]
 
 ENTRY_POINT_GROUP = "claimkit"
+
+
+_SINGULAR = {"payer_directories": "payer directory"}
 
 
 class _Named(Protocol):
@@ -57,7 +61,8 @@ class Plugins:
     """What all loaded plugins registered, by kind and name.
 
     Attributes:
-        readers, detectors, renderers, listeners, event_types: Name → object, in order of registration.
+        readers, detectors, renderers, listeners, event_types,
+            payer_directories: Name → object, in order of registration.
         normalizers: In the order in which they run.
         loaded: One :class:`PluginInfo` per plugin.
     """
@@ -68,6 +73,9 @@ class Plugins:
         self._adds: dict[str, dict[str, tuple[str, ...]]] = {}
         hook = manager.hook
         self.readers: Mapping[str, ClaimReader] = self._collect("readers", hook)
+        self.payer_directories: Mapping[str, PayerDirectory] = self._collect(
+            "payer_directories", hook
+        )
         self.detectors: Mapping[str, Detector] = self._collect("detectors", hook)
         self.renderers: Mapping[str, ReportRenderer] = self._collect("renderers", hook)
         self.listeners: Mapping[str, Listener] = self._collect("listeners", hook)
@@ -115,7 +123,7 @@ class Plugins:
                 if name in found:
                     raise PluginCollision(
                         f"{self._distribution(owner[name])} and {self._distribution(plugin)} "
-                        f"both register {what[:-1]} {name!r}"
+                        f"both register {_SINGULAR.get(what, what[:-1])} {name!r}"
                     )
                 found[name], owner[name] = item, plugin
         for name, plugin in owner.items():

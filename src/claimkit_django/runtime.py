@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from django.apps import apps
 from django.conf import settings
@@ -26,16 +26,24 @@ from claimkit_django.conf import config
 from claimkit_django.signals import SignalSender
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from claimkit.claims.store import ClaimStore
     from claimkit.drift.cube import CubeStore
     from claimkit.drift.findings import FindingLog
-    from claimkit.events import Listener
+    from claimkit.events import DataHold, Listener
     from claimkit.plugins import Plugins
     from claimkit.types import TenantKey
 
-__all__ = ["OrmStore", "make_bus", "open_store", "patient_key", "plugins"]
+__all__ = ["OrmStore", "QualityLog", "make_bus", "open_store", "patient_key", "plugins"]
+
+
+class QualityLog(Protocol):
+    """Doubts about data of all tenants."""
+
+    def holds(self, tenant: TenantKey) -> Sequence[DataHold]:
+        """Return the doubts that alerts of a tenant wait for; one query."""
+        ...
 
 
 class _Loaded:
@@ -96,8 +104,13 @@ class OrmStore:
         """Findings, where ``claimkit_django.drift`` is installed."""
         return cast("FindingLog", self._part("findings"))
 
+    @property
+    def quality(self) -> QualityLog:
+        """Doubts about data, where ``claimkit_django.claims`` is installed."""
+        return cast("QualityLog", self._part("quality"))
+
     def has(self, part: str) -> bool:
-        """Whether an installed room provides ``part``: claims, cube or findings."""
+        """Whether an installed room provides ``part``: claims, cube, findings or quality."""
         return _find_part(part) is not None
 
     @contextmanager

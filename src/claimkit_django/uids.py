@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import secrets
 
-__all__ = ["new_backtest_uid", "new_finding_uid", "new_run_uid", "new_token_uid", "new_upload_uid"]
+__all__ = [
+    "new_backtest_uid",
+    "new_finding_uid",
+    "new_mapping_uid",
+    "new_run_uid",
+    "new_template_uid",
+    "new_token_uid",
+    "new_upload_uid",
+]
 
 #: Crockford's base 32 without letters that people mix up.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -28,6 +36,16 @@ def new_backtest_uid() -> str:
 def new_upload_uid() -> str:
     """Return a new identifier of an upload: ``upl_`` and 26 characters."""
     return _new_uid("upl")
+
+
+def new_mapping_uid() -> str:
+    """Return a new identifier of a version of a mapping: ``map_`` and 26 characters."""
+    return _new_uid("map")
+
+
+def new_template_uid() -> str:
+    """Return a new identifier of a template: ``tpl_`` and 26 characters."""
+    return _new_uid("tpl")
 
 
 def new_finding_uid() -> str:

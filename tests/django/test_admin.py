@@ -10,7 +10,8 @@ from django.urls import reverse
 
 from claimkit.testing.factories import make_batch, make_claim, make_finding
 from claimkit.types import TenantKey
-from claimkit_django.claims.models import Claim, Upload
+from claimkit_django.claims.mappings import apply_version, keep_rules
+from claimkit_django.claims.models import Claim, CsvTemplate, MappingVersion, Upload
 from claimkit_django.drift.models import Finding
 from claimkit_django.runtime import open_store
 from claimkit_django.tenants.models import Membership, Tenant
@@ -26,6 +27,8 @@ ROWS = (
 LISTS = [
     "claimkit_claims_upload",
     "claimkit_claims_claim",
+    "claimkit_claims_csvtemplate",
+    "claimkit_claims_mappingversion",
     "claimkit_drift_finding",
     "claimkit_drift_watchrun",
 ]
@@ -71,6 +74,8 @@ def told(northside, lakeview):
         store.findings.record(key, [finding], as_of=finding.as_of)
         with enter(tenant):
             Upload.objects.create(name=f"{name}.csv", known_on=dt.date(2026, 4, 1))
+            keep_rules([], note=f"{name} as we write it")
+            CsvTemplate.objects.create(name=f"{name} export", header=["Acct"])
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -295,3 +300,72 @@ def test_the_key_of_a_tenant_never_changes(client, root, northside):
     client.post(page, {**members_form(northside), "key": "other"})
 
     assert Tenant.objects.get().key == "northside"
+
+
+# -- mappings ----------------------------------------------------------------------------------
+
+
+def test_rules_are_handed_in_as_lines_and_come_back(
+    working, told, django_capture_on_commit_callbacks, northside
+):
+    page = url("claimkit_claims_mappingversion", "add")
+
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = working.post(page, {"table": "payer,exact,OURS,,Our Payer\n", "note": "why"})
+
+    assert answer.status_code == 302, answer.content.decode()
+    with enter(northside):
+        version = MappingVersion.objects.get(note="why")
+    apply_version(TenantKey("northside"), version.uid)
+    assert version.number == 2
+    assert version.actor
+    assert "payer,exact,OURS,,Our Payer" in working.get(page).content.decode()
+    shown = working.get(url("claimkit_claims_mappingversion", "change", version.pk))
+    assert "payer exact OURS → Our Payer" in shown.content.decode()
+    with django_capture_on_commit_callbacks(execute=True):
+        working.post(
+            url("claimkit_claims_mappingversion", "changelist"),
+            {"action": "bring_back", "_selected_action": [version.pk]},
+        )
+    with enter(northside):
+        assert MappingVersion.objects.get(number=3).restores == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("payer,exact,A1,,B2\npayer,exact,B2,,A1", "circle"),
+        ("payer,like,A1,,B2", "not one of exact"),
+    ],
+)
+def test_rules_that_cannot_be_used_come_back_with_the_reason(working, northside, lines, message):
+    answer = working.post(url("claimkit_claims_mappingversion", "add"), {"table": lines})
+
+    assert message in answer.content.decode()
+    with enter(northside):
+        assert not MappingVersion.objects.exists()
+
+
+# -- templates ---------------------------------------------------------------------------------
+
+
+def test_a_template_is_written_by_hand_and_checked(working, northside):
+    page = url("claimkit_claims_csvtemplate", "add")
+    header = '["claim id", "payer", "dos", "Tot", "paid"]'
+    good = {"name": "m", "header": header, "columns": '{"Tot": "billed"}', "nulls": '["n/a"]'}
+
+    refused = working.post(page, {**good, "columns": "{}"})
+    saved = working.post(page, good)
+
+    assert "no column holds billed" in refused.content.decode()
+    assert saved.status_code == 302, saved.content.decode()
+    with enter(northside):
+        template = CsvTemplate.objects.get()
+    assert (template.columns, template.nulls) == ({"Tot": "billed"}, ["n/a"])
+    assert template.actor
+    assert (
+        working.post(
+            url("claimkit_claims_csvtemplate", "delete", template.pk), {"post": "yes"}
+        ).status_code
+        == 302
+    )

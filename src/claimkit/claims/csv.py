@@ -16,13 +16,15 @@ from claimkit.claims.privacy import mask
 from claimkit.claims.readers import Confidence, refuse_foreign
 from claimkit.claims.records import Records, TextLines, split_rows
 from claimkit.claims.rows import IDENTIFYING_FIELDS, BadRow, ClaimRows
+from claimkit.claims.templates import choose_template, with_template
 from claimkit.errors import FileRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from claimkit.claims.columns import ColumnMap
     from claimkit.claims.readers import ReadOptions
+    from claimkit.claims.templates import CsvTemplate
 
 __all__ = ["CsvReader"]
 
@@ -80,6 +82,9 @@ class CsvReader:
         first = next(blocks, [])
         if not any(line.strip() for line in first):
             raise FileRefused("the file is empty", remedy="Export it again", code="file_empty")
+        template = _recognized(first[:_HEADER_LINES], options.templates)
+        if template is not None:
+            options = with_template(options, template)
         layout = _best_layout(first[:_HEADER_LINES], options.columns)
         if layout is None:
             raise FileRefused(
@@ -88,7 +93,10 @@ class CsvReader:
                 code="header_missing",
             )
         columns = map_columns(layout.header, options.columns)
-        yield from _Reading(text, layout, columns, options).batches(chain([first], blocks))
+        reading = _Reading(text, layout, columns, options)
+        for batch in reading.batches(chain([first], blocks)):
+            batch.template = template.name if template else ""
+            yield batch
 
 
 class _Layout(NamedTuple):
@@ -120,6 +128,11 @@ def _best_layout(lines: list[str], wanted: Mapping[str, str]) -> _Layout | None:
             line, header = rows[index]
             best, most = _Layout(delimiter, line, tuple(header)), known
     return best
+
+
+def _recognized(lines: list[str], templates: Sequence[CsvTemplate]) -> CsvTemplate | None:
+    rows = [row for mark in _DELIMITERS for _, row in split_rows(lines, mark)] if templates else []
+    return choose_template(rows, templates)
 
 
 def _is_x12(head: bytes) -> bool:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from claimkit.claims.model import Added, ClaimKind, service_lines
 from claimkit.claims.normalize import NormalizeContext
+from claimkit.claims.quality import ProfileBuilder, QualityProfile
 from claimkit.claims.readers import SNIFF_BYTES, ReadOptions, choose_reader
 from claimkit.errors import FileRefused
 from claimkit.events import ClaimsChanged, ClaimsImported
@@ -85,6 +86,10 @@ class ImportReport:
     rows_skipped: int = 0
     #: The first notice of each code, to show what its count in the tallies means.
     notices: tuple[Notice, ...] = ()
+    #: What the file holds, to be compared with others; see :func:`claimkit.claims.quality.assess`.
+    profile: QualityProfile = QualityProfile()
+    #: Name of the template by which a CSV was read; empty if none.
+    template: str = ""
     #: Why reading stopped before the file's end; empty when it did not. What is in stays in.
     stopped: str = ""
 
@@ -314,6 +319,8 @@ class _Pass:
         self._batches = 0
         self._rows = [0, 0, 0]
         self._notices: dict[str, Notice] = {}
+        self._template = ""
+        self._profile = ProfileBuilder()
         self._stopped = ""
 
     def batches(
@@ -367,6 +374,8 @@ class _Pass:
             rows_accepted=self._rows[1],
             rows_skipped=self._rows[2],
             notices=tuple(self._notices.values()),
+            profile=self._profile.profile(),
+            template=self._template,
             stopped=self._stopped,
         )
 
@@ -389,6 +398,8 @@ class _Pass:
             if self._on_problem is not None:
                 self._on_problem(problem)
         self._header = batch.header or self._header
+        self._profile.take(batch)
+        self._template = batch.template or self._template
         self._stopped = batch.stopped or self._stopped
         counted = (batch.rows_read, batch.rows_accepted, batch.rows_skipped)
         self._rows = [sum(pair) for pair in zip(self._rows, counted, strict=True)]

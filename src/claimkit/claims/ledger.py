@@ -52,6 +52,7 @@ __all__ = [
     "fold",
     "in_order",
     "merge",
+    "renamed",
     "sift",
     "statements_in",
     "statements_of",
@@ -134,6 +135,39 @@ def merge(
             same=len(batch) - len(folded),
             statements_same=told - len(written),
         ),
+        changes=changes,
+    )
+
+
+def renamed(
+    news: Iterable[ClaimEvent],
+    events: Mapping[int, Sequence[ClaimEvent]],
+    positions: Mapping[int, ClaimPosition],
+) -> Changeset:
+    """Return what changes when stored statements get other names, and nothing else about them.
+
+    Args:
+        news: The statements under their new names.
+        events: Claim key → all stored events of the claim, for every claim of ``news``.
+        positions: Claim key → its stored position.
+    """
+    by_claim: dict[int, dict[int, ClaimEvent]] = defaultdict(dict)
+    for one in news:
+        by_claim[one.claim_key][one.event_key] = one
+    folded: list[ClaimPosition] = []
+    changes: list[FactsChange] = []
+    for key, said in by_claim.items():
+        known = {one.event_key: one for one in events[key]} | said
+        position = fold(known.values())
+        before, after = facts_of(positions[key]), facts_of(position)
+        if position != positions[key]:
+            folded.append(position)
+        if before != after:
+            changes.append(FactsChange(before, after))
+    return Changeset(
+        events=[one for said in by_claim.values() for one in said.values()],
+        positions=folded,
+        added=Added(changed=len(folded), same=len(by_claim) - len(folded)),
         changes=changes,
     )
 

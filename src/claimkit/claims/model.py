@@ -185,6 +185,9 @@ class Claim:
     #: Code of the line with the largest charge, and its group (CLAIM: "the procedure").
     procedure_code: str = ""
     procedure_group: str = ""
+    #: Payer and group before the tenant's own mapping; ``""`` where it changed nothing.
+    base_payer: str = ""
+    base_group: str = ""
     outcome: Outcome = Outcome.PENDING
     #: ``group-CARC`` that explains a denial, ``""`` if not denied.
     reason: str = ""
@@ -248,6 +251,8 @@ class ClaimBatch:
     rows_read: int = 0
     rows_accepted: int = 0
     rows_skipped: int = 0
+    #: Name of the template by which the file was read; empty if none.
+    template: str = ""
     #: Why the reader gave up before the file's end; empty when it did not.
     stopped: str = ""
 
@@ -284,8 +289,14 @@ class ClaimEvent:
     original_reference: str
     frequency: str
     status: str
+    #: Name and id of the payer as stated, and its canonical name before the tenant's own mapping.
+    payer_name: str
+    payer_id: str
+    base_payer: str
     payer: str
     procedure_code: str
+    #: Group before the tenant's own mapping.
+    base_group: str
     procedure_group: str
     facility: str
     line_of_business: str

@@ -12,13 +12,23 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["UNKNOWN_PAYER", "PayerNames", "fold_payer", "payer_of", "suggest_payers"]
+__all__ = [
+    "UNKNOWN_PAYER",
+    "DirectoryEntry",
+    "FederalPrograms",
+    "PayerDirectory",
+    "PayerNames",
+    "fold_payer",
+    "payer_of",
+    "suggest_payers",
+]
 
 #: Name where a source tells neither name nor id.
 UNKNOWN_PAYER = "UNKNOWN PAYER"
@@ -123,6 +133,51 @@ _DEFAULT = PayerNames()
 def payer_of(name: str, payer_id: str = "") -> str:
     """Return the canonical payer of a record without any mapping; see :class:`PayerNames`."""
     return _DEFAULT.of(name, payer_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryEntry:
+    """One payer of a directory."""
+
+    #: As the payer writes itself.
+    name: str
+    #: ``namespace:id``; one payer may have many.
+    ids: tuple[str, ...] = ()
+
+
+class PayerDirectory(Protocol):
+    """Payers that are known beyond one tenant. Registered by ``claimkit_register_payer_directories``.
+
+    A directory only ever suggests names: what a tenant's claims are called is the tenant's choice.
+    """
+
+    name: str
+
+    def entries(self) -> Iterable[DirectoryEntry]:
+        """Return the payers; called for each suggestion, so answer from memory."""
+        ...
+
+
+class FederalPrograms:
+    """The health programs of the United States government, which every provider bills."""
+
+    name = "federal-programs"
+
+    def entries(self) -> Iterable[DirectoryEntry]:
+        """Return the programs under the names that statutes give them."""
+        return tuple(DirectoryEntry(name=name) for name in _PROGRAMS)
+
+
+_PROGRAMS = (
+    "Medicare",
+    "Medicaid",
+    "Railroad Medicare",
+    "TRICARE",
+    "CHAMPVA",
+    "Veterans Affairs",
+    "Indian Health Service",
+    "Federal Employees Health Benefits",
+)
 
 
 def suggest_payers(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]:

@@ -105,6 +105,15 @@ class ProcedureGroups:
         at = bisect.bisect_right(starts, place[1]) - 1
         return groups[at] if at >= 0 and place[1] <= ends[at] else OTHER
 
+    def covers(self, code: str) -> bool:
+        """Whether a range holds the code."""
+        place = _space(code)
+        if place is None or place[0] not in self._spaces:
+            return False
+        starts, ends, _ = self._spaces[place[0]]
+        at = bisect.bisect_right(starts, place[1]) - 1
+        return at >= 0 and place[1] <= ends[at]
+
     def with_changes(self, exact: Mapping[str, str]) -> ProcedureGroups:
         """Return the table with some codes put into other groups."""
         ranges = [

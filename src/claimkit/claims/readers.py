@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from claimkit.errors import FileRefused, UnknownName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from claimkit.claims.model import ClaimBatch, ClaimKind
+    from claimkit.claims.templates import CsvTemplate
 
 __all__ = [
     "SNIFF_BYTES",
@@ -45,6 +46,8 @@ class ReadOptions:
     batch_size: int = 5_000
     #: Column header → canonical field, over the aliases (CSV).
     columns: Mapping[str, str] = field(default_factory=dict)
+    #: Templates to recognize the file by; what :attr:`columns` and the others say wins (CSV).
+    templates: Sequence[CsvTemplate] = ()
     #: ``"mdy"`` or ``"dmy"`` where the file itself leaves it open; ``""`` lets the reader decide.
     date_order: str = ""
     #: Texts that mean "no value", beside the empty text.

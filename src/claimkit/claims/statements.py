@@ -80,6 +80,13 @@ class _Amounts(NamedTuple):
     patient_responsibility: Cents
 
 
+class _Keys(NamedTuple):
+    claim: int
+    event: int
+    content: int
+    decision: int
+
+
 class _Part(NamedTuple):
     """A record, or the line of it that is a statement of its own."""
 
@@ -88,6 +95,7 @@ class _Part(NamedTuple):
     amounts: _Amounts
     procedure_code: str
     procedure_group: str
+    base_group: str
     service_from: dt.date | None
     position: int
 
@@ -130,45 +138,61 @@ def statements_of(claim: Claim, *, upload: str, known_on: dt.date) -> list[State
     for part in [_whole(claim)] if whole else _lines_apart(claim, kind):
         identity = f"{decision}|{part.identity}"
         event_key = _hash(identity)
-        event = ClaimEvent(
-            claim_key=key,
-            event_key=event_key,
+        keys = _Keys(
+            claim=key,
+            event=event_key,
             content=_hash(f"{identity}{said}{_amounts_and_lines(part, numbered=whole)}"),
-            decision_key=event_key if whole else _hash(decision),
-            kind=kind,
-            source=claim.kind,
-            patient_control_number=claim.patient_control_number,
-            payer_claim_control_number=claim.payer_claim_control_number,
-            original_reference=claim.original_reference,
-            frequency=claim.frequency,
-            status=claim.status,
-            payer=claim.payer,
-            procedure_code=part.procedure_code,
-            procedure_group=part.procedure_group,
-            facility=claim.facility,
-            line_of_business=claim.filing_indicator,
-            provider=claim.rendering_npi or claim.billing_npi or claim.billing_tin,
-            authorization_number=claim.authorization_number,
-            patient_token=claim.patient_token,
-            outcome=claim.outcome,
-            category=claim.category,
-            reason=claim.reason,
-            remark=claim.remark,
-            service_from=part.service_from,
-            submitted_on=claim.submitted_on,
-            received_on=claim.received_on,
-            decided_on=claim.decided_on,
-            paid_on=claim.paid_on,
-            charge=part.amounts.charge,
-            allowed=part.amounts.allowed,
-            paid=part.amounts.paid,
-            patient_responsibility=part.amounts.patient_responsibility,
-            upload=upload,
-            position=part.position,
-            known_on=known_on,
+            decision=event_key if whole else _hash(decision),
         )
+        event = _event(claim, part, keys, kind, upload, known_on)
         made.append(Statement(event, part.lines))
     return made
+
+
+def _event(
+    claim: Claim, part: _Part, keys: _Keys, kind: EventKind, upload: str, known_on: dt.date
+) -> ClaimEvent:
+    return ClaimEvent(
+        claim_key=keys.claim,
+        event_key=keys.event,
+        content=keys.content,
+        decision_key=keys.decision,
+        kind=kind,
+        source=claim.kind,
+        patient_control_number=claim.patient_control_number,
+        payer_claim_control_number=claim.payer_claim_control_number,
+        original_reference=claim.original_reference,
+        frequency=claim.frequency,
+        status=claim.status,
+        payer_name=claim.payer_name,
+        payer_id=claim.payer_id,
+        base_payer=claim.base_payer or claim.payer,
+        payer=claim.payer,
+        procedure_code=part.procedure_code,
+        base_group=part.base_group,
+        procedure_group=part.procedure_group,
+        facility=claim.facility,
+        line_of_business=claim.filing_indicator,
+        provider=claim.rendering_npi or claim.billing_npi or claim.billing_tin,
+        authorization_number=claim.authorization_number,
+        patient_token=claim.patient_token,
+        outcome=claim.outcome,
+        category=claim.category,
+        reason=claim.reason,
+        remark=claim.remark,
+        service_from=part.service_from,
+        submitted_on=claim.submitted_on,
+        received_on=claim.received_on,
+        decided_on=claim.decided_on,
+        paid_on=claim.paid_on,
+        charge=part.amounts.charge,
+        allowed=part.amounts.allowed,
+        paid=part.amounts.paid,
+        patient_responsibility=part.amounts.patient_responsibility,
+        upload=upload,
+        position=part.position,
+        known_on=known_on,
+    )
 
 
 def _hash(text: str) -> int:
@@ -225,6 +249,7 @@ def _whole(claim: Claim) -> _Part:
         amounts=amounts,
         procedure_code=claim.procedure_code,
         procedure_group=claim.procedure_group,
+        base_group=claim.base_group or claim.procedure_group,
         service_from=claim.service_from,
         position=claim.position,
     )
@@ -267,6 +292,7 @@ def _line_part(claim: Claim, line: ServiceLine | None, its: _Amounts, identity: 
         amounts=its,
         procedure_code=claim.procedure_code if line is None or own else line.procedure_code,
         procedure_group=claim.procedure_group if own else "",
+        base_group=(claim.base_group or claim.procedure_group) if own else "",
         service_from=(line and line.service_from) or claim.service_from,
         position=(line and line.position) or claim.position,
     )
@@ -305,10 +331,12 @@ def _content(claim: Claim) -> str:
     """Return all that a record says beyond amounts and lines; where it stood does not count."""
     return (
         f"{claim.patient_control_number}|{claim.payer_claim_control_number}"
-        f"|{claim.original_reference}|{claim.frequency}|{claim.status}|{claim.payer}"
+        f"|{claim.original_reference}|{claim.frequency}|{claim.status}"
+        # Without the tenant's mapping: another name for a payer corrects nothing.
+        f"|{claim.base_payer or claim.payer}"
         f"|{claim.facility}|{claim.filing_indicator}|{claim.rendering_npi}|{claim.billing_npi}"
         f"|{claim.billing_tin}|{claim.authorization_number}|{claim.patient_token}"
-        f"|{claim.procedure_code}|{claim.procedure_group}"
+        f"|{claim.procedure_code}|{claim.base_group or claim.procedure_group}"
         f"|{claim.outcome.value}|{claim.category}|{claim.reason}|{claim.remark}|{_DAY[claim.service_from]}"
         f"|{_DAY[claim.submitted_on]}|{_DAY[claim.received_on]}|{_DAY[claim.decided_on]}|{_DAY[claim.paid_on]}|"
     )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from claimkit import __version__
 from claimkit.claims.intake import ImportReport, repair_csv
-from claimkit.cli.files import Imported, open_kept
+from claimkit.cli.files import Imported, open_kept, read_template
 from claimkit.cli.terminal import fail, one_line, print_json, progress_for, wants_color
 from claimkit.cli.webhooks import add_deliver_arguments, deliver_one
 from claimkit.config import Config
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from claimkit.claims.model import RowProblem
+    from claimkit.claims.templates import CsvTemplate
     from claimkit.drift.backtest import Backtest
     from claimkit.reports.document import Report
     from claimkit.stores import Store
@@ -300,6 +301,13 @@ def _pair(text: str) -> tuple[str, str]:
     return header, name
 
 
+def _template(text: str) -> CsvTemplate:
+    try:
+        return read_template(Path(text))
+    except (ClaimkitError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _date(text: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)
@@ -377,6 +385,14 @@ def _file_arguments(parser: argparse.ArgumentParser, *, store: str, files: str =
     )
     parser.add_argument(
         "--date-order", choices=("mdy", "dmy"), default="", help="of ambiguous CSV dates"
+    )
+    parser.add_argument(
+        "--template",
+        action="append",
+        default=[],
+        type=_template,
+        metavar="JSON",
+        help="how a known CSV export is read; recognized by its header",
     )
     parser.add_argument(
         "--null", action="append", default=[], metavar="TEXT", help="a CSV text for 'no value'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import tempfile
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from claimkit.claims.intake import ImportReport, import_claims, preview_claims
 from claimkit.claims.readers import ReadOptions
+from claimkit.claims.templates import CsvTemplate, check_template
 from claimkit.cli.terminal import error_row, fail, one_line, print_json, progress_for, warn
 from claimkit.drift.watch import CubeUpkeep
 from claimkit.errors import ClaimkitError, StoreError
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from claimkit.stores import Store
     from claimkit.types import Progress
 
-__all__ = ["Imported", "Kept", "open_kept"]
+__all__ = ["Imported", "Kept", "open_kept", "read_template"]
 
 _KEY_BYTES = 32
 
@@ -152,6 +154,30 @@ def open_kept(url: str, plugins: Plugins, *, dimensions: tuple[str, ...] = ()) -
         yield Kept(store=store, patient_key=_patient_key(url), dimensions=dimensions)
 
 
+def read_template(path: Path) -> CsvTemplate:
+    """Read a template from a JSON file: header, columns, date_order, nulls.
+
+    Raises:
+        ValueError: no such file, not JSON, or nothing that a template can be made of.
+    """
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    known = {"header", "columns", "date_order", "nulls"}
+    if not isinstance(given, dict) or not {"header"} <= given.keys() <= known:
+        raise ValueError(f"{path}: a template has header, columns, date_order and nulls")
+    template = CsvTemplate(
+        name=path.stem,
+        header=tuple(given["header"]),
+        columns=given.get("columns", {}),
+        date_order=given.get("date_order", ""),
+        nulls=frozenset(given.get("nulls", ())),
+    )
+    check_template(template)
+    return template
+
+
 def _patient_key(url: str) -> bytes:
     """Return the key for patient tokens: a file beside a file store, made once; else random.
 
@@ -194,6 +220,7 @@ def _make_key(path: Path) -> None:
 def _read_options(arguments: argparse.Namespace) -> ReadOptions:
     return ReadOptions(
         columns=dict(arguments.column),
+        templates=arguments.template,
         date_order=arguments.date_order,
         nulls=frozenset(arguments.null),
     )

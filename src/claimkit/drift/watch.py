@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from claimkit.drift.cube import DECISIONS, tally
 from claimkit.drift.detectors import WatchesFeed, choose_detectors
 from claimkit.drift.dimensions import check_dimensions
-from claimkit.drift.findings import Recorded, Tier
+from claimkit.drift.findings import Recorded, Tier, is_same_incident
 from claimkit.drift.power import PayerState, watched_payers
 from claimkit.drift.reading import reach_days, read_cube
 from claimkit.events import (
@@ -40,13 +40,16 @@ if TYPE_CHECKING:
     from claimkit.drift.findings import Finding
     from claimkit.drift.power import PayerWatch
     from claimkit.drift.reading import CubeReading
-    from claimkit.events import Bus, ClaimFacts, Event, Phase
+    from claimkit.events import Bus, ClaimFacts, DataHold, Event, Phase
     from claimkit.stores import Store
     from claimkit.types import Clock, Day, Progress, TenantKey
 
 __all__ = ["CubeUpkeep", "WatchReport", "WatchState", "rebuild_cube", "watch"]
 
 logger = logging.getLogger(__name__)
+
+#: The onset of a change that bad data makes is known to so many days.
+_DOUBT_DAYS = 14
 
 
 class WatchState(StrEnum):
@@ -82,6 +85,8 @@ class WatchReport:
     scanned_from: dt.date
     #: Decisions read.
     decisions: int
+    #: Alerts that wait on the watch list because of doubts about the data.
+    held: tuple[Finding, ...] = ()
 
     @property
     def alerts(self) -> tuple[Finding, ...]:
@@ -117,6 +122,7 @@ def watch(
     clock: Clock,
     progress: Progress | None = None,
     known_by: dt.date | None = None,
+    holds: Sequence[DataHold] = (),
 ) -> WatchReport:
     """Look for payers that changed, record what is found, and tell.
 
@@ -135,6 +141,8 @@ def watch(
         clock: Decisions dated after its today are taken for errors and left out.
         progress: Told of each step.
         known_by: Leave out what became known later; None means all that is known.
+        holds: Doubts about recent data: alerts about changes since then are kept on the watch
+            list, with the reason, and are told once a later run has no such doubt.
 
     Raises:
         UnknownName: a configured detector is not registered.
@@ -155,15 +163,13 @@ def watch(
     found = _look(chosen, history, setting, before, store.findings.accepted(tenant), progress)
     if as_of is None:
         found.extend(_stopped_feed(chosen, history, clock.now().date(), setting))
+    found, held = _held_back(found, before, holds)
     with bus.transaction(store.atomic()):
         recorded = store.findings.record(tenant, found, as_of=history.as_of)
         for event in _events(tenant, recorded, before, clock.now()):
             bus.stage(event)
     payers = watched_payers(history.cube[DECISIONS.name], as_of=history.as_of, config=config)
-    logger.info(
-        "drift watched",
-        extra={"found": len(found), "new": len(recorded.new), "cells": history.cells},
-    )
+    _log(found, recorded, history.cells)
     return WatchReport(
         tenant=tenant,
         as_of=history.as_of,
@@ -176,6 +182,7 @@ def watch(
         until=history.until,
         scanned_from=history.as_of - dt.timedelta(days=setting.scan_days - 1),
         decisions=history.decisions,
+        held=held,
     )
 
 
@@ -255,6 +262,31 @@ def _nights(config: DriftConfig, open_findings: Sequence[Finding]) -> int:
         # An open incident is measured against the baseline of its first night, kept frozen.
         nights = max(nights, (one.as_of - (one.detected_on or one.onset)).days + config.scan_days)
     return nights
+
+
+def _log(found: Sequence[Finding], recorded: Recorded, cells: int) -> None:
+    logger.info(
+        "drift watched", extra={"found": len(found), "new": len(recorded.new), "cells": cells}
+    )
+
+
+def _held_back(
+    found: Sequence[Finding], before: Sequence[Finding], holds: Sequence[DataHold]
+) -> tuple[list[Finding], tuple[Finding, ...]]:
+    """Return the findings, alerts that nobody was told of yet on the watch list where in doubt."""
+    told = [one for one in before if one.tier is Tier.ALERT]
+    kept: list[Finding] = []
+    held: list[Finding] = []
+    for one in found:
+        doubts = [hold for hold in holds if day_of(one.onset) >= hold.since - _DOUBT_DAYS]
+        is_new = one.tier is Tier.ALERT and one.ended is None
+        if doubts and is_new and not any(is_same_incident(each, one) for each in told):
+            why = (*one.why, *(f"Held back as an alert: {hold.reason}" for hold in doubts))
+            held.append(replace(one, tier=Tier.WATCH, why=why))
+            kept.append(held[-1])
+        else:
+            kept.append(one)
+    return kept, tuple(held)
 
 
 def _events(

@@ -12,13 +12,15 @@ from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from claimkit.claims.ledger import claim_key
 from claimkit.types import from_cents
+from claimkit_django.claims.admin_rules import CsvTemplateAdmin, MappingVersionAdmin
 from claimkit_django.claims.codes import OUTCOMES
 from claimkit_django.claims.models import Claim, Dimension, Upload
+from claimkit_django.claims.quality import release_holds
 from claimkit_django.claims.repair import write_repair
 from claimkit_django.claims.tasks import queue_import
 from claimkit_django.tenants.admin import TenantModelAdmin
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
-__all__ = ["ClaimAdmin", "UploadAdmin"]
+__all__ = ["ClaimAdmin", "CsvTemplateAdmin", "MappingVersionAdmin", "UploadAdmin"]
 
 #: A repair file up to this size never touches the disk.
 _IN_MEMORY = 1 << 20
@@ -49,10 +51,10 @@ class UploadAdmin(TenantModelAdmin):
         "created_at",
         "actor",
     )
-    list_filter = ("status",)
+    list_filter = ("status", "holds_alerts")
     search_fields = ("name", "uid", "sha256")
     date_hierarchy = None
-    actions = ("run_again",)
+    actions = ("run_again", "release")
     #: Fields of the form that hands in a file.
     add_fields: ClassVar = ("file", "reader")
 
@@ -62,8 +64,22 @@ class UploadAdmin(TenantModelAdmin):
         if obj is None:
             return self.add_fields
         shown = [field.name for field in Upload._meta.fields]
-        hidden = {"id", "tenant", "file", "options", "header", "attempts", "batches_done"}
-        return [*(name for name in shown if name not in hidden), "progress", "repair"]
+        hidden = {
+            "id",
+            "tenant",
+            "file",
+            "options",
+            "header",
+            "attempts",
+            "batches_done",
+            "quality",
+        }
+        return [
+            *(name for name in shown if name not in hidden),
+            "progress",
+            "quality_issues",
+            "repair",
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return everything for an upload that exists."""
@@ -128,6 +144,24 @@ class UploadAdmin(TenantModelAdmin):
             return "–"
         url = reverse("admin:claimkit_claims_upload_repair", args=[upload.uid])
         return format_html('<a href="{}">{}</a>', url, _("Download to repair"))
+
+    @admin.display(description=_("Quality"))
+    def quality_issues(self, upload: Upload) -> str:
+        """Show what is unusual about the file, and whether alerts wait for it."""
+        issues = upload.quality.get("issues", [])
+        return format_html_join(
+            "",
+            "{}{}<br>",
+            ((one["message"], _(" (alerts wait)") if one["holds"] else "") for one in issues),
+        )
+
+    @admin.action(description=_("The data is right: let waiting alerts go"), permissions=["add"])
+    def release(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
+        """Release the chosen uploads."""
+        count = sum(
+            release_holds(one, actor=actor_of(request.user), using=queryset.db) for one in queryset
+        )
+        messages.success(request, _("Released %(count)d uploads.") % {"count": count})
 
     @admin.action(description=_("Run the import again"), permissions=["add"])
     def run_again(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:

@@ -16,7 +16,10 @@ class ClaimsApp(AppConfig):
     verbose_name = _("Claims")
     default_auto_field = "django.db.models.BigAutoField"
     #: What this room adds to :class:`claimkit_django.runtime.OrmStore`.
-    store_parts = {"claims": "claimkit_django.claims.store.OrmClaimStore"}
+    store_parts = {
+        "claims": "claimkit_django.claims.store.OrmClaimStore",
+        "quality": "claimkit_django.claims.quality.OrmQualityLog",
+    }
 
     def ready(self) -> None:
         """Register the system checks."""

@@ -20,10 +20,13 @@ from django.utils import timezone
 from claimkit.claims.intake import import_claims
 from claimkit.claims.model import ClaimKind, RowProblem
 from claimkit.claims.readers import ReadOptions
+from claimkit.claims.templates import CsvTemplate
 from claimkit.errors import ClaimkitError
 from claimkit.tenants import use_tenant
 from claimkit.types import SystemClock
+from claimkit_django.claims import models
 from claimkit_django.claims.models import RejectedRow, Upload
+from claimkit_django.claims.quality import assess_upload
 from claimkit_django.claims.rows import clean
 from claimkit_django.conf import config
 from claimkit_django.runtime import make_bus, open_store, patient_key, plugins
@@ -36,7 +39,14 @@ if TYPE_CHECKING:
     from claimkit.claims.model import Added, ClaimBatch
     from claimkit.types import Clock, Progress, TenantKey
 
-__all__ = ["problem_of", "problems_of", "run_import", "unfinished_uploads"]
+__all__ = [
+    "csv_templates",
+    "problem_of",
+    "problems_of",
+    "run_import",
+    "template_of",
+    "unfinished_uploads",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -158,17 +168,35 @@ def _read(
             patient_key=patient_key(tenant),
             upload=upload.uid,
             known_on=upload.known_on,
-            options=_options(upload),
+            options=_options(upload, using),
             reader=upload.reader,
             progress=progress,
             on_batch=notes.take_batch,
         )
 
 
-def _options(upload: Upload) -> ReadOptions:
+def csv_templates(*, using: str = DEFAULT_DB_ALIAS) -> list[CsvTemplate]:
+    """Return the templates of the tenant in scope, by name; one query."""
+    rows = models.CsvTemplate.objects.using(using).order_by("name")
+    return [template_of(row) for row in rows]
+
+
+def template_of(row: models.CsvTemplate) -> CsvTemplate:
+    """Return the template as the core knows it."""
+    return CsvTemplate(
+        name=row.name,
+        header=tuple(row.header),
+        columns=row.columns,
+        date_order=row.date_order,
+        nulls=frozenset(row.nulls),
+    )
+
+
+def _options(upload: Upload, using: str) -> ReadOptions:
     claims = config().claims
     asked: dict[str, Any] = upload.options
     return ReadOptions(
+        templates=csv_templates(using=using),
         batch_size=claims.batch_size,
         max_problems=claims.max_problems,
         max_problem_share=claims.max_problem_share,
@@ -215,16 +243,25 @@ class _Notes:
     def finish(self, report: ImportReport) -> None:
         """Close the row: the file is in, whole or without its rejected rows."""
         partial = report.rejected > 0
+        self._upload.reader = report.reader
+        quality = assess_upload(self._upload, report.profile, self._using)
         self._write(
+            quality=quality,
+            holds_alerts=quality["holds"],
             status=Upload.Status.PARTIAL if partial else Upload.Status.SUCCESS,
             finished_at=timezone.now(),
             bytes_done=F("bytes_total"),
             sha256=report.sha256,
             reader=report.reader,
+            options=self._options(report),
             rows_rejected=report.rejected,
             header=list(map(clean, report.header)),
             kinds={str(kind): asdict(tally) for kind, tally in report.kinds.items()},
         )
+
+    def _options(self, report: ImportReport) -> dict[str, Any]:
+        template = {"template": report.template} if report.template else {}
+        return {**self._upload.options, **template}
 
     def fail(self, code: str, message: str) -> None:
         """Close the row with a reason for people; what is in stays in."""

@@ -9,6 +9,7 @@ import io
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import django_filters
+from django.db import DEFAULT_DB_ALIAS
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -28,6 +29,7 @@ from claimkit.claims.intake import repair_csv
 from claimkit.errors import UnknownName
 from claimkit_django.claims.intake import problems_of
 from claimkit_django.claims.models import RejectedRow, Upload
+from claimkit_django.claims.quality import release_holds
 from claimkit_django.claims.tasks import queue_import
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
@@ -110,16 +112,38 @@ class RejectedRowSerializer(serializers.ModelSerializer[RejectedRow]):
         read_only_fields = fields
 
 
+class QualityIssueSerializer(serializers.Serializer[Any]):
+    """One thing that is unusual about a file."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    holds = serializers.BooleanField(help_text="Whether drift alerts wait because of it.")
+
+
+class QualitySerializer(serializers.Serializer[Any]):
+    """A file beside the tenant's earlier files of the same kind."""
+
+    compared = serializers.IntegerField(help_text="Earlier files; fewer than three tell nothing.")
+    issues = QualityIssueSerializer(many=True)
+    released = serializers.DictField(
+        required=False, help_text="Who let the alerts go that waited, and when."
+    )
+
+
 class UploadSerializer(serializers.ModelSerializer[Upload]):
     """One file, what became of it, and how far it is."""
 
     progress = ProgressSerializer(source="*", read_only=True)
     error = serializers.SerializerMethodField()
+    template = serializers.SerializerMethodField(
+        help_text="Name of the template by which a CSV was read; empty if none."
+    )
     _links = LinksField(
         {
             "self": ("upload-detail", {"uid": "uid"}),
             "collection": ("upload-list", {}),
             "repair": ("upload-repair", {"uid": "uid"}),
+            "release": ("upload-release", {"uid": "uid"}),
         }
     )
 
@@ -131,6 +155,8 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
             "status",
             "source",
             "reader",
+            "template",
+            "holds_alerts",
             "sha256",
             "created_at",
             "started_at",
@@ -144,6 +170,10 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
             "_links",
         )
         read_only_fields = fields
+
+    def get_template(self, upload: Upload) -> str:
+        """Return the template's name."""
+        return str(upload.options.get("template", ""))
 
     @extend_schema_field(
         {
@@ -160,13 +190,19 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
 
 
 class UploadDetailSerializer(UploadSerializer):
-    """An upload with the first of its rejected rows."""
+    """An upload with its quality and the first of its rejected rows."""
 
     problems = serializers.SerializerMethodField()
+    quality = serializers.SerializerMethodField()
 
     class Meta(UploadSerializer.Meta):
-        fields = (*UploadSerializer.Meta.fields, "problems")  # type: ignore[assignment]
+        fields = (*UploadSerializer.Meta.fields, "quality", "problems")  # type: ignore[assignment]
         read_only_fields = fields  # type: ignore[assignment]
+
+    @extend_schema_field(QualitySerializer(allow_null=True))
+    def get_quality(self, upload: Upload) -> Any:
+        """Return what is unusual about the file; null until it is in."""
+        return QualitySerializer(upload.quality).data if upload.quality else None
 
     @extend_schema_field(RejectedRowSerializer(many=True))
     def get_problems(self, upload: Upload) -> Any:
@@ -195,6 +231,8 @@ _UPLOAD: dict[str, Any] = {
     "status": "partial",
     "source": "api",
     "reader": "x12",
+    "template": "",
+    "holds_alerts": False,
     "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
     "created_at": "2026-04-12T14:05:00Z",
     "started_at": "2026-04-12T14:05:01Z",
@@ -209,6 +247,7 @@ _UPLOAD: dict[str, Any] = {
         "self": "/api/v1/uploads/upl_7r2c5m0k9v3t8x1q4w6y2b5d7f/",
         "collection": "/api/v1/uploads/",
         "repair": "/api/v1/uploads/upl_7r2c5m0k9v3t8x1q4w6y2b5d7f/repair/",
+        "release": "/api/v1/uploads/upl_7r2c5m0k9v3t8x1q4w6y2b5d7f/release/",
     },
 }
 _PROBLEM = {
@@ -222,7 +261,20 @@ _PROBLEM = {
 _FINISHED = OpenApiExample("finished", value=_UPLOAD, response_only=True, status_codes=["200"])
 _DETAIL = OpenApiExample(
     "finished",
-    value={**_UPLOAD, "problems": [_PROBLEM]},
+    value={
+        **_UPLOAD,
+        "quality": {
+            "compared": 12,
+            "issues": [
+                {
+                    "code": "quality_late",
+                    "message": "the file comes 9 days after the one before, usually 1",
+                    "holds": False,
+                }
+            ],
+        },
+        "problems": [_PROBLEM],
+    },
     response_only=True,
     status_codes=["200"],
 )
@@ -239,6 +291,7 @@ _QUEUED = OpenApiExample(
         "claims_new": 0,
         "claims_changed": 0,
         "rows_rejected": 0,
+        "quality": None,
         "problems": [],
     },
     response_only=True,
@@ -298,6 +351,23 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
             status=status.HTTP_202_ACCEPTED,
             headers={"Location": body["_links"]["self"], "Cache-Control": "no-store"},
         )
+
+    @operation(
+        summary="Let waiting alerts go",
+        request=None,
+        responses={200: UploadDetailSerializer},
+        examples=[_DETAIL],
+    )
+    @action(detail=True, methods=["post"], filter_backends=[], pagination_class=None)
+    def release(self, request: Request, uid: str) -> Response:  # noqa: ARG002
+        """Say that the data is right: drift alerts that wait because of it are told next time.
+
+        Doing it twice changes nothing.
+        """
+        refuse_unknown(request, ())
+        upload = self.get_object()
+        release_holds(upload, actor=actor_of(request.user), using=DEFAULT_DB_ALIAS)
+        return Response(self.get_serializer(upload).data)
 
     @operation(
         summary="Download the rejected rows",

@@ -53,7 +53,14 @@ _AXES: Final = (
     "upload",
 )
 #: (attribute, axis) of every attribute that holds a name.
-_EVENT_NAMES: Final = (*((axis, axis) for axis in _AXES), ("status", "status"))
+_EVENT_NAMES: Final = (
+    *((axis, axis) for axis in _AXES),
+    ("status", "status"),
+    ("payer_name", "payer_name"),
+    ("payer_id", "payer_id"),
+    ("base_payer", "payer"),
+    ("base_group", "procedure_group"),
+)
 _CLAIM_NAMES: Final = (
     *((axis, axis) for axis in _AXES),
     ("first_category", "category"),

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from django.db import connections, transaction
 
-from claimkit.claims.ledger import claim_key, in_order, merge, sift, statements_in
+from claimkit.claims.ledger import claim_key, in_order, merge, renamed, sift, statements_in
 from claimkit.claims.model import Outcome
 from claimkit.claims.store import ClaimTotals, Merged
 from claimkit_django.bulk import BulkTable, OnConflict, among, insert_columns
 from claimkit_django.claims import models
 from claimkit_django.claims.codes import OUTCOMES
+from claimkit_django.claims.mapping_table import MappingTable
 from claimkit_django.claims.rows import (
     ADJUSTMENTS,
     CLAIMS,
@@ -36,13 +37,14 @@ from claimkit_django.claims.rows import (
 )
 from claimkit_django.dictionaries import NameTable
 from claimkit_django.tenants.changes import note_change
-from claimkit_django.tenants.turns import having_turn, reading
+from claimkit_django.tenants.turns import find_tenant, having_turn, reading
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from claimkit.claims.ledger import Changeset
+    from claimkit.claims.mapping import ClaimMapping
     from claimkit.claims.model import (
         Adjustment,
         ClaimBatch,
@@ -53,9 +55,31 @@ if TYPE_CHECKING:
     from claimkit.types import TenantKey
     from claimkit_django.dictionaries import Dictionary
 
-__all__ = ["OrmClaimStore"]
+__all__ = ["BilledProcedure", "OrmClaimStore", "StatedPayer"]
 
 _T = TypeVar("_T")
+#: Claims that get other names at a time.
+_PAGE = 5_000
+
+
+class StatedPayer(NamedTuple):
+    """One way in which files name a payer, and what it is called here."""
+
+    name: str
+    payer_id: str
+    #: Without and with the tenant's rules.
+    base: str
+    payer: str
+    statements: int
+
+
+class BilledProcedure(NamedTuple):
+    """One procedure code and its group without and with the tenant's rules."""
+
+    code: str
+    base: str
+    group: str
+    statements: int
 
 
 class OrmClaimStore:
@@ -64,6 +88,7 @@ class OrmClaimStore:
     def __init__(self, using: str) -> None:
         self._using = using
         self._names = NameTable(models.Dimension, using)
+        self._mappings = MappingTable(using)
 
     def add(
         self, tenant: TenantKey, batch: ClaimBatch, *, upload: str, known_on: dt.date
@@ -73,12 +98,14 @@ class OrmClaimStore:
         Raises:
             TenantUnknown: there is no such tenant, or it is not active.
         """
-        statements = statements_in(batch.claims, upload=upload, known_on=known_on)
-        keys = {one.event.claim_key for one in statements}
         with (
             transaction.atomic(using=self._using, savepoint=False),
             having_turn(tenant, self._using) as tenant_id,
         ):
+            # Under the turn: rules that changed while the file was on its way are in force.
+            self._mappings.load(tenant_id).apply(batch.claims)
+            statements = statements_in(batch.claims, upload=upload, known_on=known_on)
+            keys = {one.event.claim_key for one in statements}
             names = self._names.load(tenant_id)
             # Whole claims are loaded only where something changes.
             news, same = sift(statements, self._known(tenant_id, keys))
@@ -181,6 +208,57 @@ class OrmClaimStore:
             reversals=reversals,
         )
 
+    def rename(self, tenant: TenantKey, mapping: ClaimMapping) -> Iterator[tuple[int, Merged]]:
+        """Give what is stored the names of ``mapping``, page by page.
+
+        In the caller's transaction, with the tenant's turn and in its scope.
+        Only statements whose names differ are read and written, a fixed number of statements per
+        page. Yields how many statements of a page changed, and what that did to their claims.
+        """
+        tenant_id = find_tenant(tenant, self._using).pk
+        where = self._called_otherwise(tenant_id, mapping, self._names.load(tenant_id))
+        after: int | None = None
+        while where and (keys := self._claims_where(tenant_id, where, after)):
+            names = self._names.load(tenant_id)
+            events = self._events(tenant_id, keys, names)
+            positions = {one.claim_key: one for one in self._positions(tenant_id, keys, names)}
+            news = mapping.renamed(one for its in events.values() for one in its)
+            changeset = renamed(news, events, positions)
+            self._write_names(tenant_id, changeset, names)
+            yield len(news), Merged(added=changeset.added, changes=changeset.changes)
+            after = max(keys)
+
+    def stated_payers(self, tenant: TenantKey) -> list[StatedPayer]:
+        """Return each way in which files name payers, most statements first; one query."""
+        with reading(tenant, self._using) as tenant_id:
+            names = self._names.load(tenant_id)
+            rows = self._counted(tenant_id, ("payer_name", "payer_id", "base_payer", "payer"))
+        return [
+            StatedPayer(
+                name=names.name(stated),
+                payer_id=names.name(payer_id),
+                base=names.name(base),
+                payer=names.name(payer),
+                statements=count,
+            )
+            for stated, payer_id, base, payer, count in rows
+        ]
+
+    def billed_procedures(self, tenant: TenantKey) -> list[BilledProcedure]:
+        """Return each procedure code with its groups, most statements first; one query."""
+        with reading(tenant, self._using) as tenant_id:
+            names = self._names.load(tenant_id)
+            rows = self._counted(tenant_id, ("procedure_code", "base_group", "procedure_group"))
+        return [
+            BilledProcedure(
+                code=names.name(code),
+                base=names.name(base),
+                group=names.name(group),
+                statements=count,
+            )
+            for code, base, group, count in rows
+        ]
+
     # -- primitives -----------------------------------------------------------------------
 
     def _write(
@@ -212,6 +290,63 @@ class OrmClaimStore:
         insert_columns(self._using, LINES, line_columns(tenant_id, ordered))
         insert_columns(self._using, ADJUSTMENTS, adjustment_columns(tenant_id, ordered))
         note_change([tenant_id], models.Claim.shown_in, self._using)
+
+    def _write_names(self, tenant_id: int, changeset: Changeset, names: Dictionary) -> None:
+        """Write statements and positions under other names; their lines stay as they are."""
+        wanted = names_in(changeset.events, changeset.positions)
+        pairs = [(axis, clean(text)) for axis, texts in wanted.items() for text in texts]
+        encoder = Encoder(tenant_id, self._names.grow(tenant_id, names, pairs), wanted)
+        events = sorted(changeset.events, key=attrgetter("claim_key", "event_key"))
+        insert_columns(self._using, EVENTS, encoder.event_columns(events), OnConflict.REPLACE)
+        claims = sorted(changeset.positions, key=attrgetter("claim_key"))
+        insert_columns(self._using, CLAIMS, encoder.claim_columns(claims), OnConflict.REPLACE)
+        note_change([tenant_id], models.Claim.shown_in, self._using)
+
+    def _called_otherwise(self, tenant_id: int, mapping: ClaimMapping, names: Dictionary) -> str:
+        """Return the condition of statements that ``mapping`` renames, ``""`` if there are none."""
+        by_payer = [
+            codes
+            for *codes, _ in self._counted(
+                tenant_id, ("payer_name", "payer_id", "base_payer", "payer")
+            )
+            if mapping.payer(*(names.name(code) for code in codes[:3])) != names.name(codes[3])
+        ]
+        by_group = [
+            codes
+            for *codes, _ in self._counted(
+                tenant_id, ("procedure_code", "base_group", "procedure_group")
+            )
+            if mapping.group(names.name(codes[0]), names.name(codes[1])) != names.name(codes[2])
+        ]
+        return " OR ".join(
+            f"({', '.join(columns)}) IN (VALUES {', '.join(_row_text(row) for row in rows)})"
+            for columns, rows in (
+                (("payer_name", "payer_id", "base_payer", "payer"), by_payer),
+                (("procedure_code", "base_group", "procedure_group"), by_group),
+            )
+            if rows
+        )
+
+    def _claims_where(self, tenant_id: int, where: str, after: int | None) -> list[int]:
+        beyond, parameters = ("claim_key > %s AND ", [after]) if after is not None else ("", [])
+        with connections[self._using].cursor() as cursor:
+            cursor.execute(
+                f"SELECT DISTINCT claim_key FROM {self._quoted(EVENTS.name)} WHERE tenant_id = %s"
+                f" AND {beyond}({where}) ORDER BY claim_key LIMIT {_PAGE}",
+                [tenant_id, *parameters],
+            )
+            return [key for (key,) in cursor.fetchall()]
+
+    def _counted(self, tenant_id: int, columns: Sequence[str]) -> list[tuple[int, ...]]:
+        chosen = ", ".join(columns)
+        with connections[self._using].cursor() as cursor:
+            cursor.execute(
+                f"SELECT {chosen}, count(*) FROM {self._quoted(EVENTS.name)} WHERE tenant_id = %s"
+                f" GROUP BY {chosen} ORDER BY count(*) DESC, {chosen}",
+                [tenant_id],
+            )
+            rows: list[tuple[int, ...]] = cursor.fetchall()
+        return rows
 
     def _forget_lines(self, tenant_id: int, replaced: Sequence[ClaimEvent]) -> None:
         connection = connections[self._using]
@@ -271,6 +406,10 @@ class OrmClaimStore:
     def _quoted(self, name: str) -> str:
         quoted: str = connections[self._using].ops.quote_name(name)
         return quoted
+
+
+def _row_text(codes: Sequence[int]) -> str:
+    return f"({', '.join(str(int(code)) for code in codes)})"
 
 
 def _apart(

@@ -10,7 +10,8 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
 from claimkit.tenants import use_tenant
 from claimkit.types import TenantKey
 from claimkit_django.claims.intake import run_import
-from claimkit_django.claims.models import Upload
+from claimkit_django.claims.mappings import apply_version
+from claimkit_django.claims.models import MappingVersion, Upload
 
 try:
     from celery import shared_task
@@ -21,7 +22,7 @@ except ImportError:  # Celery is an extra.
 if TYPE_CHECKING:
     from claimkit_django.tenants.models import Tenant
 
-__all__ = ["queue_import"]
+__all__ = ["queue_import", "queue_mapping"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,23 @@ def queue_import(upload: Upload) -> None:
     tenant: Tenant = upload.tenant
     key, uid = tenant.key, upload.uid
     transaction.on_commit(lambda: _start(key, uid, using), using=using)
+
+
+def queue_mapping(version: MappingVersion) -> None:
+    """Put the version in force once the transaction has committed, as :func:`queue_import` does."""
+    using = version._state.db or DEFAULT_DB_ALIAS
+    key, uid = version.tenant.key, version.uid
+
+    def start() -> None:
+        if shared_task is None:
+            apply_version(TenantKey(key), uid, using=using)
+            return
+        try:
+            apply_mapping.delay(uid, key, using)
+        except BrokerError:
+            logger.warning("broker not reached; the mapping stays queued", extra={"mapping": uid})
+
+    transaction.on_commit(start, using=using)
 
 
 def _start(key: str, uid: str, using: str) -> None:
@@ -66,6 +84,15 @@ def _import_upload(uid: str, tenant: str, using: str = DEFAULT_DB_ALIAS) -> str:
     return run_import(key, uid, using=using).status
 
 
+def _apply_mapping(uid: str, tenant: str, using: str = DEFAULT_DB_ALIAS) -> str:
+    """Put one version of a tenant's mapping in force; takes ids, never rules.
+
+    Returns:
+        The status in which the version ended.
+    """
+    return apply_version(TenantKey(tenant), uid, using=using).status
+
+
 if shared_task is not None:
     import_upload = shared_task(
         name="claimkit.claims.import_upload",
@@ -78,4 +105,14 @@ if shared_task is not None:
         retry_jitter=True,
         max_retries=_MAX_ATTEMPTS - 1,
     )(_import_upload)
-    __all__ += ["import_upload"]
+    apply_mapping = shared_task(
+        name="claimkit.claims.apply_mapping",
+        acks_late=True,
+        reject_on_worker_lost=True,
+        ignore_result=True,
+        autoretry_for=(DatabaseError, OSError),
+        retry_backoff=True,
+        retry_jitter=True,
+        max_retries=_MAX_ATTEMPTS - 1,
+    )(_apply_mapping)
+    __all__ += ["apply_mapping", "import_upload"]

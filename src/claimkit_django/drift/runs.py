@@ -63,6 +63,7 @@ def run_watch(
                 bus=make_bus(store),
                 clock=clock or SystemClock(),
                 progress=_with_heartbeat(row, using, progress),
+                holds=store.quality.holds(tenant) if store.has("quality") else (),
             )
         except Exception as error:
             # Isolation point: the row must not say "running" for ever. Told on, of course.
@@ -179,6 +180,7 @@ def _details(report: WatchReport) -> dict[str, Any]:
         "decisions": report.decisions,
         "scanned_from": report.scanned_from.isoformat(),
         "payers": states,
+        "held": [one.fingerprint for one in report.held],
     }
 
 

@@ -41,6 +41,8 @@ TAGS = {
     "memberships": "Who else is a member, and in which role.",
     "tokens": "Secrets by which programs act as you.",
     "uploads": "Files of claims: send one, follow its progress, repair what was rejected.",
+    "mappings": "Your own names for payers and procedure groups, in versions.",
+    "templates": "How your known CSV exports are read; recognized by their header.",
     "claims": "What is known of each claim, and first decisions summed per payer.",
     "drift": "What changed in how payers treat claims, since when, and how much money it is.",
     "dashboard": "Figures of the whole tenant.",

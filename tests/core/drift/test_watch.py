@@ -21,7 +21,7 @@ from claimkit.drift.lattice import LatticeDetector
 from claimkit.drift.power import PayerState
 from claimkit.drift.watch import CubeUpkeep, WatchState, rebuild_cube, watch
 from claimkit.errors import UnknownName
-from claimkit.events import Bus, ClaimsChanged, ClaimsImported
+from claimkit.events import Bus, ClaimsChanged, ClaimsImported, DataHold
 from claimkit.plugins import load_plugins
 from claimkit.stores.memory import MemoryStore
 from claimkit.stores.sqlite import SqliteStore
@@ -126,6 +126,31 @@ def test_a_new_alert_is_recorded_and_told_once(store):
     )
     assert (event.onset, event.dollars_per_month) == (dt.date(2026, 3, 2), 1_825_000)
     assert event.summary == make_finding().summary
+
+
+def test_an_alert_waits_on_the_watch_list_while_there_is_doubt_about_the_data(store):
+    doubt = DataHold(reason="week4.csv: no reasons", since=day_of(NIGHT) - 30)
+    old = make_finding(fingerprint="old", onset=NIGHT - dt.timedelta(days=45))
+    new = make_finding(fingerprint="new", onset=NIGHT - dt.timedelta(days=20))
+    listener = Listener()
+
+    held = look(store, Scripted(old, new), listener=listener, holds=[doubt])
+    released = look(store, Scripted(old, new), listener=listener)
+
+    assert [(one.fingerprint, one.tier) for one in held.held] == [("new", Tier.WATCH)]
+    assert held.held[0].why[-1] == "Held back as an alert: week4.csv: no reasons"
+    assert [one.fingerprint for one in held.alerts] == ["old"]
+    assert [one.fingerprint for one in released.recorded.worse] == ["new"]
+    assert topics(listener) == ["drift.detected", "drift.detected"]
+
+
+def test_an_alert_that_was_told_is_not_taken_back_by_doubt(store):
+    one = make_finding(onset=NIGHT - dt.timedelta(days=20))
+    look(store, Scripted(one))
+
+    again = look(store, Scripted(one), holds=[DataHold(reason="doubt", since=0)])
+
+    assert (len(again.alerts), again.held) == (1, ())
 
 
 def test_d4_running_again_changes_nothing_and_wipes_nothing(store):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 
 import pytest
@@ -11,7 +12,7 @@ from claimkit.tenants import use_tenant
 from claimkit.types import TenantKey
 from claimkit_django.claims import intake
 from claimkit_django.claims.intake import run_import, unfinished_uploads
-from claimkit_django.claims.models import RejectedRow, Upload
+from claimkit_django.claims.models import CsvTemplate, RejectedRow, Upload
 from claimkit_django.claims.repair import write_repair
 from claimkit_django.runtime import open_store
 from claimkit_django.signals import claims_imported
@@ -332,3 +333,30 @@ def test_a_rejected_row_counts_once(northside, make_upload):
 
     with enter(northside), pytest.raises(IntegrityError), transaction.atomic():
         RejectedRow.objects.bulk_create([RejectedRow(ordinal=0, **row) for _ in range(2)])
+
+
+ODD = "Acct,Plan Nm,Svc Dt,Tot Chg,Pd,Pd Dt\nT1,Blue Lake,03/04/2026,100.00,80.00,05/04/2026\n"
+
+
+def test_a_file_is_read_with_the_template_of_its_header(upload, northside, lakeview):
+    with enter(northside):
+        CsvTemplate.objects.create(
+            name="monthly",
+            header=["Pd Dt", "Acct", "Plan Nm", "Svc Dt", "Tot Chg", "Pd"],
+            columns={
+                "Acct": "claim_id",
+                "Plan Nm": "payer_name",
+                "Svc Dt": "service_date",
+                "Tot Chg": "billed",
+                "Pd": "paid",
+                "Pd Dt": "paid_date",
+            },
+            date_order="dmy",
+        )
+
+    ended = run(upload(ODD))
+    theirs = run_import(TenantKey("lakeview"), upload(ODD, tenant=lakeview).uid)
+
+    assert (ended.status, ended.options) == ("success", {"template": "monthly"})
+    assert open_store().claims.find(NORTHSIDE, "T1").service_from == dt.date(2026, 4, 3)
+    assert (theirs.status, theirs.error_code) == ("failed", "header_missing")

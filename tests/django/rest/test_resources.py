@@ -15,6 +15,7 @@ from django.urls import include, path
 from rest_framework.test import APIClient
 
 from claimkit.tenants import Role, use_tenant
+from claimkit_django.claims.mappings import apply_version, keep_rules
 from claimkit_django.claims.models import Claim, Upload
 from claimkit_django.tenants.models import Membership
 
@@ -51,6 +52,8 @@ def addresses(house):
 
 LISTS = [
     "uploads/",
+    "mappings/",
+    "templates/",
     "claims/",
     "claims/payer-summary/",
     "findings/",
@@ -699,3 +702,148 @@ def test_a_deleted_row_is_404(world):
         Claim.objects.all().delete()
 
     assert bad(world.north.client().get(f"{ROOT}claims/{uid}/"), 404)
+
+
+# -- mappings ----------------------------------------------------------------------------------
+
+RULE = {"subject": "payer", "match": "exact", "value": "Cigna", "target": "Cigna Healthcare"}
+
+
+def test_rules_are_tried_put_in_force_and_brought_back(world, django_capture_on_commit_callbacks):
+    client = world.north.client(Role.ANALYST)
+
+    tried = good(client.post(f"{ROOT}mappings/preview/", {"rules": [RULE]}, format="json"))
+    with django_capture_on_commit_callbacks(execute=False) as callbacks:
+        answer = client.post(
+            f"{ROOT}mappings/", {"rules": [RULE], "note": "as they write it"}, format="json"
+        )
+    kept = good(answer, 202)
+
+    assert tried == {"statements": 0, "names": 0, "renamings": []}
+    assert (kept["number"], kept["status"], kept["rules"]) == (1, "queued", [RULE])
+    assert answer["Location"] == kept["_links"]["self"]
+    assert len(callbacks) == 1
+    assert bad(client.post(kept["_links"]["restore"]), 400)
+    apply_version("northside", kept["uid"])
+    assert good(client.get(kept["_links"]["self"]))["status"] == "applied"
+    again = good(client.post(kept["_links"]["restore"]), 202)
+    assert (again["number"], again["restores"]) == (2, 1)
+    assert [one["number"] for one in good(client.get(f"{ROOT}mappings/"))["results"]] == [2, 1]
+    assert good(client.get(f"{ROOT}mappings/suggestions/")) == {"results": []}
+
+
+def test_rules_in_a_circle_are_refused(world):
+    back = {**RULE, "value": "Cigna Healthcare", "target": "Cigna"}
+    for where in ("mappings/", "mappings/preview/"):
+        answer = world.north.client(Role.ANALYST).post(
+            f"{ROOT}{where}", {"rules": [RULE, back]}, format="json"
+        )
+
+        assert "circle" in bad(answer, 400)["errors"][0]["detail"]
+
+
+def test_viewers_read_rules_and_write_none(world):
+    viewer = world.north.client()
+
+    assert good(viewer.get(f"{ROOT}mappings/"))["results"] == []
+    bad(viewer.post(f"{ROOT}mappings/", {"rules": [RULE]}, format="json"), 403)
+
+
+def test_versions_of_another_tenant_are_not_there(world):
+    with use_tenant("southside"):
+        theirs = keep_rules([])
+
+    owner = world.north.client(Role.OWNER)
+    bad(owner.get(f"{ROOT}mappings/{theirs.uid}/"), 404)
+    bad(owner.post(f"{ROOT}mappings/{theirs.uid}/restore/"), 404)
+
+
+# -- templates ---------------------------------------------------------------------------------
+
+TEMPLATE = {
+    "name": "monthly",
+    "header": ["Acct", "Plan Nm", "Svc Dt", "Tot Chg", "Pd", "Pd Dt"],
+    "columns": {
+        "Acct": "claim_id",
+        "Plan Nm": "payer_name",
+        "Svc Dt": "service_date",
+        "Tot Chg": "billed",
+        "Pd": "paid",
+        "Pd Dt": "paid_date",
+    },
+    "date_order": "dmy",
+    "nulls": ["n/a"],
+}
+
+
+def test_a_template_is_saved_changed_and_removed(world):
+    client = world.north.client(Role.ANALYST)
+
+    saved = good(client.post(f"{ROOT}templates/", TEMPLATE, format="json"), 201)
+    where = saved["_links"]["self"]
+
+    assert {name: saved[name] for name in TEMPLATE} == TEMPLATE
+    assert bad(client.post(f"{ROOT}templates/", TEMPLATE, format="json"), 400)["errors"][0] == {
+        "code": "unique",
+        "detail": "there is a template of this name",
+        "attr": "name",
+    }
+    changed = good(client.patch(where, {"date_order": "mdy"}, format="json"))
+    assert (changed["date_order"], changed["nulls"]) == ("mdy", ["n/a"])
+    assert [one["uid"] for one in good(client.get(f"{ROOT}templates/"))["results"]] == [
+        saved["uid"]
+    ]
+    bad(world.south.client(Role.OWNER).delete(where), 404)
+    bad(world.north.client().delete(where), 403)
+    assert client.delete(where).status_code == 204
+    bad(client.get(where), 404)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"columns": {"Acct": "claim_id"}}, "no column holds"),
+        ({"columns": {**TEMPLATE["columns"], "Other": "status"}}, "has no column"),
+        ({"columns": {**TEMPLATE["columns"], "Acct": "ssn"}}, "not a valid choice"),
+        ({"header": []}, "may not be empty"),
+        ({"date_order": "ymd"}, "not a valid choice"),
+    ],
+)
+def test_a_template_with_which_no_file_could_be_read_is_refused(world, changes, message):
+    client = world.north.client(Role.ANALYST)
+
+    answer = client.post(f"{ROOT}templates/", {**TEMPLATE, **changes}, format="json")
+
+    assert message in bad(answer, 400)["errors"][0]["detail"]
+
+
+# -- quality -----------------------------------------------------------------------------------
+
+
+def test_an_upload_says_what_is_unusual_and_is_released_by_analysts(world):
+    with use_tenant("northside"):
+        Upload.objects.filter(pk=world.north.upload.pk).update(
+            holds_alerts=True,
+            quality={
+                "profile": {},
+                "compared": 5,
+                "holds": True,
+                "issues": [{"code": "quality_mix", "message": "unusual", "holds": True}],
+            },
+        )
+    where = f"{ROOT}uploads/{world.north.upload.uid}/"
+
+    seen = good(world.north.client().get(where))
+    bad(world.north.client().post(f"{where}release/"), 403)
+    bad(world.south.client(Role.OWNER).post(f"{where}release/"), 404)
+    released = good(world.north.client(Role.ANALYST).post(f"{where}release/"))
+
+    assert (seen["holds_alerts"], seen["quality"]) == (
+        True,
+        {
+            "compared": 5,
+            "issues": [{"code": "quality_mix", "message": "unusual", "holds": True}],
+        },
+    )
+    assert released["holds_alerts"] is False
+    assert set(released["quality"]["released"]) == {"by", "at"}

@@ -16,7 +16,7 @@ from claimkit.claims.readers import ReadOptions
 from claimkit.errors import ClaimkitError
 from claimkit.tenants import use_tenant
 from claimkit.types import TenantKey, from_cents
-from claimkit_django.claims.intake import run_import, unfinished_uploads
+from claimkit_django.claims.intake import csv_templates, run_import, unfinished_uploads
 from claimkit_django.claims.models import Upload
 from claimkit_django.runtime import plugins
 from claimkit_django.tenants.commands import find_active_tenant
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Iterator
 
+    from claimkit.claims.templates import CsvTemplate
     from claimkit.types import Progress
     from claimkit_django.tenants.models import Tenant
 
@@ -61,7 +62,10 @@ class Command(BaseCommand):
         if options["resume"]:
             failed = self._resume()
         elif options["dry_run"]:
-            failed = sum(not self._preview(path, options["reader"]) for path in options["files"])
+            templates = self._templates(options["tenant"])
+            failed = sum(
+                not self._preview(path, options["reader"], templates) for path in options["files"]
+            )
         else:
             tenant = find_active_tenant(options["tenant"])
             failed = sum(
@@ -70,14 +74,21 @@ class Command(BaseCommand):
         if failed:
             raise CommandError(f"{failed} of the files could not be read")
 
-    def _preview(self, path: Path, reader: str) -> bool:
+    def _templates(self, key: str | None) -> list[CsvTemplate]:
+        """Return the tenant's templates; none where a dry run names no tenant."""
+        if key is None:
+            return []
+        with use_tenant(TenantKey(find_active_tenant(key).key)):
+            return csv_templates()
+
+    def _preview(self, path: Path, reader: str, templates: list[CsvTemplate]) -> bool:
         try:
             with path.open("rb") as stream:
                 report = preview_claims(
                     stream,
                     name=str(path),
                     plugins=plugins(),
-                    options=ReadOptions(),
+                    options=ReadOptions(templates=templates),
                     reader=reader,
                     progress=self._progress,
                 )
@@ -113,6 +124,9 @@ class Command(BaseCommand):
             return self._refuse(shown, upload.error_message)
         for row in _upload_rows(upload, shown):
             self._show(row)
+        for issue in upload.quality.get("issues", []):
+            waits = "; drift alerts wait" if issue["holds"] else ""
+            self.stderr.write(f"{shown}: {issue['message']}{waits}")
         return True
 
     def _refuse(self, shown: str, message: str) -> bool:
@@ -129,6 +143,8 @@ class Command(BaseCommand):
             f"{row['file']}: {row['kind']}: {row['claims']:,} claims, {row['lines']:,} lines, "
             f"charged {row['charge']}, paid {row['paid']}, {row['rejected']:,} rejected"
         )
+        if row.get("template"):
+            line += f"; read with template {row['template']!r}"
         if "new" in row:
             line += f"; {row['new']:,} new, {row['changed']:,} changed, {row['same']:,} the same"
         self.stdout.write(line)
@@ -145,6 +161,7 @@ def _report_rows(report: ImportReport) -> Iterator[dict[str, Any]]:
             "paid": str(from_cents(tally.paid)),
             "rejected": tally.rejected,
             "notices": dict(tally.notices),
+            **({"template": report.template} if report.template else {}),
         }
 
 
@@ -161,6 +178,7 @@ def _upload_rows(upload: Upload, shown: str) -> Iterator[dict[str, Any]]:
             "new": upload.claims_new,
             "changed": upload.claims_changed,
             "same": upload.claims_same,
+            **({"template": template} if (template := upload.options.get("template")) else {}),
         }
 
 
