@@ -80,7 +80,6 @@ class MappingSerializer(serializers.ModelSerializer[MappingVersion]):
         {
             "self": ("mapping-detail", {"uid": "uid"}),
             "collection": ("mapping-list", {}),
-            "restore": ("mapping-restore", {"uid": "uid"}),
         }
     )
 
@@ -151,7 +150,6 @@ _VERSION: dict[str, Any] = {
     "_links": {
         "self": "/api/v1/mappings/map_7r2c5m0k9v3t8x1q4w6y2b5d7f/",
         "collection": "/api/v1/mappings/",
-        "restore": "/api/v1/mappings/map_7r2c5m0k9v3t8x1q4w6y2b5d7f/restore/",
     },
 }
 _APPLIED = OpenApiExample("applied", value=_VERSION, response_only=True, status_codes=["200"])

@@ -143,7 +143,6 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
             "self": ("upload-detail", {"uid": "uid"}),
             "collection": ("upload-list", {}),
             "repair": ("upload-repair", {"uid": "uid"}),
-            "release": ("upload-release", {"uid": "uid"}),
         }
     )
 
@@ -247,7 +246,6 @@ _UPLOAD: dict[str, Any] = {
         "self": "/api/v1/uploads/upl_7r2c5m0k9v3t8x1q4w6y2b5d7f/",
         "collection": "/api/v1/uploads/",
         "repair": "/api/v1/uploads/upl_7r2c5m0k9v3t8x1q4w6y2b5d7f/repair/",
-        "release": "/api/v1/uploads/upl_7r2c5m0k9v3t8x1q4w6y2b5d7f/release/",
     },
 }
 _PROBLEM = {

@@ -723,10 +723,10 @@ def test_rules_are_tried_put_in_force_and_brought_back(world, django_capture_on_
     assert (kept["number"], kept["status"], kept["rules"]) == (1, "queued", [RULE])
     assert answer["Location"] == kept["_links"]["self"]
     assert len(callbacks) == 1
-    assert bad(client.post(kept["_links"]["restore"]), 400)
+    assert bad(client.post(f"{kept['_links']['self']}restore/"), 400)
     apply_version("northside", kept["uid"])
     assert good(client.get(kept["_links"]["self"]))["status"] == "applied"
-    again = good(client.post(kept["_links"]["restore"]), 202)
+    again = good(client.post(f"{kept['_links']['self']}restore/"), 202)
     assert (again["number"], again["restores"]) == (2, 1)
     assert [one["number"] for one in good(client.get(f"{ROOT}mappings/"))["results"]] == [2, 1]
     assert good(client.get(f"{ROOT}mappings/suggestions/")) == {"results": []}
