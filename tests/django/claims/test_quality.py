@@ -106,7 +106,8 @@ class Scripted:
 
 
 @pytest.fixture
-def scripted(monkeypatch):
+def scripted(monkeypatch, settings):
+    settings.CLAIMKIT = {"DRIFT": {"DETECTORS": ["lattice"]}}
     loaded = runs.plugins()
 
     class Plugins:
