@@ -124,7 +124,7 @@ class Command(BaseCommand):
             return self._refuse(shown, upload.error_message)
         for row in _upload_rows(upload, shown):
             self._show(row)
-        for issue in upload.quality.get("issues", []):
+        for issue in [] if self._json else upload.quality.get("issues", []):
             waits = "; drift alerts wait" if issue["holds"] else ""
             self.stderr.write(f"{shown}: {issue['message']}{waits}")
         return True
