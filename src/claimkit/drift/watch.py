@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from claimkit.drift.cube import DECISIONS, tally
+from claimkit.drift.cube import DECISIONS
 from claimkit.drift.detectors import WatchesFeed, choose_detectors
 from claimkit.drift.dimensions import check_dimensions
 from claimkit.drift.findings import Recorded, Tier, is_same_incident
 from claimkit.drift.power import PayerState, watched_payers
 from claimkit.drift.reading import reach_days, read_cube
+from claimkit.drift.tally import tally
 from claimkit.events import (
     ClaimsChanged,
     DriftDetected,

@@ -16,8 +16,8 @@ from claimkit.drift.cube import (
     Cells,
     canonical,
     merge,
-    tally,
 )
+from claimkit.drift.tally import tally
 from claimkit.events import ClaimFacts, FactsChange
 
 FACTS = ClaimFacts(

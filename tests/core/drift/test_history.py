@@ -5,13 +5,13 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from claimkit.drift.cube import tally
 from claimkit.drift.history import (
     OTHER_CATEGORIES,
     OTHER_GROUPS,
     UNKNOWN_BAND,
     make_history,
 )
+from claimkit.drift.tally import tally
 from claimkit.events import ClaimFacts, FactsChange
 from claimkit.types import day_of
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claimkit.config import DriftConfig
-from claimkit.drift.cube import tally
 from claimkit.drift.findings import Severity, Signal, Tier, reconcile
+from claimkit.drift.tally import tally
 from claimkit.drift.threshold import ThresholdDetector
 from claimkit.events import ClaimFacts, FactsChange
 from claimkit.testing.factories import make_finding
