@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +87,18 @@ def test_few_runs_miss_a_target_only_beyond_chance(modules):
     assert bounds.is_below(1, 4, 0.97)
     assert bounds.poisson_range(0, 10.0) == pytest.approx((0.0, 0.369), abs=1e-3)
     assert bounds.binomial_range(8, 10) == pytest.approx((0.444, 0.975), abs=1e-3)
+
+
+def test_the_scenario_of_the_documentation_loads(modules, tmp_path):
+    page = FOLDER.parents[1] / "docs" / "explanation" / "drift-benchmark.md"
+    (block,) = re.findall(
+        r"^```json\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    path = tmp_path / "shown.json"
+    path.write_text(block, encoding="utf-8")
+
+    (made,) = modules("scenario").load_scenarios(path).values()
+
+    assert made.growth == 0.4
+    assert [one.metric for one in made.change] == ["denial", "allowed"]
+    assert made.change[1].payer == "other"
