@@ -151,10 +151,16 @@ def open_store(using: str | None = None) -> OrmStore:
 
 
 def make_bus(store: OrmStore) -> Bus:
-    """Return a bus for one piece of work: cube upkeep, the plugins' listeners, host signals."""
+    """Return a bus for one piece of work: cube upkeep, rooms, the plugins' listeners, host signals.
+
+    A room names its listeners in ``AppConfig.bus_listeners``; each is made with the database alias.
+    """
     listeners: list[Listener] = []
     if store.has("cube"):
         listeners.append(CubeUpkeep(store.cube, dimensions=config().drift.dimensions))
+    for app in apps.get_app_configs():
+        paths: tuple[str, ...] = getattr(app, "bus_listeners", ())
+        listeners.extend(import_string(path)(store.using) for path in paths)
     listeners.extend(plugins().listeners.values())
     listeners.append(SignalSender(store.using))
     return Bus(listeners)

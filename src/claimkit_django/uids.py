@@ -9,8 +9,11 @@ import secrets
 
 __all__ = [
     "new_backtest_uid",
+    "new_delivery_uid",
+    "new_endpoint_uid",
     "new_finding_uid",
     "new_mapping_uid",
+    "new_message_uid",
     "new_run_uid",
     "new_template_uid",
     "new_token_uid",
@@ -61,3 +64,18 @@ def new_token_uid() -> str:
 def new_run_uid() -> str:
     """Return a new identifier of a watch run: ``run_`` and 26 characters."""
     return _new_uid("run")
+
+
+def new_endpoint_uid() -> str:
+    """Return a new identifier of an endpoint: ``whe_`` and 26 characters."""
+    return _new_uid("whe")
+
+
+def new_message_uid() -> str:
+    """Return a new ``webhook-id``: ``msg_`` and 26 characters."""
+    return _new_uid("msg")
+
+
+def new_delivery_uid() -> str:
+    """Return a new identifier of a delivery: ``whd_`` and 26 characters."""
+    return _new_uid("whd")

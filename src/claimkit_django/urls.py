@@ -28,6 +28,7 @@ _rooms: list[URLPattern | URLResolver] = [
         "claimkit_django.accounts",
         "claimkit_django.claims",
         "claimkit_django.drift",
+        "claimkit_django.webhooks",
     )
     if apps.is_installed(app)
 ]

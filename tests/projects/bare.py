@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "claimkit_django.tenants",
     "claimkit_django.claims",
     "claimkit_django.drift",
+    "claimkit_django.webhooks",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -64,3 +65,16 @@ if ROW_LEVEL_SECURITY:
     CLAIMKIT["TENANTS"] = {"ROW_LEVEL_SECURITY": True}
 if "CLAIMKIT_TEST_BATCH_SIZE" in os.environ:
     CLAIMKIT["CLAIMS"] = {"BATCH_SIZE": int(os.environ["CLAIMKIT_TEST_BATCH_SIZE"])}
+if "CLAIMKIT_TEST_WEBHOOKS" in os.environ:
+    # A worker in another process, whose receivers are on this machine and fail quickly.
+    CLAIMKIT["WEBHOOKS"] = {
+        "ALLOW_HTTP": True,
+        "ALLOWED_NETWORKS": ["127.0.0.0/8"],
+        "ATTEMPT_SECONDS": 0.5,
+        "CONNECT_SECONDS": 0.5,
+        "RETRY_WAITS": ["1s"] * 30,
+        "CIRCUIT_FAILURES": 1_000_000,
+        "POLL_SECONDS": 0.05,
+        "BATCH_SIZE": int(os.environ["CLAIMKIT_TEST_WEBHOOKS"]),
+        "THREADS": 2,
+    }

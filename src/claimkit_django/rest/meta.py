@@ -37,6 +37,11 @@ _LISTINGS = {
         "uploads": "upload-list",
         "claims": "claim-list",
     },
+    "claimkit_django.webhooks": {
+        "webhook_endpoints": "webhook-endpoint-list",
+        "webhook_deliveries": "webhook-delivery-list",
+        "webhook_event_types": "webhook-event-type-list",
+    },
     "claimkit_django.drift": {
         "dashboard": "dashboard",
         "payer_summary": "claim-payer-summary",

@@ -46,6 +46,7 @@ TAGS = {
     "claims": "What is known of each claim, and first decisions summed per payer.",
     "drift": "What changed in how payers treat claims, since when, and how much money it is.",
     "dashboard": "Figures of the whole tenant.",
+    "webhooks": "Who is told what happened, and what was delivered to them.",
     "meta": "The API itself: its root, its kinds of problems.",
 }
 

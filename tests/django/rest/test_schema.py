@@ -19,6 +19,17 @@ urlpatterns = [
 ]
 
 PATHS = {
+    "/api/v1/webhooks/endpoints/": {"get", "post"},
+    "/api/v1/webhooks/endpoints/{uid}/": {"get"},
+    "/api/v1/webhooks/endpoints/{uid}/rotate-key/": {"post"},
+    "/api/v1/webhooks/endpoints/{uid}/enable/": {"post"},
+    "/api/v1/webhooks/endpoints/{uid}/disable/": {"post"},
+    "/api/v1/webhooks/endpoints/{uid}/ping/": {"post"},
+    "/api/v1/webhooks/endpoints/{uid}/replay/": {"post"},
+    "/api/v1/webhooks/deliveries/": {"get"},
+    "/api/v1/webhooks/deliveries/{uid}/": {"get"},
+    "/api/v1/webhooks/deliveries/{uid}/replay/": {"post"},
+    "/api/v1/webhooks/event-types/": {"get"},
     "/api/v1/": {"get"},
     "/api/v1/problems/{code}/": {"get"},
     "/api/v1/tenants/": {"get"},

@@ -1,0 +1,1 @@
+"""Webhooks in Django: endpoints with encrypted keys, deliveries, the worker, and a receiver kit."""

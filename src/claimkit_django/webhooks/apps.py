@@ -1,0 +1,25 @@
+"""The webhooks room as a Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+__all__ = ["WebhooksApp"]
+
+
+class WebhooksApp(AppConfig):
+    """Endpoints, deliveries and their attempts."""
+
+    name = "claimkit_django.webhooks"
+    label = "claimkit_webhooks"
+    verbose_name = _("Webhooks")
+    default_auto_field = "django.db.models.BigAutoField"
+    #: What this room adds to every bus: see :func:`claimkit_django.runtime.make_bus`.
+    bus_listeners = ("claimkit_django.webhooks.enqueue.WebhookListener",)
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from claimkit_django.webhooks import checks
+
+        checks.register_checks()

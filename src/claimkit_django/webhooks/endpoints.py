@@ -1,0 +1,148 @@
+"""What people do with endpoints: add, change, enable, disable, and replace their keys."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from claimkit.errors import InvalidSigningKey
+from claimkit.webhooks.payloads import Detail, check_subscriptions
+from claimkit.webhooks.signing import PublicKey, generate_key, parse_key
+from claimkit.webhooks.targets import check_headers, parse_target
+from claimkit_django.conf import config
+from claimkit_django.runtime import plugins
+from claimkit_django.webhooks.models import Endpoint, EndpointKey
+from claimkit_django.webhooks.sealing import seal
+from claimkit_django.webhooks.store import disable_endpoint, target_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from claimkit.webhooks.signing import SecretKey, SigningPair
+
+__all__ = ["add_endpoint", "add_key", "disable", "enable", "seal_headers"]
+
+#: Old keys that still sign beside a new one; the header takes sixteen.
+_MAX_KEYS = 10
+
+
+def add_endpoint(
+    *,
+    url: str,
+    event_types: Iterable[str],
+    description: str = "",
+    detail: str = Detail.THIN.value,
+    headers: Mapping[str, str] | None = None,
+    legacy_signature: bool = False,
+    key_version: str = "v1",
+    using: str,
+) -> tuple[Endpoint, str]:
+    """Add an endpoint of the tenant in scope; return it with its key, which is shown only now.
+
+    Raises:
+        InvalidTarget: webhooks may not be sent to the address, or with these headers.
+        UnknownName: there is no such event type.
+        InvalidSigningKey: there is no such version of signatures.
+    """
+    parse_target(url, target_policy())
+    with transaction.atomic(using=using):
+        endpoint = Endpoint(
+            url=url,
+            description=description,
+            event_types=list(check_subscriptions(event_types, plugins().event_types)),
+            detail=Detail(detail).value,
+            legacy_signature=legacy_signature,
+            sealed_headers=seal_headers(headers or {}),
+        )
+        endpoint.save(using=using)
+        key = _store(endpoint, generate_key(key_version), using=using)
+    return endpoint, key.text
+
+
+def add_key(
+    endpoint: Endpoint,
+    *,
+    version: str = "v1",
+    text: str = "",
+    overlap: dt.timedelta | None = None,
+    using: str,
+) -> str:
+    """Give an endpoint a new key and let the others expire; return the key, shown only now.
+
+    Args:
+        endpoint: Whose key.
+        version: ``v1`` or ``v1a``.
+        text: A key of your own instead of a generated one.
+        overlap: How long the others still sign; the setting if not given.
+        using: Alias of the database.
+
+    Raises:
+        InvalidSigningKey: no key, a weak one, or one that is in use already.
+    """
+    if overlap is None:
+        overlap = dt.timedelta(hours=config().webhooks.key_overlap_hours)
+    key = parse_key(text) if text else generate_key(version)
+    if isinstance(key, PublicKey) or not key.is_strong:
+        raise InvalidSigningKey("a signing key has 24 to 64 random bytes")
+    now = timezone.now()
+    with transaction.atomic(using=using):
+        Endpoint.objects.using(using).select_for_update(no_key=True).get(pk=endpoint.pk)
+        others = EndpointKey.objects.using(using).filter(endpoint=endpoint)
+        others.filter(Q(expires_at=None) | Q(expires_at__gt=now + overlap)).update(
+            expires_at=now + overlap
+        )
+        others.filter(expires_at__lte=now - dt.timedelta(days=7)).delete()
+        if others.filter(expires_at__gt=now).count() >= _MAX_KEYS:
+            raise InvalidSigningKey("too many keys of this endpoint are still valid")
+        known = EndpointKey.objects.using(using).filter(fingerprint=key.fingerprint)
+        if known.exists():
+            raise InvalidSigningKey("this key is in use already")
+        _store(endpoint, key, using=using)
+    return key.text
+
+
+def enable(endpoint: Endpoint, *, using: str) -> None:
+    """Send to an endpoint again, with a clean record."""
+    Endpoint.objects.using(using).filter(pk=endpoint.pk).update(
+        enabled=True,
+        disabled_reason="",
+        disabled_at=None,
+        failures=0,
+        failing_since=None,
+        held_until=None,
+        width=Endpoint._meta.get_field("width").default,
+    )
+
+
+def disable(endpoint: Endpoint, *, using: str) -> None:
+    """Send nothing more to an endpoint, and cancel what waits for it."""
+    disable_endpoint(endpoint.pk, "by_hand", at=timezone.now(), using=using)
+
+
+def seal_headers(headers: Mapping[str, str]) -> bytes:
+    """Return headers as an endpoint keeps them.
+
+    Raises:
+        InvalidTarget: one is malformed, or is not theirs to set.
+    """
+    check_headers(headers)
+    return seal(json.dumps(dict(headers)).encode()) if headers else b""
+
+
+def _store(
+    endpoint: Endpoint, key: SecretKey | SigningPair, *, using: str
+) -> SecretKey | SigningPair:
+    public = "" if key.version == "v1" else key.public.text  # type: ignore[union-attr]
+    EndpointKey.objects.using(using).create(
+        endpoint=endpoint,
+        sealed=seal(key.text.encode()),
+        version=key.version,
+        fingerprint=key.fingerprint,
+        public=public,
+    )
+    return key

@@ -1,0 +1,223 @@
+"""Rows as the core's courier knows them: what is sent, and where it is written down."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connections, transaction
+
+from claimkit.events import EndpointDisabled
+from claimkit.tenants import use_tenant
+from claimkit.webhooks.deliver import Courier, Parcel, judge
+from claimkit.webhooks.deliver import Endpoint as EndpointValue
+from claimkit.webhooks.signing import TimedKey, parse_key
+from claimkit.webhooks.targets import TargetPolicy
+from claimkit.webhooks.transport import HttpTransport, Limits
+from claimkit_django.conf import config
+from claimkit_django.outbox import DatabaseClock, OrmOutbox
+from claimkit_django.runtime import make_bus, open_store
+from claimkit_django.tenants.models import Tenant
+from claimkit_django.tenants.scope import across_tenants
+from claimkit_django.webhooks.models import Attempt, Delivery, Endpoint, EndpointKey
+from claimkit_django.webhooks.sealing import open_sealed, seal
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Sequence
+
+    from claimkit.outbox import Lane, Lease, Settlement
+    from claimkit.webhooks.deliver import LaneReport, Verdict
+
+__all__ = ["OrmDeliveryBook", "WebhookOutbox", "disable_endpoint", "make_courier", "target_policy"]
+
+
+class WebhookOutbox:
+    """The outbox of this room, which looks for work in every tenant."""
+
+    def __init__(self, using: str) -> None:
+        self._rows = OrmOutbox(Delivery, Endpoint, using=using, tenants=Tenant._meta.db_table)
+
+    def lease(
+        self, *, now: dt.datetime, ttl: dt.timedelta, lanes: int, per_lane: int
+    ) -> Sequence[Lease]:
+        """See :meth:`claimkit.outbox.Outbox.lease`."""
+        with across_tenants():
+            return self._rows.lease(now=now, ttl=ttl, lanes=lanes, per_lane=per_lane)
+
+    def settle(self, settlements: Iterable[Settlement]) -> frozenset[str]:
+        """See :meth:`claimkit.outbox.Outbox.settle`."""
+        with across_tenants():
+            return self._rows.settle(settlements)
+
+    def hold(self, lane: Lane) -> None:
+        """See :meth:`claimkit.outbox.Outbox.hold`."""
+        with across_tenants():
+            self._rows.hold(lane)
+
+
+class OrmDeliveryBook:
+    """:class:`claimkit.webhooks.deliver.DeliveryBook` over the tables of this room."""
+
+    def __init__(self, using: str, outbox: WebhookOutbox) -> None:
+        self._using = using
+        self._outbox = outbox
+
+    def load(self, leases: Sequence[Lease]) -> tuple[EndpointValue | None, Sequence[Parcel]]:
+        """See :meth:`claimkit.webhooks.deliver.DeliveryBook.load`; three queries."""
+        with use_tenant(leases[0].tenant):
+            row = (
+                Endpoint.objects.using(self._using)
+                .filter(pk=int(leases[0].lane), enabled=True, tenant__active=True)
+                .prefetch_related("keys")
+                .first()
+            )
+            if row is None:
+                return None, ()
+            bodies = {
+                str(pk): (uid, bytes(body))
+                for pk, uid, body in Delivery.objects.using(self._using)
+                .filter(pk__in=[int(one.id) for one in leases])
+                .values_list("pk", "message__uid", "message__body")
+            }
+        return _endpoint(row), [
+            Parcel(lease=one, message_id=bodies[one.id][0], body=bodies[one.id][1])
+            for one in leases
+            if one.id in bodies
+        ]
+
+    def record(self, report: LaneReport) -> frozenset[str]:
+        """See :meth:`claimkit.webhooks.deliver.DeliveryBook.record`; one transaction."""
+        tenant = report.settlements[0].lease.tenant
+        bus = make_bus(open_store(self._using))
+        with use_tenant(tenant), bus.transaction(transaction.atomic(using=self._using)):
+            settled = self._outbox.settle(report.settlements)
+            self._keep_attempts(report)
+            verdict = self._judge(report)
+            if verdict is not None and verdict.disable:
+                uid = disable_endpoint(
+                    int(report.lane), verdict.disable, at=report.at, using=self._using
+                )
+                if uid:
+                    bus.stage(
+                        EndpointDisabled(
+                            tenant=tenant, at=report.at, endpoint=uid, reason=verdict.disable
+                        )
+                    )
+        return settled
+
+    def _keep_attempts(self, report: LaneReport) -> None:
+        Attempt.objects.using(self._using).bulk_create(
+            [
+                Attempt(
+                    delivery_id=int(one.lease.id),
+                    number=one.lease.attempt,
+                    started_at=one.started_at,
+                    milliseconds=round(one.seconds * 1_000),
+                    status=one.status,
+                    reason=one.reason,
+                    sealed_response=seal(one.response),
+                    key_fingerprints=" ".join(one.keys),
+                )
+                for one in report.attempts
+            ]
+        )
+        used = {one for attempt in report.attempts for one in attempt.keys}
+        if used:
+            stale = EndpointKey.objects.using(self._using).filter(
+                endpoint_id=int(report.lane), fingerprint__in=used
+            )
+            # Once a minute is exact enough, and spares a write per batch.
+            minute = report.at.replace(second=0, microsecond=0)
+            stale.exclude(last_used_at__gte=minute).update(last_used_at=report.at)
+
+    def _judge(self, report: LaneReport) -> Verdict | None:
+        """Write how the endpoint fares now; the row is locked only where something changes."""
+        if not report.attempts:
+            return None
+        rows = Endpoint.objects.using(self._using).filter(pk=int(report.lane))
+        if all(one.succeeded for one in report.attempts):
+            rows = rows.exclude(failures=0, held_until=None, width__gt=1)
+            if not rows.exists():
+                return None
+        row = rows.select_for_update(no_key=True).first()
+        if row is None:
+            return None
+        verdict = judge(row.to_health(), report.attempts, config().webhooks)
+        lane = verdict.health.lane(report.lane, limit=config().webhooks.circuit_failures)
+        Endpoint.objects.using(self._using).filter(pk=row.pk).update(
+            failures=verdict.health.failures,
+            failing_since=verdict.health.failing_since,
+            held_until=lane.held_until,
+            width=lane.width,
+        )
+        return verdict
+
+
+def disable_endpoint(pk: int, reason: str, *, at: dt.datetime, using: str) -> str:
+    """Disable an endpoint of the tenant in scope and cancel what waits for it.
+
+    Returns:
+        Its uid; empty where it is disabled already.
+    """
+    with transaction.atomic(using=using):
+        row = (
+            Endpoint.objects.using(using)
+            .select_for_update(no_key=True)
+            .filter(pk=pk, enabled=True)
+            .first()
+        )
+        if row is None:
+            return ""
+        Endpoint.objects.using(using).filter(pk=pk).update(
+            enabled=False, disabled_reason=reason, disabled_at=at
+        )
+        # What another worker has in hand ends by itself: it finds the endpoint disabled.
+        Delivery.objects.using(using).filter(lane_id=pk, state=Delivery.State.DUE).update(
+            state=Delivery.State.CANCELLED, reason="endpoint_disabled"
+        )
+        return str(row.uid)
+
+
+def target_policy() -> TargetPolicy:
+    """Return where webhooks may go: not to this site itself."""
+    own = [one for one in settings.ALLOWED_HOSTS if "*" not in one and not one.startswith(".")]
+    allowed = config().webhooks
+    # Where development sends to this machine, its name is no secret way in.
+    return TargetPolicy.of(allowed, refused_hosts=[] if allowed.allow_http else own)
+
+
+def make_courier(using: str) -> Courier:
+    """Return what serves the endpoints of all tenants on one database."""
+    room = config().webhooks
+    outbox = WebhookOutbox(using)
+    policy = target_policy()
+    limits = Limits(total_seconds=room.attempt_seconds, connect_seconds=room.connect_seconds)
+    return Courier(
+        outbox=outbox,
+        book=OrmDeliveryBook(using, outbox),
+        make_transport=lambda: HttpTransport(policy, limits=limits),
+        clock=DatabaseClock(using),
+        random=Random(),  # noqa: S311 - scatters waits, protects nothing
+        config=room,
+        on_leave=lambda: None if room.threads == 1 else connections[using].close(),
+    )
+
+
+def _endpoint(row: Endpoint) -> EndpointValue:
+    keys = [
+        TimedKey(key=parse_key(open_sealed(one.sealed).decode()), expires_at=one.expires_at)
+        for one in row.keys.all()
+    ]
+    secret = next((one.key.text for one in keys if one.key.version == "v1"), "")
+    headers: dict[str, Any] = json.loads(open_sealed(row.sealed_headers) or b"{}")
+    return EndpointValue(
+        lane=str(row.pk),
+        url=row.url,
+        keys=tuple(keys),
+        headers=headers,
+        legacy_secret=secret if row.legacy_signature else "",
+        health=row.to_health(),
+    )

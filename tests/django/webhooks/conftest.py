@@ -1,0 +1,85 @@
+"""Endpoints that listen on this machine, and a worker for them."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import DEFAULT_DB_ALIAS as USING
+from django.db import transaction
+
+from claimkit.events import ClaimsImported
+from claimkit.types import SystemClock, TenantKey
+from claimkit_django.runtime import make_bus, open_store
+from claimkit_django.tenants.scope import enter
+from claimkit_django.webhooks.endpoints import add_endpoint
+from tests.receivers import Receiver, answer, answering
+
+LOCAL = {
+    "ALLOW_HTTP": True,
+    "ALLOWED_NETWORKS": ["127.0.0.0/8"],
+    "ATTEMPT_SECONDS": 2.0,
+    "CONNECT_SECONDS": 1.0,
+    "THREADS": 1,
+}
+
+
+@pytest.fixture(autouse=True)
+def _local(settings):
+    pytest.importorskip("cryptography", reason="keys of endpoints need the extra webhooks")
+    settings.CLAIMKIT = {**settings.CLAIMKIT, "WEBHOOKS": LOCAL}
+
+
+@pytest.fixture
+def receive():
+    receivers = []
+
+    def start(*answers):
+        script = answers[0] if callable(answers[0]) else answering(*map(answer, answers))
+        receivers.append(Receiver(script))
+        return receivers[-1]
+
+    yield start
+    for one in receivers:
+        one.close()
+
+
+@pytest.fixture
+def add():
+    """Add an endpoint of a tenant; returns it with its key."""
+
+    def make(tenant, url, **values):
+        with enter(tenant):
+            values.setdefault("event_types", ["*"])
+            return add_endpoint(url=url, using=USING, **values)
+
+    return make
+
+
+@pytest.fixture
+def stage(imported):
+    """Stage imports of a tenant, each in a transaction of its own."""
+
+    def make(tenant, *uploads):
+        for upload in uploads:
+            bus = make_bus(open_store(USING))
+            with bus.transaction(transaction.atomic(using=USING)):
+                bus.stage(imported(tenant, upload))
+
+    return make
+
+
+@pytest.fixture
+def imported():
+    """Make the event of a file that is in."""
+
+    def make(tenant, upload):
+        return ClaimsImported(
+            tenant=TenantKey(tenant.key),
+            at=SystemClock().now(),
+            upload=upload,
+            new=3,
+            changed=2,
+            same=1,
+            rejected=0,
+        )
+
+    return make

@@ -1,0 +1,304 @@
+"""From an event to a receiver, through real tables and real sockets."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+from django.core.management import call_command
+from django.db import DEFAULT_DB_ALIAS as USING
+from django.db import transaction
+from django.utils import timezone
+
+from claimkit.types import TenantKey
+from claimkit.webhooks import parse_key, verify
+from claimkit.webhooks.deliver import deliver
+from claimkit_django.runtime import make_bus, open_store
+from claimkit_django.tenants.scope import enter
+from claimkit_django.webhooks.endpoints import add_key, disable
+from claimkit_django.webhooks.enqueue import ping, replay, replay_since
+from claimkit_django.webhooks.models import Attempt, Delivery, Endpoint, EndpointKey, Message
+from claimkit_django.webhooks.sealing import open_sealed
+from claimkit_django.webhooks.store import make_courier
+from claimkit_django.webhooks.tasks import deliver_due
+
+pytestmark = pytest.mark.django_db
+
+
+def headers_of(head):
+    return dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+
+
+def states(tenant):
+    with enter(tenant):
+        return list(Delivery.objects.order_by("pk").values_list("state", flat=True))
+
+
+def test_an_event_arrives_signed(northside, receive, add, stage):
+    receiver = receive(204)
+    endpoint, key = add(northside, receiver.url(), headers={"X-Env": "marsupilami"})
+
+    stage(northside, "upl_1")
+    assert deliver(make_courier(USING)).done == 1
+
+    ((head, body),) = receiver.requests
+    headers = headers_of(head)
+    told = verify(headers, body, [parse_key(key)], now=dt.datetime.now(dt.UTC))
+    assert json.loads(body)["data"]["upload"] == "upl_1"
+    assert headers["X-Env"] == "marsupilami"
+    with enter(northside):
+        delivery = Delivery.objects.get()
+        attempt = Attempt.objects.get()
+        assert (delivery.state, delivery.attempts) == ("done", 1)
+        assert (attempt.number, attempt.status, attempt.reason) == (1, 204, "")
+        assert Message.objects.get().uid == told.message_id
+        assert EndpointKey.objects.get().last_used_at is not None
+        assert endpoint.keys.get().fingerprint == attempt.key_fingerprints
+
+
+def test_what_is_rolled_back_is_never_told(northside, receive, add, imported):
+    receiver = receive(204)
+    add(northside, receiver.url())
+    bus = make_bus(open_store(USING))
+
+    with pytest.raises(ZeroDivisionError), bus.transaction(transaction.atomic(using=USING)):
+        bus.stage(imported(northside, "upl_1"))
+        raise ZeroDivisionError
+
+    assert deliver(make_courier(USING)).done == 0
+    assert states(northside) == []
+
+
+def test_only_those_who_want_it_and_only_of_their_tenant(northside, lakeview, receive, add, stage):
+    receiver = receive(204)
+    add(northside, receiver.url("/all"))
+    add(northside, receiver.url("/imports"), event_types=["claims.imported"])
+    add(northside, receiver.url("/drift"), event_types=["drift.detected"])
+    add(lakeview, receiver.url("/lakeview"))
+
+    stage(northside, "upl_1")
+    deliver_due()
+
+    heads = [head for head, _ in receiver.requests]
+    assert sorted(head.split()[1] for head in heads) == [b"/all", b"/imports"]
+    assert len({headers_of(head)["webhook-id"] for head in heads}) == 1
+    assert states(lakeview) == []
+
+
+def test_a_failure_is_kept_with_its_answer_sealed_and_tried_again(northside, receive, add, stage):
+    def sorry(receiver, sock):
+        receiver.read(sock)
+        sock.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 5\r\n\r\nsorry")
+
+    add(northside, receive(sorry).url())
+    stage(northside, "upl_1")
+    assert deliver(make_courier(USING)).retried == 1
+
+    with enter(northside):
+        attempt = Attempt.objects.get()
+        delivery = Delivery.objects.get()
+        endpoint = Endpoint.objects.get()
+        assert (attempt.status, attempt.reason) == (500, "http_status")
+        assert b"sorry" not in bytes(attempt.sealed_response)
+        assert open_sealed(attempt.sealed_response) == b"sorry"
+        assert (delivery.state, delivery.reason) == ("due", "http_status")
+        assert delivery.due_at > timezone.now()
+        assert endpoint.failures == 1
+        Delivery.objects.update(due_at=timezone.now())
+
+
+def test_gone_disables_cancels_and_tells_the_others(northside, receive, add, stage):
+    gone, other = receive(410), receive(204)
+    endpoint, _ = add(northside, gone.url(), event_types=["claims.imported"])
+    add(northside, other.url(), event_types=["webhooks.endpoint_disabled"])
+
+    stage(northside, "upl_1", "upl_2")
+    deliver_due()
+    stage(northside, "upl_3")
+    deliver_due()
+
+    ((_, body),) = other.requests
+    assert len(gone.requests) == 1
+    assert json.loads(body)["data"] == {
+        "version": 1,
+        "endpoint": endpoint.uid,
+        "reason": "gone",
+    }
+    with enter(northside):
+        row = Endpoint.objects.get(pk=endpoint.pk)
+        assert (row.enabled, row.disabled_reason) == (False, "gone")
+        mine = Delivery.objects.filter(lane=endpoint).order_by("pk")
+        assert list(mine.values_list("state", flat=True)) == ["dead", "cancelled"]
+
+
+def test_days_of_failures_disable_it_whoever_restarts(northside, receive, add, stage):
+    endpoint, _ = add(northside, receive(500).url())
+    stage(northside, "upl_1")
+    deliver_due()
+    with enter(northside):
+        since = timezone.now() - dt.timedelta(days=5)
+        Endpoint.objects.update(failing_since=since)
+        Delivery.objects.update(due_at=timezone.now())
+
+    deliver_due()
+
+    with enter(northside):
+        assert Endpoint.objects.get(pk=endpoint.pk).disabled_reason == "failing"
+
+
+def test_a_success_clears_the_record(northside, receive, add, stage):
+    endpoint, _ = add(northside, receive(500, 204).url())
+    stage(northside, "upl_1")
+    deliver_due()
+    with enter(northside):
+        Delivery.objects.update(due_at=timezone.now())
+    deliver_due()
+
+    with enter(northside):
+        row = Endpoint.objects.get(pk=endpoint.pk)
+        assert (row.failures, row.failing_since, row.width) == (0, None, 100)
+        assert [one.status for one in Attempt.objects.all()] == [500, 204]
+
+
+def test_keys_are_sealed_and_replaced_with_an_overlap(northside, receive, add, stage):
+    receiver = receive(204)
+    endpoint, old = add(northside, receiver.url())
+    with enter(northside):
+        new = add_key(endpoint, using=USING)
+        sealed = [bytes(one.sealed) for one in EndpointKey.objects.all()]
+    stage(northside, "upl_1")
+    deliver_due()
+
+    head, body = receiver.requests[0]
+    for key in (old, new):
+        assert verify(headers_of(head), body, [parse_key(key)], now=dt.datetime.now(dt.UTC))
+        assert all(key.encode() not in one for one in sealed)
+
+
+def test_a_former_secret_of_the_site_still_opens_keys(northside, receive, add, stage, settings):
+    receiver = receive(204)
+    add(northside, receiver.url())
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another-" + "x" * 50
+    stage(northside, "upl_1")
+
+    assert deliver_due() == 1
+
+
+def test_a_replay_keeps_the_id_and_happens_once(northside, receive, add, stage):
+    receiver = receive(204)
+    add(northside, receiver.url())
+    stage(northside, "upl_1")
+    deliver_due()
+    with enter(northside):
+        rows = list(Delivery.objects.select_related("message"))
+
+    key = TenantKey("northside")
+    assert replay(key, rows, using=USING) == 1
+    assert replay(key, rows, using=USING) == 0
+    deliver_due()
+
+    ids = [headers_of(head)["webhook-id"] for head, _ in receiver.requests]
+    assert (len(ids), len(set(ids))) == (2, 1)
+
+
+def test_what_was_missed_since_then_is_sent_once(northside, receive, add, stage):
+    receiver = receive(410, 204)
+    endpoint, _ = add(northside, receiver.url())
+    since = timezone.now()
+    stage(northside, "upl_1", "upl_2", "upl_3")
+    deliver_due()
+    with enter(northside):
+        Endpoint.objects.update(enabled=True, disabled_reason="", held_until=None, width=100)
+    key = TenantKey("northside")
+
+    assert replay_since(key, endpoint, since=since, using=USING) == 3
+    assert deliver_due() == 3
+    assert replay_since(key, endpoint, since=since, using=USING) == 0
+    assert replay_since(key, endpoint, since=since, only_failed=False, using=USING) == 3
+    later = timezone.now() + dt.timedelta(hours=1)
+    assert replay_since(key, endpoint, since=later, using=USING) == 0
+
+
+def test_a_ping_goes_to_one_endpoint(northside, receive, add):
+    receiver = receive(204)
+    endpoint, _ = add(northside, receiver.url("/a"), event_types=["drift.detected"])
+    add(northside, receiver.url("/b"))
+    ping(TenantKey("northside"), endpoint.uid, using=USING)
+    deliver_due()
+
+    ((head, body),) = receiver.requests
+    assert head.split()[1] == b"/a"
+    assert json.loads(body)["type"] == "webhooks.ping"
+
+
+def test_a_disabled_endpoint_gets_nothing_more(northside, receive, add, stage):
+    receiver = receive(204)
+    endpoint, _ = add(northside, receiver.url())
+    stage(northside, "upl_1")
+    with enter(northside):
+        disable(endpoint, using=USING)
+    stage(northside, "upl_2")
+
+    assert deliver_due() == 0
+    assert (states(northside), receiver.requests) == (["cancelled"], [])
+
+
+def test_full_data_are_asked_for(northside, receive, add, stage):
+    receiver = receive(204)
+    add(northside, receiver.url("/thin"))
+    add(northside, receiver.url("/full"), detail="full")
+    stage(northside, "upl_1")
+    deliver_due()
+
+    with enter(northside):
+        assert sorted(Message.objects.values_list("detail", flat=True)) == ["full", "thin"]
+        assert len(set(Message.objects.values_list("uid", flat=True))) == 1
+
+
+def test_an_address_that_was_changed_by_hand_is_not_reached(
+    northside, receive, add, stage, settings
+):
+    receiver = receive(204)
+    add(northside, receiver.url())
+    settings.CLAIMKIT = {"WEBHOOKS": {"THREADS": 1}}
+    stage(northside, "upl_1")
+
+    assert deliver_due() == 0
+    assert receiver.connections == 0
+    with enter(northside):
+        assert Attempt.objects.get().reason == "target_invalid"
+
+
+def test_the_command_says_what_it_did(northside, receive, add, stage, capsys):
+    add(northside, receive(204).url())
+    stage(northside, "upl_1")
+
+    call_command("claimkit_deliver", "--once", "--threads", "1")
+
+    assert capsys.readouterr().out.startswith("1 delivered, 0 to be tried again")
+
+
+def test_enqueuing_takes_as_many_statements_as_there_are_forms(
+    northside, add, stage, django_assert_max_num_queries
+):
+    for number in range(12):
+        add(northside, f"http://127.0.0.1:9/{number}")
+
+    with django_assert_max_num_queries(10):
+        stage(northside, "upl_1")
+    assert len(states(northside)) == 12
+
+
+def test_a_batch_is_written_down_in_a_fixed_number_of_statements(
+    northside, receive, add, stage, django_assert_max_num_queries
+):
+    add(northside, receive(204).url())
+    stage(northside, *(f"upl_{number}" for number in range(20)))
+    courier = make_courier(USING)
+    (leases,) = courier.lease(1)
+
+    with django_assert_max_num_queries(14):
+        assert courier.serve(leases).done == 20
+    courier.leave()

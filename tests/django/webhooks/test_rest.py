@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import pytest
+from django.core.cache import caches
+from django.urls import include, path
+from rest_framework.test import APIClient
+
+from claimkit.tenants import Role
+from claimkit_django.tenants.scope import enter
+from claimkit_django.webhooks.models import Delivery, EndpointKey
+from claimkit_django.webhooks.tasks import deliver_due
+
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
+urlpatterns = [path("", include("claimkit_django.urls"))]
+
+ROOT = "/api/v1/webhooks/"
+
+
+@pytest.fixture(autouse=True)
+def _no_one_counted_yet():
+    caches["default"].clear()
+
+
+@pytest.fixture
+def client_of(make_member):
+    def make(tenant, role=Role.ADMIN):
+        client = APIClient()
+        client.force_authenticate(make_member(f"{role}@{tenant.key}", (tenant, role)))
+        return client
+
+    return make
+
+
+def new(url, **values):
+    return {"url": url, "event_types": ["claims.imported"], **values}
+
+
+def test_an_endpoint_shows_its_key_once(northside, client_of):
+    client = client_of(northside)
+
+    made = client.post(f"{ROOT}endpoints/", new("http://127.0.0.1:9/"), format="json")
+    shown = client.get(f"{ROOT}endpoints/{made.data['uid']}/")
+    listed = client.get(f"{ROOT}endpoints/")
+
+    assert (made.status_code, made["Cache-Control"]) == (201, "no-store")
+    assert made.data["key"].startswith("whsec_")
+    assert "key" not in shown.data
+    bodies = (shown.content + listed.content).decode()
+    assert made.data["key"] not in bodies
+    assert shown.data["keys"][0]["fingerprint"] in bodies
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "code"),
+    [
+        ({"url": "https://a:b@hooks.example.org/"}, "url", "target_invalid"),
+        ({"url": "http://169.254.169.254/"}, "url", "blocked_address"),
+        ({"event_types": ["claims.imprted"]}, "event_types", "unknown_name"),
+        ({"event_types": ["webhooks.ping"]}, "event_types", "unknown_name"),
+        ({"headers": {"Webhook-Signature": "v1,x"}}, "headers", "header_refused"),
+        ({"headers": {"X-A": "b\r\nX-C: d"}}, "headers", "header_refused"),
+        ({"key_version": "v9"}, "key_version", "invalid_choice"),
+    ],
+)
+def test_what_is_no_endpoint_is_refused_by_name(northside, client_of, values, field, code):
+    answer = client_of(northside).post(
+        f"{ROOT}endpoints/", new("http://127.0.0.1:9/") | values, format="json"
+    )
+
+    assert answer.status_code == 400
+    assert [(one["attr"], one["code"]) for one in answer.json()["errors"]] == [(field, code)]
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ANALYST])
+def test_endpoints_are_for_admins(northside, client_of, role):
+    client = client_of(northside, role)
+
+    assert client.get(f"{ROOT}endpoints/").status_code == 403
+    assert client.post(f"{ROOT}endpoints/", new("http://127.0.0.1:9/")).status_code == 403
+    assert client.get(f"{ROOT}deliveries/").status_code == 403
+    assert client.get(f"{ROOT}event-types/").status_code == 200
+
+
+def test_what_belongs_to_others_does_not_exist(northside, lakeview, client_of, add, stage, receive):
+    endpoint, _ = add(northside, receive(204).url())
+    stage(northside, "upl_1")
+    with enter(northside):
+        delivery = Delivery.objects.get()
+    client = client_of(lakeview)
+
+    for where in (f"endpoints/{endpoint.uid}/", f"deliveries/{delivery.uid}/"):
+        assert client.get(ROOT + where).status_code == 404
+    for act in ("ping", "disable", "enable", "rotate-key"):
+        assert client.post(f"{ROOT}endpoints/{endpoint.uid}/{act}/").status_code == 404
+    assert client.post(f"{ROOT}deliveries/{delivery.uid}/replay/").status_code == 404
+    assert client.get(f"{ROOT}deliveries/").json()["results"] == []
+
+
+def test_the_log_tells_attempts_and_can_be_replayed(northside, client_of, add, stage, receive):
+    receiver = receive(204)
+    endpoint, _ = add(northside, receiver.url())
+    stage(northside, "upl_1")
+    deliver_due()
+    client = client_of(northside)
+
+    (listed,) = client.get(f"{ROOT}deliveries/", {"endpoint": endpoint.uid}).json()["results"]
+    shown = client.get(f"{ROOT}deliveries/{listed['uid']}/").json()
+    again = client.post(f"{ROOT}deliveries/{listed['uid']}/replay/")
+
+    assert (listed["state"], listed["event_type"]) == ("done", "claims.imported")
+    assert [one["status"] for one in shown["attempts_made"]] == [204]
+    assert again.json() == {"replayed": 1}
+    assert deliver_due() == 1
+
+
+def test_what_people_do_with_an_endpoint(northside, client_of, add, receive):
+    receiver = receive(204)
+    endpoint, _ = add(northside, receiver.url())
+    client = client_of(northside)
+    where = f"{ROOT}endpoints/{endpoint.uid}/"
+
+    rotated = client.post(f"{where}rotate-key/", {"key_version": "v1a"}, format="json")
+    assert (rotated.status_code, rotated.data["key"][:5]) == (201, "whsk_")
+    assert rotated.data["keys"][0]["public"].startswith("whpk_")
+    assert client.post(f"{where}ping/").status_code == 200
+    assert deliver_due() == 1
+    assert client.post(f"{where}disable/").json()["disabled_reason"] == "by_hand"
+    assert client.post(f"{where}enable/").json()["enabled"] is True
+    replayed = client.post(f"{where}replay/", {"since": "2026-01-01T00:00:00Z"}, format="json")
+    assert replayed.json() == {"replayed": 0}
+    with enter(northside):
+        assert EndpointKey.objects.count() == 2
+
+
+def test_event_types_come_with_their_schema(northside, client_of):
+    answer = client_of(northside, Role.VIEWER).get(f"{ROOT}event-types/").json()
+
+    assert {"claims.imported", "drift.detected"} <= {one["name"] for one in answer}
+    assert "webhooks.ping" not in {one["name"] for one in answer}
+    assert all(one["schema"]["properties"]["data"] for one in answer)
