@@ -278,7 +278,9 @@ def test_a_file_cut_anywhere_is_refused_or_right(read, isa, told, manner, share)
         )
         for line, right in zip(last.lines, full.lines, strict=False):
             assert (line.charge, line.paid) == (right.charge, right.paid)
-            assert line.adjustments == right.adjustments[: len(line.adjustments)]
+            # A cut may take the last one's quantity, never a part of its amount.
+            told, of = ([one[:3] for one in each.adjustments] for each in (line, right))
+            assert told == of[: len(told)]
 
 
 def _read_or_refuse(read, content):

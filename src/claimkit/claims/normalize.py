@@ -87,6 +87,7 @@ class PatientNormalizer:
                 claim.member_id = ""
             claim.facility = _scrubbed(claim.facility)
             claim.payer_name = _scrubbed(claim.payer_name)
+            claim.payer_id = _scrubbed(claim.payer_id)
             claim.filing_indicator = _scrubbed(claim.filing_indicator)
         for name in _TEXTS:
             _hide(batch.claims, name, scrub)

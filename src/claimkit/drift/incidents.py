@@ -19,7 +19,7 @@ from claimkit.drift.allowed import localize_drop, measure_drop
 from claimkit.drift.findings import Signal
 from claimkit.drift.localize import find_onset, localize, measure, total
 from claimkit.drift.nights import REFIT_DAYS, Family, Week, scan_length, week_start
-from claimkit.drift.speed import delay, make_at_risk
+from claimkit.drift.speed import delay, make_at_risk, slow_since
 from claimkit.drift.streams import SCAN_WINDOW
 from claimkit.drift.tenantwide import measure_all
 
@@ -258,16 +258,14 @@ def _measure_denials(run: Run, incident: Incident, night: int) -> None:
 
 def _measure_speed(run: Run, incident: Incident, night: int) -> None:
     span, payer = incident.week.span, incident.payer
+    if night == incident.told:
+        incident.onset, incident.shortfall = slow_since(
+            incident.week.speed, payer, incident.onset, night
+        )
     days = night - incident.onset + 1
     shift, error, _ = delay(run.history, run.at_risk, span, payer, night, days)
     incident.effect, incident.error = shift, error
     incident.is_settled = night >= incident.told + _SETTLE_DAYS
-    if night == incident.told:
-        speed = incident.week.speed
-        end = night - speed.start + 1
-        observed = speed.observed[payer, end] - speed.observed[payer, end - days]
-        due = speed.expected[payer, end] - speed.expected[payer, end - days]
-        incident.shortfall = 1 - float(observed / max(due, 1e-9))
 
 
 def _measure_allowed(run: Run, incident: Incident, night: int) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["AtRisk", "Speed", "delay", "fit_speed", "make_at_risk", "scan_speed"]
+__all__ = ["AtRisk", "Speed", "delay", "fit_speed", "make_at_risk", "scan_speed", "slow_since"]
 
 #: Relative shortfall of decisions that is never counted.
 _DEAD_ZONE = 0.03
@@ -173,6 +173,29 @@ def scan_speed(speed: Speed, night: int, *, reach: Ints) -> Scores:
         better = score > best
         best[better], best_days[better] = score[better], days
     return Scores(best, best_days)
+
+
+def slow_since(speed: Speed, payer: int, first: int, night: int) -> tuple[int, float]:
+    """Return the day from which a shortfall is clearest, and its size as a share of what was due.
+
+    The windows of the scan are coarse; of all days from the first one of the window that scored, the
+    one with the largest Poisson deviance is the most likely onset (Hinkley, *Inference about the
+    change-point in a sequence of random variables*, Biometrika 57, 1970).
+
+    Args:
+        speed: Decisions observed and due.
+        payer: Whose.
+        first: First day of the window that scored best.
+        night: Its last day.
+    """
+    end = night - speed.start + 1
+    starts = np.arange(first - speed.start, end)
+    observed = speed.observed[payer, end] - speed.observed[payer, starts]
+    due = np.maximum(speed.expected[payer, end] - speed.expected[payer, starts], 1e-9)
+    event = np.where(observed > 0, observed * np.log(np.maximum(observed, 1e-9) / due), 0.0)
+    deviance = np.where(observed < due, event - (observed - due), 0.0)
+    at = int(deviance.argmax())
+    return int(starts[at]) + speed.start, 1 - float(observed[at] / due[at])
 
 
 def delay(

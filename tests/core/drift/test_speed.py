@@ -7,7 +7,7 @@ from claimkit.config import DriftConfig
 from claimkit.drift.cube import MAX_AGE
 from claimkit.drift.history import make_history
 from claimkit.drift.incidents import Run
-from claimkit.drift.speed import delay, make_at_risk, scan_speed
+from claimkit.drift.speed import delay, make_at_risk, scan_speed, slow_since
 from claimkit.types import day_of
 
 ONSET = 370
@@ -120,3 +120,15 @@ def test_littles_law_tells_by_how_many_days(make_world, days):
         run.history.days - 1, 14,
     )  # fmt: skip
     assert abs(steady) < 1.5
+
+
+def test_the_onset_of_a_silence_is_its_first_day_whatever_the_window(make_world):
+    world = slowed(make_world(seed=5, per_day=160), days=40)
+    run = run_of(world)
+    onset = world.day(world.start) + ONSET
+    speed, payer = run.week(onset + 6).speed, run.history.payers.index("BITTERN")
+
+    found, shortfall = slow_since(speed, payer, onset - 7, onset + 6)
+
+    assert abs(found - onset) <= 1
+    assert shortfall > 0.85
