@@ -55,6 +55,10 @@ class Endpoint(LaneRow, TenantModel):
             # What composite foreign keys lead to.
             models.UniqueConstraint(fields=["tenant", "id"], name="webhooks_endpoint_id"),
             models.CheckConstraint(condition=~Q(url=""), name="webhooks_endpoint_url"),
+            models.CheckConstraint(
+                condition=Q(detail__in=[one.value for one in Detail]),
+                name="webhooks_endpoint_detail",
+            ),
             models.CheckConstraint(condition=Q(width__gte=1), name="webhooks_endpoint_width"),
             models.CheckConstraint(
                 condition=Q(enabled=True, disabled_reason="") | Q(enabled=False),
@@ -124,6 +128,10 @@ class Message(TenantModel):
         abstract = False
         ordering = ["-id"]
         constraints = [
+            models.CheckConstraint(
+                condition=Q(detail__in=[one.value for one in Detail]),
+                name="webhooks_message_detail",
+            ),
             models.UniqueConstraint(
                 fields=["tenant", "uid", "detail"], name="webhooks_message_once"
             ),

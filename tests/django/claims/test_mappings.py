@@ -251,9 +251,9 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_claims(load, 
             connection,
         ) as queries:
             apply_version(NORTHSIDE, version.uid)
-        counts.append(len(queries))
+        counts.append([one["sql"][:60] for one in queries])
 
-    assert counts[0] == counts[1]
+    assert len(counts[0]) == len(counts[1]), counts
 
 
 def test_tenants_do_not_share_rules(load, put_in_force, lakeview, make_upload):
@@ -303,7 +303,8 @@ def test_a_new_mapping_does_not_look_like_drift(load, put_in_force, lakeview, tm
                 one.signal,
                 one.segment.category,
                 one.onset,
-                one.effect,
+                # Sums in another order may differ in the last digit.
+                round(one.effect, 9),
                 one.claims,
             )
             for one in report.findings

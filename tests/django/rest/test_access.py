@@ -16,8 +16,10 @@ from rest_framework.test import APIClient
 
 from claimkit.tenants import Role, use_tenant
 from claimkit_django.accounts.tokens import issue_token
+from claimkit_django.claims.models import CsvTemplate, MappingVersion
 from claimkit_django.drift.models import BacktestRun
 from claimkit_django.tenants.models import Membership
+from claimkit_django.webhooks.models import Delivery, Endpoint, Message
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
 
@@ -41,6 +43,31 @@ LEAST = {
     "DELETE /tokens/{uid}/": Role.VIEWER,
     "GET /uploads/": Role.VIEWER,
     "POST /uploads/": Role.ANALYST,
+    "POST /uploads/{uid}/release/": Role.ANALYST,
+    "GET /mappings/": Role.VIEWER,
+    "POST /mappings/": Role.ANALYST,
+    "GET /mappings/{uid}/": Role.VIEWER,
+    "POST /mappings/{uid}/restore/": Role.ANALYST,
+    "POST /mappings/preview/": Role.ANALYST,
+    "GET /mappings/suggestions/": Role.VIEWER,
+    "GET /templates/": Role.VIEWER,
+    "POST /templates/": Role.ANALYST,
+    "GET /templates/{uid}/": Role.VIEWER,
+    "PUT /templates/{uid}/": Role.ANALYST,
+    "PATCH /templates/{uid}/": Role.ANALYST,
+    "DELETE /templates/{uid}/": Role.ANALYST,
+    "GET /webhooks/event-types/": Role.VIEWER,
+    "GET /webhooks/endpoints/": Role.ADMIN,
+    "POST /webhooks/endpoints/": Role.ADMIN,
+    "GET /webhooks/endpoints/{uid}/": Role.ADMIN,
+    "POST /webhooks/endpoints/{uid}/disable/": Role.ADMIN,
+    "POST /webhooks/endpoints/{uid}/enable/": Role.ADMIN,
+    "POST /webhooks/endpoints/{uid}/ping/": Role.ADMIN,
+    "POST /webhooks/endpoints/{uid}/replay/": Role.ADMIN,
+    "POST /webhooks/endpoints/{uid}/rotate-key/": Role.ADMIN,
+    "GET /webhooks/deliveries/": Role.ADMIN,
+    "GET /webhooks/deliveries/{uid}/": Role.ADMIN,
+    "POST /webhooks/deliveries/{uid}/replay/": Role.ADMIN,
     "GET /uploads/{uid}/": Role.VIEWER,
     "GET /uploads/{uid}/repair/": Role.ANALYST,
     "GET /claims/": Role.VIEWER,
@@ -67,6 +94,24 @@ def world(world):
     for house in (world.north, world.south):
         with use_tenant(house.key):
             house.backtest = BacktestRun.objects.create()
+            house.mapping = MappingVersion.objects.create(
+                number=1, status=MappingVersion.Status.APPLIED
+            )
+            house.template = CsvTemplate.objects.create(name="export of the practice")
+            house.endpoint = Endpoint.objects.create(
+                url="https://hooks.example.org/in", event_types=["*"]
+            )
+            message = Message.objects.create(
+                uid=f"msg_{house.key}",
+                event_type="claims.imported",
+                version=1,
+                detail="thin",
+                occurred_at=timezone.now(),
+                body=b"{}",
+            )
+            house.delivery = Delivery.objects.create(
+                message=message, lane=house.endpoint, due_at=timezone.now()
+            )
         row, _ = issue_token(
             user=house.people[Role.OWNER],
             tenant=house.tenant,
@@ -97,7 +142,11 @@ def address(operation, house):
     objects = {
         "claims": house.claims[0].uid,
         "drift": house.backtest.uid,
+        "deliveries": house.delivery.uid,
+        "endpoints": house.endpoint.uid,
         "findings": house.finding.uid,
+        "mappings": house.mapping.uid,
+        "templates": house.template.uid,
         "memberships": f"viewer@{house.key}",
         "runs": house.run.uid,
         "tenants": house.key,
@@ -105,7 +154,7 @@ def address(operation, house):
         "uploads": house.upload.uid,
         "problems": "not_found",
     }
-    room = where.split("/")[1]
+    room = where.split("/")[2 if where.startswith("/webhooks/") else 1]
     return method.lower(), _ROOT + re.sub(r"\{\w+\}", objects.get(room, ""), where)
 
 
@@ -125,7 +174,7 @@ def test_a_role_may_do_what_includes_it_and_nothing_else(world, operation, role)
 
     if role.includes(LEAST[operation]):
         # 400, 428: allowed, and then asked for more than an empty body. A token is a person's own.
-        assert answer in ({404} if "tokens/{uid}" in operation else {200, 202, 400, 428})
+        assert answer in ({404} if "tokens/{uid}" in operation else {200, 201, 202, 204, 400, 428})
     else:
         assert answer == 403
 
@@ -158,7 +207,7 @@ def test_a_member_of_both_sees_each_only_where_it_is(world, operation):
         here = status(client, operation, world.south, headers={"x-tenant": "northside"})
         assert here == 404
     there = status(client, operation, world.south, headers={"x-tenant": "southside"})
-    assert there in ({404} if "tokens" in operation else {200, 400, 428})
+    assert there in ({404} if "tokens" in operation else {200, 201, 202, 204, 400, 428})
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete", "post", "trace"])

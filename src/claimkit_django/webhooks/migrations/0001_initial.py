@@ -251,6 +251,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="endpoint",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("detail__in", ["thin", "full"])),
+                name="webhooks_endpoint_detail",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="endpoint",
             constraint=models.UniqueConstraint(
                 fields=("tenant", "uid"), name="webhooks_endpoint_uid"
             ),
@@ -301,6 +308,13 @@ class Migration(migrations.Migration):
                 name="webhooks_key_endpoint",
                 to="claimkit_webhooks.Endpoint",
                 to_fields=("tenant", "id"),
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="message",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("detail__in", ["thin", "full"])),
+                name="webhooks_message_detail",
             ),
         ),
         migrations.AddConstraint(
