@@ -97,6 +97,7 @@ def lived_in(transactional_db, northside, lakeview, make_member, settings):
         run_watch(TenantKey(tenant.key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("app", APPS)
 def test_migrations_go_down_and_up_again_with_data(lived_in, app):
     names = names_of(app)
@@ -115,6 +116,7 @@ def test_migrations_go_down_and_up_again_with_data(lived_in, app):
     assert only(rows_of_everything(), kept) == only(before, kept)
 
 
+@pytest.mark.slow
 def test_everything_goes_away_and_comes_back(lived_in):
     try:
         for app in reversed(APPS):

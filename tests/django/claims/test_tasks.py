@@ -125,6 +125,7 @@ def test_the_task_has_a_stable_name_and_returns_the_status(waiting):
     assert tasks.import_upload(waiting(2).uid, "northside") == "success"
 
 
+@pytest.mark.slow
 def test_a_worker_in_another_process_imports_the_file(elsewhere, waiting):
     upload = waiting(50)
     send = (
@@ -151,6 +152,7 @@ def test_a_worker_in_another_process_imports_the_file(elsewhere, waiting):
     assert (ended.status, ended.claims_new, ended.batches_done) == ("success", 50, 3)
 
 
+@pytest.mark.slow
 def test_an_import_killed_with_no_chance_to_clean_up_is_completed(elsewhere, waiting):
     upload = waiting(2_000)
     victim = subprocess.Popen(

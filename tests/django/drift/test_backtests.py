@@ -144,6 +144,7 @@ def test_a_backtest_whose_heart_stopped_is_dead(northside):
     assert (run.status, run.error_code) == ("failed", "run_died")
 
 
+@pytest.mark.slow
 def test_the_command_prints_people_and_machines_a_result(told, northside):
     text, plain = StringIO(), StringIO()
     call_command("claimkit_backtest", "--tenant", "northside", stdout=text)
@@ -179,6 +180,7 @@ def test_the_database_refuses_what_cannot_be(northside, fields):
         asked(northside, **fields)
 
 
+@pytest.mark.slow
 def test_an_accepted_finding_is_found_no_more(told, northside):
     run_watch(NORTHSIDE)
     (alert,) = told.findings.open(NORTHSIDE)

@@ -13,12 +13,13 @@ from rest_framework.test import APIClient
 
 from claimkit.claims.ledger import claim_key
 from claimkit.claims.model import Outcome
-from claimkit.tenants import Role, use_tenant
+from claimkit.tenants import Role
 from claimkit.types import day_of
 from claimkit_django.claims.codes import OUTCOMES
 from claimkit_django.claims.models import Claim, Dimension, RejectedRow, Upload
 from claimkit_django.drift.models import CubeDecision, DriftDimension, Finding, WatchRun
 from claimkit_django.tenants.models import Membership, Tenant
+from claimkit_django.tenants.scope import enter
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,7 @@ class House:
             user = get_user_model().objects.create_user(f"{role.value}@{key}", password="x")
             Membership.objects.create(tenant=self.tenant, user=user, role=role.value)
             self.people[role] = user
-        with use_tenant(key):
+        with enter(self.tenant):
             self._make_rows(payers)
 
     def _make_rows(self, payers):
@@ -131,7 +132,7 @@ class House:
             )
 
     def make_finding(self, state, *, dollars):
-        with use_tenant(self.key):
+        with enter(self.tenant):
             return Finding.objects.create(
                 fingerprint=f"{self.key}-{dollars}",
                 state=state,

@@ -14,11 +14,12 @@ from django.urls import include, path
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from claimkit.tenants import Role, use_tenant
+from claimkit.tenants import Role
 from claimkit_django.accounts.tokens import issue_token
 from claimkit_django.claims.models import CsvTemplate, MappingVersion
 from claimkit_django.drift.models import BacktestRun
 from claimkit_django.tenants.models import Membership
+from claimkit_django.tenants.scope import enter
 from claimkit_django.webhooks.models import Delivery, Endpoint, Message
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -92,7 +93,7 @@ _ROOT = "/api/v1"
 def world(world):
     """The two tenants, with a backtest each."""
     for house in (world.north, world.south):
-        with use_tenant(house.key):
+        with enter(house.tenant):
             house.backtest = BacktestRun.objects.create()
             house.mapping = MappingVersion.objects.create(
                 number=1, status=MappingVersion.Status.APPLIED

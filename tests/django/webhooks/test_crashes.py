@@ -193,6 +193,7 @@ def check(tenant, receiver, committed, *, bound):
         assert set(rows.values_list("pk", flat=True)) == set(told)
 
 
+@pytest.mark.slow
 def test_workers_killed_at_random_lose_nothing(northside, add, imported, takes, workers):
     random = Random(SEED)
     receiver, lost = takes(0.02)
