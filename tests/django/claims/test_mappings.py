@@ -243,7 +243,8 @@ def test_a_failure_half_way_renames_nothing(load, northside, monkeypatch):
 
 def test_the_number_of_statements_does_not_depend_on_the_number_of_claims(load, northside):
     counts = []
-    for number, size in enumerate((5, 50)):
+    # The first time, what this process remembers of the tenant's names is still to be read.
+    for number, size in enumerate((5, 5, 50)):
         load(HEADER + rows(f"BLM{number}", size, first=1_000 * number))
         with use_tenant(NORTHSIDE):
             version = keep_rules([payer(f"BLM{number}", f"Blue {number}")])
@@ -253,7 +254,7 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_claims(load, 
             apply_version(NORTHSIDE, version.uid)
         counts.append([one["sql"][:60] for one in queries])
 
-    assert len(counts[0]) == len(counts[1]), counts
+    assert len(counts[1]) == len(counts[2]), counts
 
 
 def test_tenants_do_not_share_rules(load, put_in_force, lakeview, make_upload):
