@@ -79,7 +79,8 @@ settings.configure(
     INSTALLED_APPS=[
         "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",
         "django.contrib.messages", "django.contrib.sessions", "rest_framework", "drf_spectacular",
-        "claimkit_django.tenants", "claimkit_django.claims", "claimkit_django.drift",
+        "claimkit_django.tenants", "claimkit_django.accounts", "claimkit_django.claims",
+        "claimkit_django.drift", "claimkit_django.webhooks",
     ],
 )
 django.setup()
