@@ -189,6 +189,8 @@ class DataHold:
     reason: str
     #: First day whose numbers may be wrong; alerts about changes since then wait.
     since: Day
+    #: Last such day; None while that is not known. A change that began long after is none of it.
+    until: Day | None = None
 
 
 class Listener(Protocol):

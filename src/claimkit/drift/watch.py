@@ -279,7 +279,7 @@ def _held_back(
     kept: list[Finding] = []
     held: list[Finding] = []
     for one in found:
-        doubts = [hold for hold in holds if day_of(one.onset) >= hold.since - _DOUBT_DAYS]
+        doubts = [hold for hold in holds if _is_doubtful(day_of(one.onset), hold)]
         is_new = one.tier is Tier.ALERT and one.ended is None
         if doubts and is_new and not any(is_same_incident(each, one) for each in told):
             why = (*one.why, *(f"Held back as an alert: {hold.reason}" for hold in doubts))
@@ -288,6 +288,12 @@ def _held_back(
         else:
             kept.append(one)
     return kept, tuple(held)
+
+
+def _is_doubtful(onset: Day, hold: DataHold) -> bool:
+    """Whether a change began where the data is in doubt, give or take how well an onset is known."""
+    last = onset if hold.until is None else hold.until + _DOUBT_DAYS
+    return hold.since - _DOUBT_DAYS <= onset <= last
 
 
 def _events(

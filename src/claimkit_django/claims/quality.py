@@ -88,7 +88,9 @@ class OrmQualityLog:
         )
         return [
             DataHold(
-                reason=f"{name}: {'; '.join(_reasons(quality))}", since=_since(quality, known_on)
+                reason=f"{name}: {'; '.join(_reasons(quality))}",
+                since=_since(quality, known_on),
+                until=_until(quality),
             )
             for name, quality, known_on in rows.order_by("created_at", "pk").values_list(
                 "name", "quality", "known_on"
@@ -103,3 +105,8 @@ def _reasons(quality: dict[str, Any]) -> list[str]:
 def _since(quality: dict[str, Any], known_on: dt.date) -> int:
     first = quality["profile"]["first_decided"]
     return day_of(dt.date.fromisoformat(first) if first else known_on)
+
+
+def _until(quality: dict[str, Any]) -> int | None:
+    last = quality["profile"]["last_decided"]
+    return day_of(dt.date.fromisoformat(last)) if last else None

@@ -144,6 +144,17 @@ def test_an_alert_waits_on_the_watch_list_while_there_is_doubt_about_the_data(st
     assert topics(listener) == ["drift.detected", "drift.detected"]
 
 
+def test_doubt_about_old_days_holds_back_no_change_of_today(store):
+    doubt = DataHold(reason="era_1.835", since=day_of(NIGHT) - 90, until=day_of(NIGHT) - 60)
+    inside = make_finding(fingerprint="inside", onset=NIGHT - dt.timedelta(days=50))
+    after = make_finding(fingerprint="after", onset=NIGHT - dt.timedelta(days=20))
+
+    seen = look(store, Scripted(inside, after), holds=[doubt])
+
+    assert [one.fingerprint for one in seen.held] == ["inside"]
+    assert [one.fingerprint for one in seen.alerts] == ["after"]
+
+
 def test_an_alert_that_was_told_is_not_taken_back_by_doubt(store):
     one = make_finding(onset=NIGHT - dt.timedelta(days=20))
     look(store, Scripted(one))
