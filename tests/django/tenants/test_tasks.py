@@ -38,7 +38,7 @@ def app():
 
 
 @pytest.fixture
-def worker(app):
+def worker(app, db):  # Django checks its models when a worker starts, and asks the database.
     with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=20):
         yield app
 
