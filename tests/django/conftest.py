@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 
 import pytest
 from django.db import connection
 
 from claimkit.tenants import Role
 from claimkit_django.claims.models import Upload
+from claimkit_django.tenants import changes
 from claimkit_django.tenants.models import Tenant
 from claimkit_django.tenants.policies import disable, enable
 from claimkit_django.tenants.scope import enter
@@ -73,6 +75,18 @@ def second_wall(transactional_db, settings):
     _work_as(None)
     connection.execute_wrappers.clear()
     disable("default")
+
+
+@pytest.fixture
+def folding():
+    """For tests in which every 64th change folds those before it."""
+
+
+@pytest.fixture(autouse=True)
+def _no_folding(request, monkeypatch):
+    """Elsewhere fold nothing: which change is the 64th depends on the tests that ran before."""
+    if "folding" not in request.fixturenames:
+        monkeypatch.setattr(changes, "_FOLD", sys.maxsize)
 
 
 @pytest.fixture
