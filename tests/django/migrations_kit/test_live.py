@@ -29,13 +29,15 @@ pytestmark = [pytest.mark.usefixtures("postgres"), pytest.mark.slow]
 
 ROOT = Path(__file__).parents[3]
 ROWS = 100_000
+#: The naive forms wait for every row: with so many they are over the budget on a fast machine too.
+NAIVE_ROWS = 5 * ROWS
 BUDGET_MS = 100
 #: Noise of a shared machine can only add to a stall: the best of so many runs counts.
 ATTEMPTS = 4
 TRAFFIC = [
     "SELECT count(*) FROM worklists_case WHERE id BETWEEN 5000 AND 5050",
     "INSERT INTO worklists_case (number, name, priority)"
-    " VALUES (200000 + (random() * 2000000000)::int, md5(random()::text), 1)",
+    " VALUES (1000000 + (random() * 2000000000)::int, md5(random()::text), 1)",
     # A sub-query, or PostgreSQL rolls the dice for each row.
     "UPDATE worklists_case SET number = number WHERE id = (SELECT 1 + (random() * 90000)::int)",
 ]
@@ -129,7 +131,7 @@ def test_nobody_waits_for_an_operation_of_the_kit(worklist, kind):
 
 @pytest.mark.parametrize("kind", OPERATIONS)
 def test_the_harness_notices_the_naive_form(worklist, kind):
-    worklist.fill(ROWS)
+    worklist.fill(NAIVE_ROWS)
 
     assert stall_of(worklist, OPERATIONS[kind][1]) > BUDGET_MS
 
