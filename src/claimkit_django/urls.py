@@ -20,6 +20,11 @@ app_name = "claimkit"
 
 #: Settings of the schema view: what may be patched per view.
 _PATCHES = {name: value for name, value in SETTINGS.items() if not name.startswith("SERVE_")}
+if apps.is_installed("claimkit_django.webhooks"):
+    _PATCHES["POSTPROCESSING_HOOKS"] = [
+        *_PATCHES["POSTPROCESSING_HOOKS"],
+        "claimkit_django.webhooks.schema.describe_webhooks",
+    ]
 
 _rooms: list[URLPattern | URLResolver] = [
     path("", include(f"{app}.urls"))

@@ -39,6 +39,7 @@ __all__ = [
     "body_schema",
     "builtin_event_types",
     "check_subscriptions",
+    "example_body",
     "make_body",
 ]
 
@@ -46,6 +47,7 @@ __all__ = [
 MAX_BODY_BYTES: Final = 65_536
 #: Subscribes to everything.
 _ALL: Final = "*"
+_SHOWN_AT: Final = "2026-04-12T09:30:00Z"
 _NAME = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)+", re.ASCII)
 
 
@@ -78,8 +80,9 @@ class EventType:
     properties: Mapping[str, Json] = field(repr=False)
     #: The same for what full data add.
     more_properties: Mapping[str, Json] = field(default_factory=dict, repr=False)
-    #: An event to show; its data are those of the form asked for.
+    #: Thin data to show, and what full data add to them.
     example: Mapping[str, Json] = field(repr=False)
+    more_example: Mapping[str, Json] = field(default_factory=dict, repr=False)
     #: False where an endpoint gets it without, and cannot ask for it.
     can_subscribe: bool = True
 
@@ -148,6 +151,14 @@ def body_schema(event_type: EventType, detail: Detail = Detail.THIN) -> dict[str
         "required": ["type", "timestamp", "data"],
         "additionalProperties": False,
     }
+
+
+def example_body(event_type: EventType, detail: Detail = Detail.THIN) -> dict[str, Json]:
+    """Return a body to show, as :func:`body_schema` describes it."""
+    data: dict[str, Json] = {"version": event_type.version, **event_type.example}
+    if detail is Detail.FULL:
+        data |= event_type.more_example
+    return {"type": event_type.name, "timestamp": _SHOWN_AT, "data": data}
 
 
 def check_subscriptions(names: Iterable[str], known: Mapping[str, EventType]) -> tuple[str, ...]:
@@ -272,6 +283,11 @@ def _drift(name: str, description: str) -> EventType:
             "signal": "denial_rate",
             "severity": "high",
             "onset": "2026-03-02",
+        },
+        more_example={
+            "payer": "Meridian Health Plan",
+            "dollars_per_month": "18450.00",
+            "summary": "Meridian Health Plan denies more imaging claims since 2 March 2026.",
         },
     )
 

@@ -65,6 +65,7 @@ SETTINGS: dict[str, Any] = {
         "RunStatus": [(word, word.title()) for word in ("running", "success", "failed")],
     },
     "PREPROCESSING_HOOKS": ["claimkit_django.rest.schema.ours"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
     "COMPONENT_SPLIT_REQUEST": True,
     "SORT_OPERATION_PARAMETERS": False,
     "SERVE_INCLUDE_SCHEMA": False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -25,8 +25,15 @@ if TYPE_CHECKING:
 
     from claimkit.webhooks.signing import SecretKey, SigningPair
 
-__all__ = ["add_endpoint", "add_key", "disable", "enable", "seal_headers"]
+__all__ = ["add_endpoint", "add_key", "change_endpoint", "disable", "enable"]
 
+#: The record of an endpoint that has not failed yet.
+_CLEAN: Mapping[str, Any] = {
+    "failures": 0,
+    "failing_since": None,
+    "held_until": None,
+    "width": Endpoint._meta.get_field("width").default,
+}
 #: Old keys that still sign beside a new one; the header takes sixteen.
 _MAX_KEYS = 10
 
@@ -57,11 +64,38 @@ def add_endpoint(
             event_types=list(check_subscriptions(event_types, plugins().event_types)),
             detail=Detail(detail).value,
             legacy_signature=legacy_signature,
-            sealed_headers=seal_headers(headers or {}),
+            sealed_headers=_seal_headers(headers or {}),
         )
         endpoint.save(using=using)
         key = _store(endpoint, generate_key(key_version), using=using)
     return endpoint, key.text
+
+
+def change_endpoint(endpoint: Endpoint, changes: Mapping[str, Any], *, using: str) -> None:
+    """Change what an endpoint is and hears, in the caller's transaction; its keys stay.
+
+    Args:
+        endpoint: As it is now; takes the new values.
+        changes: Any of ``url``, ``event_types``, ``description``, ``detail``, ``headers`` and
+            ``legacy_signature``. Another URL begins with a clean record.
+        using: Alias of the database.
+
+    Raises:
+        InvalidTarget: webhooks may not be sent to the address, or with these headers.
+        UnknownName: there is no such event type.
+    """
+    values = dict(changes)
+    if "url" in values and values["url"] != endpoint.url:
+        parse_target(values["url"], target_policy())
+        values |= _CLEAN
+    if "event_types" in values:
+        known = plugins().event_types
+        values["event_types"] = list(check_subscriptions(values["event_types"], known))
+    if "headers" in values:
+        values["sealed_headers"] = _seal_headers(values.pop("headers"))
+    for name, value in values.items():
+        setattr(endpoint, name, value)
+    endpoint.save(using=using, update_fields=[*values, "updated_at"])
 
 
 def add_key(
@@ -109,13 +143,7 @@ def add_key(
 def enable(endpoint: Endpoint, *, using: str) -> None:
     """Send to an endpoint again, with a clean record."""
     Endpoint.objects.using(using).filter(pk=endpoint.pk).update(
-        enabled=True,
-        disabled_reason="",
-        disabled_at=None,
-        failures=0,
-        failing_since=None,
-        held_until=None,
-        width=Endpoint._meta.get_field("width").default,
+        enabled=True, disabled_reason="", disabled_at=None, **_CLEAN
     )
 
 
@@ -124,7 +152,7 @@ def disable(endpoint: Endpoint, *, using: str) -> None:
     disable_endpoint(endpoint.pk, "by_hand", at=timezone.now(), using=using)
 
 
-def seal_headers(headers: Mapping[str, str]) -> bytes:
+def _seal_headers(headers: Mapping[str, str]) -> bytes:
     """Return headers as an endpoint keeps them.
 
     Raises:

@@ -1,29 +1,37 @@
-"""Webhooks over HTTP: endpoints, what was delivered to them, and what can be subscribed to."""
+"""Endpoints of webhooks over HTTP."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import django_filters
-from django.db import DEFAULT_DB_ALIAS
-from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_view
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.http import Http404
+from drf_spectacular.utils import extend_schema_view
 from rest_framework import exceptions, mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from claimkit.errors import ClaimkitError
 from claimkit.tenants import Role, current_tenant
-from claimkit.webhooks.payloads import Detail, body_schema
+from claimkit.webhooks.payloads import Detail
+from claimkit_django.rest.conditional import IF_MATCH, content_etag, require_match
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
-from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
-from claimkit_django.runtime import plugins
-from claimkit_django.tenants.rest import TenantRowsView, TenantView
+from claimkit_django.tenants.rest import TenantRowsView
 from claimkit_django.webhooks import endpoints
-from claimkit_django.webhooks.enqueue import ping, replay, replay_since
-from claimkit_django.webhooks.models import Attempt, Delivery, Endpoint, EndpointKey
+from claimkit_django.webhooks.enqueue import ping, replay_since
+from claimkit_django.webhooks.models import Endpoint, EndpointKey
+from claimkit_django.webhooks.rest_deliveries import (
+    ADMINS,
+    CREATED_AT,
+    ENDPOINT,
+    REPLAYED,
+    ReplayedSerializer,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,14 +39,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from rest_framework.request import Request
 
-__all__ = ["DeliveryViewSet", "EndpointViewSet", "EventTypesView"]
-
-_ADMINS: Mapping[str, Role] = dict.fromkeys(
-    ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"), Role.ADMIN
-)
-_CREATED_AT = {"created_at": Ordering(SortKey("created_at"), SortKey("id"))}
-_ENDPOINT = "whe_3f8k1d6z0q5v9m2r7x4t1nyc8b"
-_DELIVERY = "whd_7m2r7x4t1nyc8b3f8k1d6z0q5v"
+__all__ = ["EndpointViewSet"]
 
 
 class KeySerializer(serializers.ModelSerializer[EndpointKey]):
@@ -72,8 +73,8 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         read_only_fields = fields
 
 
-class NewEndpointSerializer(serializers.Serializer[Any]):
-    """What an endpoint is made of."""
+class EndpointChangesSerializer(serializers.Serializer[Any]):
+    """What an endpoint is and hears."""
 
     url = serializers.CharField(max_length=2_000, help_text="An https URL.")
     event_types = serializers.ListField(
@@ -89,6 +90,11 @@ class NewEndpointSerializer(serializers.Serializer[Any]):
     legacy_signature = serializers.BooleanField(
         required=False, default=False, help_text="Also send `X-Signature`, for old receivers."
     )
+
+
+class NewEndpointSerializer(EndpointChangesSerializer):
+    """What an endpoint is made of."""
+
     key_version = serializers.ChoiceField(choices=["v1", "v1a"], required=False, default="v1")
 
 
@@ -116,77 +122,6 @@ class ReplaySerializer(serializers.Serializer[Any]):
     only_failed = serializers.BooleanField(required=False, default=True)
 
 
-class ReplayedSerializer(serializers.Serializer[Any]):
-    """How many deliveries are on their way again."""
-
-    replayed = serializers.IntegerField()
-
-
-class AttemptSerializer(serializers.ModelSerializer[Attempt]):
-    """What happened once."""
-
-    class Meta:
-        model = Attempt
-        fields = ("number", "started_at", "milliseconds", "status", "reason", "key_fingerprints")
-        read_only_fields = fields
-
-
-class DeliverySerializer(serializers.ModelSerializer[Delivery]):
-    """One message for one endpoint."""
-
-    endpoint = serializers.CharField(source="lane.uid", read_only=True)
-    state = serializers.CharField(
-        read_only=True, help_text="`due`, `leased`, `done`, `dead` or `cancelled`."
-    )
-    message_id = serializers.CharField(source="message.uid", read_only=True)
-    event_type = serializers.CharField(source="message.event_type", read_only=True)
-    _links = LinksField(
-        {
-            "self": ("webhook-delivery-detail", {"uid": "uid"}),
-            "collection": ("webhook-delivery-list", {}),
-            "endpoint": ("webhook-endpoint-detail", {"uid": "lane.uid"}),
-        }
-    )
-
-    class Meta:
-        model = Delivery
-        fields = (
-            *("uid", "endpoint", "message_id", "event_type", "state", "reason", "attempts"),
-            *("due_at", "replay", "created_at", "_links"),
-        )
-        read_only_fields = fields
-
-
-class DeliveryDetailSerializer(DeliverySerializer):
-    """A delivery with its attempts."""
-
-    attempts_made = AttemptSerializer(many=True, read_only=True)
-
-    class Meta(DeliverySerializer.Meta):
-        fields = (*DeliverySerializer.Meta.fields, "attempts_made")  # type: ignore[assignment]
-        read_only_fields = fields  # type: ignore[assignment]
-
-
-class EventTypeSerializer(serializers.Serializer[Any]):
-    """What can be subscribed to."""
-
-    name = serializers.CharField()
-    version = serializers.IntegerField()
-    description = serializers.CharField()
-    schema = serializers.SerializerMethodField(help_text="JSON Schema of the whole body.")
-    example = serializers.SerializerMethodField(help_text="An example of `data`.")
-
-    @extend_schema_field({"type": "object", "additionalProperties": True})
-    def get_schema(self, event_type: Any) -> dict[str, Any]:
-        """Return the schema of full data where there are any, else of thin data."""
-        return body_schema(event_type, Detail.THIN)
-
-    @extend_schema_field({"type": "object", "additionalProperties": True})
-    def get_example(self, event_type: Any) -> dict[str, Any]:
-        """Return thin data."""
-        return {"version": event_type.version, **event_type.example}
-
-
 class EndpointFilters(StrictFilterSet):
     """What endpoints can be filtered by."""
 
@@ -197,23 +132,8 @@ class EndpointFilters(StrictFilterSet):
         fields: ClassVar[list[str]] = []
 
 
-class DeliveryFilters(StrictFilterSet):
-    """What deliveries can be filtered by."""
-
-    state = django_filters.ChoiceFilter(choices=Delivery.State.choices)
-    endpoint = django_filters.CharFilter(field_name="lane__uid")
-    message_id = django_filters.CharFilter(field_name="message__uid")
-    event_type = django_filters.CharFilter(field_name="message__event_type")
-    created_from = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_to = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
-
-    class Meta:
-        model = Delivery
-        fields: ClassVar[list[str]] = []
-
-
 _ENDPOINT_VALUE: dict[str, Any] = {
-    "uid": _ENDPOINT,
+    "uid": ENDPOINT,
     "url": "https://hooks.example.org/claims",
     "description": "Data warehouse",
     "event_types": ["drift.detected"],
@@ -237,65 +157,49 @@ _ENDPOINT_VALUE: dict[str, Any] = {
         }
     ],
     "_links": {
-        "self": f"/api/v1/webhooks/endpoints/{_ENDPOINT}/",
+        "self": f"/api/v1/webhooks/endpoints/{ENDPOINT}/",
         "collection": "/api/v1/webhooks/endpoints/",
     },
 }
-_DELIVERY_VALUE: dict[str, Any] = {
-    "uid": _DELIVERY,
-    "endpoint": _ENDPOINT,
-    "message_id": "msg_0cw4nq8r1v6j3m7x2t9k5hyd0b",
-    "event_type": "drift.detected",
-    "state": "done",
-    "reason": "",
-    "attempts": 1,
-    "due_at": "2026-04-12T09:30:00Z",
-    "replay": 0,
-    "created_at": "2026-04-12T09:30:00Z",
-    "_links": {
-        "self": f"/api/v1/webhooks/deliveries/{_DELIVERY}/",
-        "collection": "/api/v1/webhooks/deliveries/",
-        "endpoint": f"/api/v1/webhooks/endpoints/{_ENDPOINT}/",
-    },
-}
-
-
-def _shown(name: str, value: Any, code: int = 200) -> list[OpenApiExample]:
-    return [OpenApiExample(name, value=value, response_only=True, status_codes=[str(code)])]
-
-
 _ONE = {
     "request": None,
     "responses": EndpointSerializer,
-    "examples": _shown("endpoint", _ENDPOINT_VALUE),
+    "examples": shown("endpoint", _ENDPOINT_VALUE),
 }
-_KEYED = _shown("endpoint", {**_ENDPOINT_VALUE, "key": "whsec_…"}, 201)
-_REPLAYED = _shown("replayed", {"replayed": 3})
+_KEYED = shown("endpoint", {**_ENDPOINT_VALUE, "key": "whsec_…"}, 201)
 
 
 @extend_schema_view(
     list=operation(
-        summary="List endpoints of webhooks", examples=_shown("endpoint", _ENDPOINT_VALUE)
-    ),
-    retrieve=operation(
-        summary="Get an endpoint of webhooks", examples=_shown("endpoint", _ENDPOINT_VALUE)
+        summary="List endpoints of webhooks", examples=shown("endpoint", _ENDPOINT_VALUE)
     ),
 )
-class EndpointViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet, TenantRowsView):
+class EndpointViewSet(mixins.ListModelMixin, ApiViewSet, TenantRowsView):
     """Who is told."""
 
     tag = "webhooks"
     model = Endpoint
-    roles: ClassVar[Mapping[str, Role]] = _ADMINS
+    roles: ClassVar[Mapping[str, Role]] = ADMINS
     serializer_class = EndpointSerializer
     filterset_class = EndpointFilters
     lookup_value_regex = "whe_[0-9a-z]{1,28}"
-    orderings: ClassVar[Mapping[str, Ordering]] = _CREATED_AT
+    orderings: ClassVar[Mapping[str, Ordering]] = CREATED_AT
     default_ordering = "-created_at"
+
+    def request_headers(self, method: str) -> dict[str, str]:
+        """Add the header by which a change says what it is based on."""
+        return super().request_headers(method) | (IF_MATCH if method == "PATCH" else {})
 
     def get_queryset(self) -> QuerySet[Any]:
         """Read the keys of a page at once."""
         return super().get_queryset().prefetch_related("keys")
+
+    @operation(summary="Get an endpoint of webhooks", examples=shown("endpoint", _ENDPOINT_VALUE))
+    def retrieve(self, request: Request, uid: str) -> Response:
+        """Return the endpoint; its `ETag` is what a change is based on."""
+        del uid
+        refuse_unknown(request, ())
+        return self._answer(self.get_object())
 
     @operation(
         summary="Add an endpoint of webhooks",
@@ -313,6 +217,30 @@ class EndpointViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewS
         except ClaimkitError as error:
             raise _of(error) from None
         return self._with_key(row, key)
+
+    @operation(
+        summary="Change an endpoint of webhooks",
+        request=EndpointChangesSerializer,
+        responses=EndpointSerializer,
+        examples=shown("endpoint", _ENDPOINT_VALUE),
+    )
+    def partial_update(self, request: Request, uid: str) -> Response:
+        """Change where webhooks go and which; what is due already goes to the new address."""
+        del uid
+        refuse_unknown(request, ())
+        found = self.get_object()
+        with transaction.atomic(using=DEFAULT_DB_ALIAS):
+            row = Endpoint.objects.select_for_update(no_key=True).filter(pk=found.pk).first()
+            if row is None:
+                raise Http404
+            require_match(request, _etag_of(row))
+            asked = EndpointChangesSerializer(data=request.data, partial=True)
+            asked.is_valid(raise_exception=True)
+            try:
+                endpoints.change_endpoint(row, asked.validated_data, using=DEFAULT_DB_ALIAS)
+            except ClaimkitError as error:
+                raise _of(error) from None
+        return self._answer(row)
 
     @operation(
         summary="Replace the key of an endpoint",
@@ -364,7 +292,7 @@ class EndpointViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewS
         summary="Send again what an endpoint missed",
         request=ReplaySerializer,
         responses=ReplayedSerializer,
-        examples=_REPLAYED,
+        examples=REPLAYED,
     )
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, uid: str) -> Response:
@@ -377,7 +305,10 @@ class EndpointViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewS
         return Response({"replayed": count})
 
     def _shown(self) -> Response:
-        return Response(self.get_serializer(self.get_object()).data)
+        return self._answer(self.get_object())
+
+    def _answer(self, row: Endpoint) -> Response:
+        return Response(self.get_serializer(row).data, headers={"ETag": _etag_of(row)})
 
     def _with_key(self, row: Endpoint, key: str) -> Response:
         shown = EndpointSerializer(row, context=self.get_serializer_context()).data
@@ -387,78 +318,9 @@ class EndpointViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewS
         return answer
 
 
-@extend_schema_view(
-    list=operation(
-        summary="List deliveries of webhooks", examples=_shown("delivery", _DELIVERY_VALUE)
-    ),
-    retrieve=operation(
-        summary="Get a delivery with its attempts",
-        examples=_shown("delivery", {**_DELIVERY_VALUE, "attempts_made": []}),
-    ),
-)
-class DeliveryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet, TenantRowsView):
-    """What was told to whom, the latest first."""
-
-    tag = "webhooks"
-    model = Delivery
-    roles: ClassVar[Mapping[str, Role]] = _ADMINS
-    filterset_class = DeliveryFilters
-    lookup_value_regex = "whd_[0-9a-z]{1,28}"
-    orderings: ClassVar[Mapping[str, Ordering]] = _CREATED_AT
-    default_ordering = "-created_at"
-
-    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
-        """Return the short form for lists."""
-        return DeliverySerializer if self.action == "list" else DeliveryDetailSerializer
-
-    def get_queryset(self) -> QuerySet[Any]:
-        """Read what a page shows at once, and leave the bodies in the database."""
-        rows = super().get_queryset().select_related("lane", "message").defer("message__body")
-        return rows if self.action == "list" else rows.prefetch_related("attempts_made")
-
-    @operation(
-        summary="Send a delivery again",
-        request=None,
-        responses=ReplayedSerializer,
-        examples=_REPLAYED,
-    )
-    @action(detail=True, methods=["post"])
-    def replay(self, request: Request, uid: str) -> Response:
-        """Send the message to the endpoint again, with the same id."""
-        del request, uid
-        count = replay(current_tenant(), [self.get_object()], using=DEFAULT_DB_ALIAS)
-        return Response({"replayed": count})
-
-
-class EventTypesView(TenantView):
-    """What can be subscribed to."""
-
-    tag = "webhooks"
-
-    @operation(
-        operation_id="webhooks_event_types_list",
-        summary="List event types of webhooks",
-        responses=EventTypeSerializer(many=True),
-        examples=[
-            OpenApiExample(
-                "ping",
-                value={
-                    "name": "claims.imported",
-                    "version": 1,
-                    "description": "A file of claims is in.",
-                    "schema": {"type": "object"},
-                    "example": {"version": 1, "upload": "upl_0cw4nq8r1v6j3m7x2t9k5hyd0b"},
-                },
-                response_only=True,
-                status_codes=["200"],
-            )
-        ],
-    )
-    def get(self, request: Request) -> Response:
-        """Return each event type with its JSON Schema and an example."""
-        refuse_unknown(request, ())
-        offered = [one for one in plugins().event_types.values() if one.can_subscribe]
-        return Response(EventTypeSerializer(offered, many=True).data)
+def _etag_of(row: Endpoint) -> str:
+    told = (row.uid, row.url, row.description, row.event_types, row.detail, row.legacy_signature)
+    return content_etag(*told, row.enabled, bytes(row.sealed_headers))
 
 
 def _of(error: ClaimkitError) -> exceptions.ValidationError:

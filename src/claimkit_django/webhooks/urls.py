@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from claimkit_django.webhooks.rest import DeliveryViewSet, EndpointViewSet, EventTypesView
+from claimkit_django.webhooks.rest import EndpointViewSet
+from claimkit_django.webhooks.rest_deliveries import DeliveryViewSet, EventTypesView
 
 router = SimpleRouter()
 router.register("webhooks/endpoints", EndpointViewSet, basename="webhook-endpoint")

@@ -9,7 +9,9 @@ import pytest
 from django.core.management import call_command
 from django.urls import include, path
 
+from claimkit.webhooks.signing import ID, SIGNATURE, TIMESTAMP
 from claimkit_django.rest.schema import SETTINGS, TAGS
+from claimkit_django.runtime import plugins
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
 
@@ -20,7 +22,7 @@ urlpatterns = [
 
 PATHS = {
     "/api/v1/webhooks/endpoints/": {"get", "post"},
-    "/api/v1/webhooks/endpoints/{uid}/": {"get"},
+    "/api/v1/webhooks/endpoints/{uid}/": {"get", "patch"},
     "/api/v1/webhooks/endpoints/{uid}/rotate-key/": {"post"},
     "/api/v1/webhooks/endpoints/{uid}/enable/": {"post"},
     "/api/v1/webhooks/endpoints/{uid}/disable/": {"post"},
@@ -110,6 +112,18 @@ def test_every_example_is_valid(schema):
                         jsonschema.validate(example["value"], whole), name
 
 
+def test_every_event_type_is_a_webhook_with_examples(schema):
+    jsonschema.Draft202012Validator.check_schema(schema["components"])
+    assert schema["webhooks"].keys() == plugins().event_types.keys()
+    for name, item in schema["webhooks"].items():
+        operation = item["post"]
+        content = operation["requestBody"]["content"]["application/json"]
+        assert {one["name"] for one in operation["parameters"]} == {ID, TIMESTAMP, SIGNATURE}, name
+        assert content["examples"], name
+        for example in content["examples"].values():
+            jsonschema.validate(example["value"], content["schema"])
+
+
 def test_every_documented_parameter_is_known_to_its_view(schema, world):
     """Sent empty, a known parameter may be refused for its value, never as unknown."""
     client = world.north.client()
@@ -134,10 +148,18 @@ def test_the_command_has_no_warning(settings, tmp_path):
         str(out),
     )
 
-    assert "/api/v1/drift/active/" in out.read_text()
+    told = out.read_text()
+    assert "/api/v1/drift/active/" in told
+    assert "webhook_drift_detected" in told
 
 
-COMMAND_SETTINGS = {name: one for name, one in SETTINGS.items() if not name.startswith("SERVE_")}
+COMMAND_SETTINGS = {
+    **{name: one for name, one in SETTINGS.items() if not name.startswith("SERVE_")},
+    "POSTPROCESSING_HOOKS": [
+        *SETTINGS["POSTPROCESSING_HOOKS"],
+        "claimkit_django.webhooks.schema.describe_webhooks",
+    ],
+}
 
 
 @pytest.mark.parametrize("page", ["docs", "redoc"])

@@ -7,7 +7,7 @@ from rest_framework.test import APIClient
 
 from claimkit.tenants import Role
 from claimkit_django.tenants.scope import enter
-from claimkit_django.webhooks.models import Delivery, EndpointKey
+from claimkit_django.webhooks.models import Delivery, Endpoint, EndpointKey
 from claimkit_django.webhooks.tasks import deliver_due
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -90,6 +90,8 @@ def test_what_belongs_to_others_does_not_exist(northside, lakeview, client_of, a
 
     for where in (f"endpoints/{endpoint.uid}/", f"deliveries/{delivery.uid}/"):
         assert client.get(ROOT + where).status_code == 404
+    changed = client.patch(f"{ROOT}endpoints/{endpoint.uid}/", {}, headers={"If-Match": "*"})
+    assert changed.status_code == 404
     for act in ("ping", "disable", "enable", "rotate-key"):
         assert client.post(f"{ROOT}endpoints/{endpoint.uid}/{act}/").status_code == 404
     assert client.post(f"{ROOT}deliveries/{delivery.uid}/replay/").status_code == 404
@@ -138,3 +140,63 @@ def test_event_types_come_with_their_schema(northside, client_of):
     assert {"claims.imported", "drift.detected"} <= {one["name"] for one in answer}
     assert "webhooks.ping" not in {one["name"] for one in answer}
     assert all(one["schema"]["properties"]["data"] for one in answer)
+
+
+def test_a_change_is_based_on_what_was_read(northside, client_of):
+    client = client_of(northside)
+    made = client.post(f"{ROOT}endpoints/", new("http://127.0.0.1:9/"), format="json")
+    where = f"{ROOT}endpoints/{made.data['uid']}/"
+    read = client.get(where)
+
+    def change(etag, **values):
+        return client.patch(where, values, format="json", headers={"If-Match": etag})
+
+    changed = change(read["ETag"], url="http://127.0.0.1:8/", event_types=["*"])
+    stale = change(read["ETag"], description="Late")
+    blind = client.patch(where, {"description": "Blind"}, format="json")
+
+    assert (changed.status_code, stale.status_code, blind.status_code) == (200, 412, 428)
+    assert changed["ETag"] == client.get(where)["ETag"] != read["ETag"]
+    assert changed.json() == {
+        **read.json(),
+        "url": "http://127.0.0.1:8/",
+        "event_types": ["*"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "code"),
+    [
+        ({"url": "http://169.254.169.254/"}, "url", "blocked_address"),
+        ({"event_types": ["claims.imprted"]}, "event_types", "unknown_name"),
+        ({"headers": {"Host": "x"}}, "headers", "header_refused"),
+        ({"detail": "all"}, "detail", "invalid_choice"),
+    ],
+)
+def test_a_change_that_makes_no_endpoint_changes_nothing(
+    northside, client_of, add, values, field, code
+):
+    endpoint, _ = add(northside, "http://127.0.0.1:9/")
+    client, where = client_of(northside), f"{ROOT}endpoints/{endpoint.uid}/"
+    before = client.get(where)
+
+    sent = {"description": "New", **values}
+    answer = client.patch(where, sent, format="json", headers={"If-Match": before["ETag"]})
+
+    assert [(one["attr"], one["code"]) for one in answer.json()["errors"]] == [(field, code)]
+    assert client.get(where).json() == before.json()
+
+
+def test_another_address_begins_with_a_clean_record(northside, client_of, add):
+    endpoint, _ = add(northside, "http://127.0.0.1:9/")
+    with enter(northside):
+        Endpoint.objects.update(failures=7, failing_since=endpoint.created_at, width=1)
+    client, where = client_of(northside), f"{ROOT}endpoints/{endpoint.uid}/"
+    etag = client.get(where)["ETag"]
+
+    same = client.patch(where, {"description": "New"}, format="json", headers={"If-Match": etag})
+    moved = client.patch(
+        where, {"url": "http://127.0.0.1:8/"}, format="json", headers={"If-Match": same["ETag"]}
+    )
+
+    assert (same.json()["failures"], moved.json()["failures"]) == (7, 0)
