@@ -140,6 +140,9 @@ class WebhooksConfig:
     threads: int = 8
     #: Seconds after which an idle worker looks again where nothing wakes it.
     poll_seconds: float = 1.0
+    #: Days for which ended deliveries, their attempts and bodies, and ids of received webhooks
+    #: are kept by ``claimkit_prune_webhooks``; 4 or more.
+    keep_days: int = 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
-"""Delivering webhooks as a Celery task; the same worker is ``manage.py claimkit_deliver``."""
+"""Delivering and pruning webhooks as Celery tasks; both are management commands too."""
 
 from __future__ import annotations
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError
 
 from claimkit.webhooks.deliver import deliver
+from claimkit_django.webhooks.retention import prune
 from claimkit_django.webhooks.store import make_courier
 
 try:
@@ -12,12 +13,17 @@ try:
 except ImportError:  # Celery is an extra.
     shared_task = None
 
-__all__ = ["deliver_due"]
+__all__ = ["deliver_due", "prune_old"]
 
 
 def deliver_due(using: str = DEFAULT_DB_ALIAS) -> int:
     """Deliver what is due now, in this thread; return how many were delivered."""
     return deliver(make_courier(using)).done
+
+
+def prune_old(using: str = DEFAULT_DB_ALIAS) -> int:
+    """Delete what is older than ``WEBHOOKS.KEEP_DAYS``; return how many deliveries went."""
+    return prune(using=using).deliveries
 
 
 if shared_task is not None:
@@ -30,4 +36,6 @@ if shared_task is not None:
         retry_jitter=True,
         max_retries=4,
     )(deliver_due)
-    __all__ += ["deliver_webhooks"]
+    #: For the beat schedule, once a day.
+    prune_webhooks = shared_task(name="claimkit.webhooks.prune", ignore_result=True)(prune_old)
+    __all__ += ["deliver_webhooks", "prune_webhooks"]
