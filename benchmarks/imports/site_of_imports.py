@@ -22,7 +22,7 @@ def set_up(url: str, media: Path) -> None:
         SECRET_KEY="only-for-benchmarks-" + "k" * 50,
         USE_TZ=True,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        DATABASES={"default": _database(url)},
+        DATABASES={"default": database_of(url)},
         INSTALLED_APPS=[
             "django.contrib.auth",
             "django.contrib.contenttypes",
@@ -36,7 +36,8 @@ def set_up(url: str, media: Path) -> None:
     django.setup()
 
 
-def _database(url: str) -> dict[str, Any]:
+def database_of(url: str) -> dict[str, Any]:
+    """Return the settings of the database behind a URL."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return {

@@ -254,8 +254,10 @@ def sign(
         raise ValueError("a message id is 1 to 128 letters, digits, '_' or '-'")
     seconds = str(int(sent_at.timestamp()))
     content = _content(message_id, seconds, body)
-    entries = [f"{key.version},{_encode(key.sign(content))}" for key in keys]
-    return {ID: message_id, TIMESTAMP: seconds, SIGNATURE: " ".join(entries)}
+    signatures = ""
+    for key in keys:
+        signatures += f" {key.version},{_encode(key.sign(content))}"
+    return {ID: message_id, TIMESTAMP: seconds, SIGNATURE: signatures[1:]}
 
 
 def sign_legacy(body: bytes, secret: str) -> str:
@@ -369,11 +371,11 @@ def _candidates(header: str) -> dict[str, list[bytes]]:
 
 
 def _content(message_id: str, seconds: str, body: bytes) -> bytes:
-    return b"%b.%b.%b" % (message_id.encode(), seconds.encode(), body)
+    return f"{message_id}.{seconds}.".encode() + body
 
 
 def _encode(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
+    return binascii.b2a_base64(raw, newline=False).decode()
 
 
 def _decode_strictly(text: str) -> bytes:
