@@ -53,6 +53,17 @@ def stop() -> None:
         _server = None
 
 
+@contextlib.contextmanager
+def durable_server() -> Iterator[DurableServer]:
+    """Start a server that keeps what it committed, and can be restarted without harm to others."""
+    made = DurableServer(_binaries(), settings={**_SETTINGS, "synchronous_commit": "on"})
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
 def pytest_unconfigure() -> None:
     """Stop the server when pytest ends, before the interpreter does."""
     stop()
@@ -89,6 +100,7 @@ class _Server:
     home: Path = field(
         default_factory=lambda: Path(tempfile.mkdtemp(prefix="claimkit-postgres-", dir=_short()))
     )
+    settings: dict[str, str] = field(default_factory=_SETTINGS.copy)
 
     @property
     def url(self) -> str:
@@ -98,16 +110,20 @@ class _Server:
         """Make a cluster and start it; takes one to two seconds."""
         as_user = self._as_user()
         cluster = self.home / "cluster"
-        options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
         self._run(
             *("initdb", "-D", cluster, "-U", "postgres", "-A", "trust"),
             *("-E", "UTF8", "--locale=C", "--no-sync"),
             **as_user,
         )
+        self.run("start")
+
+    def run(self, action: str) -> None:
+        """Start the server, or stop it as if it had crashed and start it again (``restart``)."""
+        options = " ".join(f"-c {name}={value}" for name, value in self.settings.items())
         self._run(
-            *("pg_ctl", "-w", "-t", "60", "-D", cluster, "-l", self.home / "log"),
-            *("-o", f"-h '' -k {self.home} {options}", "start"),
-            **as_user,
+            *("pg_ctl", "-w", "-t", "60", "-D", self.home / "cluster", "-l", self.home / "log"),
+            *("-m", "immediate", "-o", f"-h '' -k {self.home} {options}", action),
+            **self._as_user(),
         )
 
     def stop(self) -> None:
@@ -172,6 +188,14 @@ class _Server:
             told = log.read_text(encoding="utf-8") if log.exists() else done.stderr
             print(told, file=sys.stderr)
             done.check_returncode()
+
+
+class DurableServer(_Server):
+    """A server of one test's own."""
+
+    def restart(self) -> None:
+        """Let it crash and come back."""
+        self.run("restart")
 
 
 def _short() -> str | None:
