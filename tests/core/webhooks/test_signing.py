@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import ast
 import base64
 import contextlib
 import datetime as dt
 import hashlib
 import hmac
+import inspect
+import math
+import statistics
+import time
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -381,3 +387,48 @@ def test_what_we_sign_we_verify(body, raw):
     key = SecretKey(raw)
 
     assert verify(sign(ID, AT, body, [key]), body, [parse_key(key.text)], now=AT).message_id == ID
+
+
+def test_only_one_way_of_comparing_is_used():
+    """A comparison that ends at the first difference tells how much of a forgery is right."""
+    source = inspect.getsource(signing)
+    compared = [one for one in ast.walk(ast.parse(source)) if isinstance(one, ast.Compare)]
+    names = {ast.unparse(operand) for one in compared for operand in (one.left, *one.comparators)}
+
+    assert not names & {"signature", "self.sign(content)"}
+    assert source.count("hmac.compare_digest(") == 2
+
+
+@pytest.mark.slow
+def test_a_forgery_takes_as_long_wherever_it_is_wrong():
+    """Welch's t-test over interleaved samples; machines are noisy, so one of three is enough."""
+    headers = sign(ID, AT, BODY, [parse_key(SECRET)])
+    version, _, good = headers["webhook-signature"].partition(",")
+    raw = base64.b64decode(good)
+
+    def forged(at):
+        wrong = bytearray(raw)
+        wrong[at] ^= 1
+        return {**headers, "webhook-signature": f"{version},{base64.b64encode(wrong).decode()}"}
+
+    assert any(abs(welch(*timings(forged(0), forged(31)))) < 4.5 for _ in range(3))
+
+
+def timings(*forgeries, samples=20_000):
+    keys, random = [parse_key(SECRET)], Random(1)
+    taken = [[] for _ in forgeries]
+    for _ in range(samples):
+        # In any order: who comes second finds the processor's caches as the first left them.
+        for place in random.sample(range(len(forgeries)), len(forgeries)):
+            began = time.perf_counter_ns()
+            with contextlib.suppress(VerificationError):
+                verify(forgeries[place], BODY, keys, now=AT)
+            taken[place].append(time.perf_counter_ns() - began)
+    # What the machine did meanwhile is in the slowest.
+    return [sorted(times)[: samples * 9 // 10] for times in taken]
+
+
+def welch(first, second):
+    """Return the t statistic of two samples with different variances."""
+    spread = sum(statistics.variance(one) / len(one) for one in (first, second))
+    return (statistics.fmean(first) - statistics.fmean(second)) / math.sqrt(spread)

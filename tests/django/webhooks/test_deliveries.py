@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS as USING
 from django.db import transaction
 from django.utils import timezone
 
+from claimkit.errors import VerificationError
 from claimkit.types import TenantKey
 from claimkit.webhooks import parse_key, verify
 from claimkit.webhooks.deliver import deliver
@@ -302,3 +303,19 @@ def test_a_batch_is_written_down_in_a_fixed_number_of_statements(
     with django_assert_max_num_queries(14):
         assert courier.serve(leases).done == 20
     courier.leave()
+
+
+def test_two_tenants_may_tell_the_same_address_and_each_tells_its_own(
+    northside, lakeview, receive, add, stage
+):
+    receiver = receive(204)
+    (_, key), (_, other) = add(northside, receiver.url()), add(lakeview, receiver.url())
+    stage(northside, "upl_north")
+
+    assert deliver_due() == 1
+    ((head, body),) = receiver.requests
+    headers = headers_of(head)
+    assert json.loads(body)["data"]["upload"] == "upl_north"
+    assert verify(headers, body, [parse_key(key)], now=timezone.now())
+    with pytest.raises(VerificationError):
+        verify(headers, body, [parse_key(other)], now=timezone.now())
