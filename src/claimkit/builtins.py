@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from claimkit.alerts.channels import LogChannel
 from claimkit.claims.csv import CsvReader
 from claimkit.claims.normalize import builtin_normalizers
 from claimkit.claims.payers import FederalPrograms
@@ -24,6 +25,7 @@ from claimkit.webhooks.payloads import builtin_event_types
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from claimkit.alerts.channels import Channel
     from claimkit.claims.normalize import Normalizer
     from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
@@ -63,6 +65,12 @@ def claimkit_register_detectors() -> Iterable[Detector]:
 def claimkit_register_renderers() -> Iterable[ReportRenderer]:
     """Return the formats that need nothing but the standard library."""
     return (HtmlRenderer(), JsonRenderer(), MarkdownRenderer(), CsvRenderer())
+
+
+@hookimpl
+def claimkit_register_channels() -> Iterable[Channel]:
+    """Return the log."""
+    return (LogChannel(),)
 
 
 @hookimpl

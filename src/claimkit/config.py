@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from claimkit.errors import ConfigError, did_you_mean
 
 __all__ = [
+    "AlertsConfig",
     "ClaimsConfig",
     "Config",
     "DriftConfig",
@@ -146,6 +147,25 @@ class WebhooksConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsConfig:
+    """Settings of the alerts room; a wait is a number and s, m, h or d, such as ``30m``."""
+
+    #: Days within which a resolved alert opens again; after them it is a new one.
+    reopen_days: int = 7
+    #: Waits between the attempts of one notification; after the last one it is given up.
+    retry_waits: tuple[str, ...] = ("30s", "2m", "10m", "30m", "2h", "6h")
+    #: Channels that one worker serves at the same time.
+    threads: int = 4
+    #: Seconds after which an idle worker looks again where nothing wakes it.
+    poll_seconds: float = 5.0
+    #: Days for which a silence may last.
+    max_silence_days: int = 90
+    #: Address of an alert's page, in which ``{uid}`` stands for it, such as
+    #: ``https://claims.example.org/alerts/{uid}/``; empty: notifications have no link.
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginsConfig:
     """Which plugins may load."""
 
@@ -163,6 +183,7 @@ class Config:
     reports: ReportsConfig = field(default_factory=ReportsConfig)
     rest: RestConfig = field(default_factory=RestConfig)
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
+    alerts: AlertsConfig = field(default_factory=AlertsConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
 
     @classmethod

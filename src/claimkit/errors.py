@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "AlertConflict",
     "ClaimkitError",
     "ConfigError",
     "FileRefused",
@@ -179,6 +180,13 @@ class FindingUnknown(ClaimkitError, LookupError):
 
     code = "finding_unknown"
     remedy = "Take the fingerprint of an open finding"
+
+
+class AlertConflict(ClaimkitError, ValueError):
+    """An alert that is not in the state that an act needs."""
+
+    code = "alert_conflict"
+    remedy = "Look at the alert again; somebody was faster"
 
 
 class MappingRefused(ClaimkitError, ValueError):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from claimkit.types import Cents, Day, TenantKey
 
 __all__ = [
+    "AlertOpened",
+    "AlertResolved",
     "Bus",
     "ClaimFacts",
     "ClaimsChanged",
@@ -182,6 +184,31 @@ class EndpointPinged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _AlertEvent(Event):
+    #: Public identifier, ``alr_…``.
+    alert: str
+    kind: str
+    severity: str
+    payer: str
+    summary: str
+    dollars_per_month: Cents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertOpened(_AlertEvent):
+    """There is something that people should deal with, for the first time or again."""
+
+    topic: ClassVar[str] = "alerts.opened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertResolved(_AlertEvent):
+    """An alert is over, by itself or by a person."""
+
+    topic: ClassVar[str] = "alerts.resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataHold:
     """Why drift alerts wait: what a room that takes data in says to the room that watches it."""
 
@@ -201,8 +228,12 @@ class Listener(Protocol):
     topics: frozenset[str]
     phase: Phase
 
-    def handle(self, event: Event) -> None:
-        """Take the event. In phase ``transaction``, raising aborts the whole transaction."""
+    def handle(self, event: Event) -> Iterable[Event] | None:
+        """Take the event. In phase ``transaction``, raising aborts the whole transaction.
+
+        Returns:
+            In phase ``transaction``, events that follow from it, which are staged next.
+        """
         ...
 
 
@@ -233,9 +264,10 @@ class Bus:
         """
         if self._staged is None:
             raise RuntimeError("stage() outside of Bus.transaction()")
-        for listener in self._listeners("transaction", event):
-            listener.handle(event)
         self._staged.append(event)
+        for listener in self._listeners("transaction", event):
+            for following in listener.handle(event) or ():
+                self.stage(following)
 
     @contextmanager
     def transaction(self, atomic: AbstractContextManager[object] | None = None) -> Iterator[None]:

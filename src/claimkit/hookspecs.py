@@ -16,6 +16,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from claimkit.alerts.channels import Channel
     from claimkit.claims.normalize import Normalizer
     from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
@@ -107,6 +108,18 @@ def claimkit_register_event_types() -> Iterable[EventType]:
 
     Called once when plugins load. The name is the event's topic and must be unique. Nothing about
     a patient may be in them, in either form.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def claimkit_register_channels() -> Iterable[Channel]:
+    """Return kinds of channels by which people are told of alerts. Names must be unique.
+
+    Called once when plugins load. A worker gives each use of a channel its own settings and calls
+    it from threads; it returns what happened and raises for nothing that a receiver does.
 
     .. versionadded:: 0.1
     """

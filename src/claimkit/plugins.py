@@ -20,6 +20,7 @@ from claimkit.errors import ConfigError, PluginBroken, PluginCollision, StoreErr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from claimkit.alerts.channels import Channel
     from claimkit.claims.normalize import Normalizer
     from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
@@ -61,7 +62,7 @@ class Plugins:
     """What all loaded plugins registered, by kind and name.
 
     Attributes:
-        readers, detectors, renderers, listeners, event_types,
+        readers, detectors, renderers, listeners, event_types, channels,
             payer_directories: Name → object, in order of registration.
         normalizers: In the order in which they run.
         loaded: One :class:`PluginInfo` per plugin.
@@ -80,6 +81,7 @@ class Plugins:
         self.renderers: Mapping[str, ReportRenderer] = self._collect("renderers", hook)
         self.listeners: Mapping[str, Listener] = self._collect("listeners", hook)
         self.event_types: Mapping[str, EventType] = self._collect("event_types", hook)
+        self.channels: Mapping[str, Channel] = self._collect("channels", hook)
         self.normalizers: tuple[Normalizer, ...] = _ordered(self._collect("normalizers", hook))
         self.loaded: tuple[PluginInfo, ...] = tuple(
             PluginInfo(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from typing import TYPE_CHECKING, NewType, Protocol, TypeAlias, runtime_checkable
 
 from claimkit.errors import InvalidMoney, InvalidWindow
@@ -19,6 +20,7 @@ __all__ = [
     "Day",
     "Json",
     "Progress",
+    "Severity",
     "SystemClock",
     "TenantKey",
     "date_of",
@@ -35,6 +37,21 @@ Cents: TypeAlias = int
 Day: TypeAlias = int
 #: What ``json.dumps`` takes without a ``default``.
 Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+
+
+class Severity(StrEnum):
+    """How much something matters, from least to most; of a drift by money and size of the change."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for the least."""
+        return list(Severity).index(self)
+
 
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _CENT = Decimal("0.01")

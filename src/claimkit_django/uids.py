@@ -8,13 +8,18 @@ from __future__ import annotations
 import secrets
 
 __all__ = [
+    "new_alert_uid",
     "new_backtest_uid",
+    "new_channel_uid",
     "new_delivery_uid",
     "new_endpoint_uid",
     "new_finding_uid",
     "new_mapping_uid",
     "new_message_uid",
+    "new_notification_uid",
+    "new_route_uid",
     "new_run_uid",
+    "new_silence_uid",
     "new_template_uid",
     "new_token_uid",
     "new_upload_uid",
@@ -79,3 +84,28 @@ def new_message_uid() -> str:
 def new_delivery_uid() -> str:
     """Return a new identifier of a delivery: ``whd_`` and 26 characters."""
     return _new_uid("whd")
+
+
+def new_alert_uid() -> str:
+    """Return a new identifier of an alert: ``alr_`` and 26 characters."""
+    return _new_uid("alr")
+
+
+def new_channel_uid() -> str:
+    """Return a new identifier of a channel: ``chn_`` and 26 characters."""
+    return _new_uid("chn")
+
+
+def new_route_uid() -> str:
+    """Return a new identifier of a route: ``rte_`` and 26 characters."""
+    return _new_uid("rte")
+
+
+def new_silence_uid() -> str:
+    """Return a new identifier of a silence: ``sil_`` and 26 characters."""
+    return _new_uid("sil")
+
+
+def new_notification_uid() -> str:
+    """Return a new identifier of a notification: ``ntf_`` and 26 characters."""
+    return _new_uid("ntf")

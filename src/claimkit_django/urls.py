@@ -34,6 +34,7 @@ _rooms: list[URLPattern | URLResolver] = [
         "claimkit_django.claims",
         "claimkit_django.drift",
         "claimkit_django.webhooks",
+        "claimkit_django.alerts",
     )
     if apps.is_installed(app)
 ]

@@ -13,7 +13,14 @@ import pytest
 from claimkit.config import Config
 
 #: Room → whether it has its own Django app.
-ROOMS = {"tenants": True, "claims": True, "drift": True, "reports": False, "webhooks": True}
+ROOMS = {
+    "tenants": True,
+    "claims": True,
+    "drift": True,
+    "reports": False,
+    "webhooks": True,
+    "alerts": True,
+}
 #: What makes a room's Django app: the same furniture in each.
 _FURNITURE = ("apps.py", "checks.py", "models.py", "admin.py", "rest.py", "urls.py", "migrations")
 #: The verb of each room: package and name, as the story of a file tells it.

@@ -80,7 +80,7 @@ settings.configure(
         "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",
         "django.contrib.messages", "django.contrib.sessions", "rest_framework", "drf_spectacular",
         "claimkit_django.tenants", "claimkit_django.accounts", "claimkit_django.claims",
-        "claimkit_django.drift", "claimkit_django.webhooks",
+        "claimkit_django.drift", "claimkit_django.webhooks", "claimkit_django.alerts",
     ],
 )
 django.setup()

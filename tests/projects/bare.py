@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "claimkit_django.claims",
     "claimkit_django.drift",
     "claimkit_django.webhooks",
+    "claimkit_django.alerts",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from claimkit import hookimpl
+from claimkit.alerts.channels import Channel, Notification, SendResult
 from claimkit.claims.intake import ImportReport, import_claims, preview_claims, repair_csv
 from claimkit.claims.model import Adjustment, Claim, ClaimBatch, ClaimKind, Notice, RowProblem
 from claimkit.claims.normalize import NormalizeContext, Normalizer
@@ -16,7 +17,7 @@ from claimkit.claims.store import ClaimStore, ClaimTotals
 from claimkit.config import Config, DriftConfig
 from claimkit.drift.cube import DECISIONS, Cells, CubeStore
 from claimkit.drift.detectors import Detector
-from claimkit.drift.findings import Finding, FindingLog, FindingState, Severity, Signal
+from claimkit.drift.findings import Finding, FindingLog, FindingState, Signal
 from claimkit.drift.watch import CubeUpkeep, WatchReport, watch
 from claimkit.errors import ClaimkitError, FileRefused
 from claimkit.events import Bus, ClaimsImported, DriftDetected, Event, Listener, Phase
@@ -26,7 +27,17 @@ from claimkit.reports.renderers import ReportRenderer
 from claimkit.stores.memory import MemoryStore
 from claimkit.stores.sqlite import SqliteStore
 from claimkit.tenants import Role, Tenant, TenantDirectory, TenantHint, current_tenant, use_tenant
-from claimkit.types import Cents, Clock, Progress, SystemClock, TenantKey, from_cents, to_cents
+from claimkit.types import (
+    Cents,
+    Clock,
+    Json,
+    Progress,
+    Severity,
+    SystemClock,
+    TenantKey,
+    from_cents,
+    to_cents,
+)
 
 if TYPE_CHECKING:
     from claimkit.reports.document import Report
@@ -127,12 +138,30 @@ class Counter:
             print(counted, event.at.tzinfo, event.tenant)
 
 
+class Pigeon:
+    """A channel."""
+
+    name: str = "pigeon"
+    secrets: frozenset[str] = frozenset({"loft"})
+
+    def check(self, settings: Mapping[str, Json]) -> Mapping[str, Json]:
+        return {"loft": str(settings["loft"])}
+
+    def send(self, notification: Notification, settings: Mapping[str, Json]) -> SendResult:
+        worst: Severity = notification.items[0].severity
+        return SendResult(is_sent=bool(settings), reason=worst.value)
+
+
 class Plugin:
     """Every hook, with the types that the specification names."""
 
     @hookimpl
     def claimkit_register_readers(self) -> Iterable[ClaimReader]:
         return [FixedWidthReader()]
+
+    @hookimpl
+    def claimkit_register_channels(self) -> Iterable[Channel]:
+        return [Pigeon()]
 
     @hookimpl
     def claimkit_register_normalizers(self) -> Iterable[Normalizer]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from claimkit.types import Severity
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +28,6 @@ __all__ = [
     "FindingState",
     "Recorded",
     "Segment",
-    "Severity",
     "Signal",
     "Tier",
     "fingerprint",
@@ -56,15 +57,6 @@ class Signal(StrEnum):
     DECISION_TIME = "decision_time"
     ALLOWED_AMOUNT = "allowed_amount"
     VOLUME = "volume"
-
-
-class Severity(StrEnum):
-    """How much it matters, from least to most; by money at risk and size of the change."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
 
 
 class Tier(StrEnum):

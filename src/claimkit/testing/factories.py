@@ -16,13 +16,12 @@ from claimkit.drift.findings import (
     Finding,
     Recorded,
     Segment,
-    Severity,
     Signal,
     Tier,
 )
 from claimkit.drift.power import PayerState, PayerWatch
 from claimkit.drift.watch import WatchReport, WatchState
-from claimkit.types import TenantKey
+from claimkit.types import Severity, TenantKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from claimkit.errors import ConfigError, InvalidPayload, UnknownName
 from claimkit.events import (
+    AlertOpened,
+    AlertResolved,
     ClaimsImported,
     DriftAccepted,
     DriftDetected,
@@ -24,7 +26,7 @@ from claimkit.events import (
     EndpointDisabled,
     EndpointPinged,
 )
-from claimkit.types import from_cents
+from claimkit.types import Severity, from_cents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -207,6 +209,8 @@ def builtin_event_types() -> tuple[EventType, ...]:
         _drift(DriftWorsened.topic, "A drift that is already open became more severe."),
         _drift(DriftResolved.topic, "A drift ended, or later data no longer supports it."),
         _drift(DriftAccepted.topic, "A person took the new level of a drift as normal."),
+        _alert(AlertOpened.topic, "There is something that people should deal with."),
+        _alert(AlertResolved.topic, "An alert is over, by itself or by a person."),
         EventType(
             name=EndpointDisabled.topic,
             description="Webhooks are no longer sent to an endpoint of yours.",
@@ -257,38 +261,70 @@ def _pinged(event: EndpointPinged) -> Mapping[str, Json]:
     return {"endpoint": event.endpoint}
 
 
+#: What full data of drifts and alerts add.
+_MONEY_AND_PAYER: Final[Mapping[str, Json]] = {
+    "payer": {"type": "string", "description": "Name of the payer."},
+    "dollars_per_month": {
+        "type": "string",
+        "pattern": r"^-?\d+\.\d{2}$",
+        "description": "Money at risk per 30 days.",
+    },
+    "summary": {"type": "string", "description": "What happened in one sentence."},
+}
+_MONEY_AND_PAYER_SHOWN: Final[Mapping[str, Json]] = {
+    "payer": "Meridian Health Plan",
+    "dollars_per_month": "18450.00",
+    "summary": "Meridian Health Plan denies more imaging claims since 2 March 2026.",
+}
+_SEVERITY: Final[Mapping[str, Json]] = {"enum": [one.value for one in Severity]}
+
+
+def _alert(name: str, description: str) -> EventType:
+    return EventType(
+        name=name,
+        description=description,
+        thin=_alert_thin,
+        more=_money_and_payer,
+        properties={
+            "alert": _text("Identifier of the alert."),
+            "kind": _text("What it is about, such as denial_rate."),
+            "severity": _SEVERITY,
+        },
+        more_properties=_MONEY_AND_PAYER,
+        example={
+            "alert": "alr_3f8k1d6z0q5v9m2r7x4t1nyc8b",
+            "kind": "denial_rate",
+            "severity": "high",
+        },
+        more_example=_MONEY_AND_PAYER_SHOWN,
+    )
+
+
+def _alert_thin(event: Event) -> Mapping[str, Json]:
+    alert = cast("AlertOpened", event)
+    return {"alert": alert.alert, "kind": alert.kind, "severity": alert.severity}
+
+
 def _drift(name: str, description: str) -> EventType:
     return EventType(
         name=name,
         description=description,
         thin=_drift_thin,
-        more=_drift_more,
+        more=_money_and_payer,
         properties={
             "fingerprint": _text("Identifies the incident; the same while it lasts."),
             "signal": _text("What changed, such as denial_rate."),
-            "severity": {"enum": ["low", "medium", "high", "critical"]},
+            "severity": _SEVERITY,
             "onset": {"type": "string", "format": "date", "description": "Since when."},
         },
-        more_properties={
-            "payer": _text("Name of the payer."),
-            "dollars_per_month": {
-                "type": "string",
-                "pattern": r"^-?\d+\.\d{2}$",
-                "description": "Money at risk per 30 days.",
-            },
-            "summary": _text("The finding in one sentence."),
-        },
+        more_properties=_MONEY_AND_PAYER,
         example={
             "fingerprint": "5f0c2a7d91",
             "signal": "denial_rate",
             "severity": "high",
             "onset": "2026-03-02",
         },
-        more_example={
-            "payer": "Meridian Health Plan",
-            "dollars_per_month": "18450.00",
-            "summary": "Meridian Health Plan denies more imaging claims since 2 March 2026.",
-        },
+        more_example=_MONEY_AND_PAYER_SHOWN,
     )
 
 
@@ -302,10 +338,10 @@ def _drift_thin(event: Event) -> Mapping[str, Json]:
     }
 
 
-def _drift_more(event: Event) -> Mapping[str, Json]:
-    drift = cast("DriftDetected", event)
+def _money_and_payer(event: Event) -> Mapping[str, Json]:
+    told = cast("DriftDetected | AlertOpened", event)
     return {
-        "payer": drift.payer,
-        "dollars_per_month": str(from_cents(drift.dollars_per_month)),
-        "summary": drift.summary,
+        "payer": told.payer,
+        "dollars_per_month": str(from_cents(told.dollars_per_month)),
+        "summary": told.summary,
     }

@@ -15,7 +15,8 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from claimkit.drift.backtest import Knowledge
-from claimkit.drift.findings import FindingState, Severity, Signal, Tier
+from claimkit.drift.findings import FindingState, Signal, Tier
+from claimkit.types import Severity
 from claimkit_django.tenants.keys import TenantForeignKey
 from claimkit_django.tenants.models import TenantModel, narrow_tenant
 from claimkit_django.uids import new_backtest_uid, new_finding_uid, new_run_uid

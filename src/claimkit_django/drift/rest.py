@@ -16,9 +16,9 @@ from rest_framework import mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from claimkit.drift.findings import Severity, Signal, Tier
+from claimkit.drift.findings import Signal, Tier
 from claimkit.drift.history import OTHER_GROUPS
-from claimkit.types import TenantKey
+from claimkit.types import Severity, TenantKey
 from claimkit_django.drift.models import Finding
 from claimkit_django.drift.runs import run_accept
 from claimkit_django.rest.fields import MoneyField

@@ -17,9 +17,9 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field
 from rest_framework import exceptions, mixins, serializers
 from rest_framework.response import Response
 
-from claimkit.drift.findings import FindingState, Severity
+from claimkit.drift.findings import FindingState
 from claimkit.errors import did_you_mean
-from claimkit.types import date_of, day_of
+from claimkit.types import Severity, date_of, day_of
 from claimkit_django.drift.models import CubeDecision, DriftDimension, Finding, WatchRun
 from claimkit_django.rest.fields import MoneyField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown

@@ -6,7 +6,8 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from claimkit.drift.findings import Evidence, Finding, Segment, Severity, Signal, Tier
+from claimkit.drift.findings import Evidence, Finding, Segment, Signal, Tier
+from claimkit.types import Severity
 from claimkit_django.drift import models
 
 if TYPE_CHECKING:

@@ -7,17 +7,37 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from claimkit.types import from_cents
+from claimkit.errors import InvalidMoney
+from claimkit.types import from_cents, to_cents
 
 __all__ = ["MoneyField"]
+
+#: A sign, thirteen digits, the point and two decimals: what fits a column of cents.
+_LONGEST = 17
 
 
 @extend_schema_field({"type": "string", "pattern": r"^-?\d+\.\d{2}$"})
 class MoneyField(serializers.Field[int, Any, str, int]):
-    """Read-only cents as an exact decimal string: ``"1234.50"``; JSON numbers would be floats."""
+    """Cents as an exact decimal string: ``"1234.50"``; JSON numbers would be floats.
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(read_only=True, **kwargs)
+    Read-only unless ``read_only=False``.
+    """
+
+    default_error_messages = {
+        "invalid": 'Money is a string with at most two decimals, such as "1234.50".'
+    }
+
+    def __init__(self, *, read_only: bool = True, **kwargs: Any) -> None:
+        super().__init__(read_only=read_only, **kwargs)
+
+    def to_internal_value(self, data: Any) -> int:
+        """Return cents."""
+        if not isinstance(data, str) or len(data) > _LONGEST:
+            self.fail("invalid")
+        try:
+            return to_cents(data)
+        except InvalidMoney:
+            self.fail("invalid")
 
     def to_representation(self, value: int) -> str:
         """Return dollars with two decimals."""

@@ -46,6 +46,7 @@ TAGS = {
     "claims": "What is known of each claim, and first decisions summed per payer.",
     "drift": "What changed in how payers treat claims, since when, and how much money it is.",
     "dashboard": "Figures of the whole tenant.",
+    "alerts": "What people deal with, who is told of it, and what came of it.",
     "webhooks": "Who is told what happened, and what was delivered to them.",
     "meta": "The API itself: its root, its kinds of problems.",
 }
@@ -62,6 +63,9 @@ SETTINGS: dict[str, Any] = {
             (word, word.title())
             for word in ("queued", "processing", "success", "partial", "failed")
         ],
+        "AlertState": [(word, word.title()) for word in ("open", "acknowledged", "resolved")],
+        "FindingState": [(word, word.title()) for word in ("open", "resolved", "accepted")],
+        "Severity": [(word, word.title()) for word in ("low", "medium", "high", "critical")],
         "RunStatus": [(word, word.title()) for word in ("running", "success", "failed")],
     },
     "PREPROCESSING_HOOKS": ["claimkit_django.rest.schema.ours"],

@@ -16,8 +16,8 @@ from claimkit.webhooks.signing import PublicKey, generate_key, parse_key
 from claimkit.webhooks.targets import check_headers, parse_target
 from claimkit_django.conf import config
 from claimkit_django.runtime import plugins
+from claimkit_django.sealing import seal
 from claimkit_django.webhooks.models import Endpoint, EndpointKey
-from claimkit_django.webhooks.sealing import seal
 from claimkit_django.webhooks.store import disable_endpoint, target_policy
 
 if TYPE_CHECKING:

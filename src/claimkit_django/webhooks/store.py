@@ -19,10 +19,10 @@ from claimkit.webhooks.transport import HttpTransport, Limits
 from claimkit_django.conf import config
 from claimkit_django.outbox import DatabaseClock, OrmOutbox
 from claimkit_django.runtime import make_bus, open_store
+from claimkit_django.sealing import open_sealed, seal
 from claimkit_django.tenants.models import Tenant
 from claimkit_django.tenants.scope import across_tenants
 from claimkit_django.webhooks.models import Attempt, Delivery, Endpoint, EndpointKey
-from claimkit_django.webhooks.sealing import open_sealed, seal
 
 if TYPE_CHECKING:
     import datetime as dt

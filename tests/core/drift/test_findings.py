@@ -8,7 +8,6 @@ import pytest
 from claimkit.drift.findings import (
     Finding,
     Segment,
-    Severity,
     Signal,
     Tier,
     fingerprint,
@@ -16,6 +15,7 @@ from claimkit.drift.findings import (
     rate_severity,
     reconcile,
 )
+from claimkit.types import Severity
 
 NIGHT = dt.date(2026, 3, 10)
 

@@ -9,9 +9,9 @@ import pytest
 
 from claimkit.config import DriftConfig
 from claimkit.drift.cube import DECISIONS, Cells
-from claimkit.drift.findings import Severity, Signal, Tier
+from claimkit.drift.findings import Signal, Tier
 from claimkit.drift.lattice import LatticeDetector, replay
-from claimkit.types import day_of
+from claimkit.types import Severity, day_of
 
 CONFIG = DriftConfig(scan_days=70)
 

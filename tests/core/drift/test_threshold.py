@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claimkit.config import DriftConfig
-from claimkit.drift.findings import Severity, Signal, Tier, reconcile
+from claimkit.drift.findings import Signal, Tier, reconcile
 from claimkit.drift.tally import tally
 from claimkit.drift.threshold import ThresholdDetector
 from claimkit.events import ClaimFacts, FactsChange
 from claimkit.testing.factories import make_finding
-from claimkit.types import day_of
+from claimkit.types import Severity, day_of
 
 TODAY = dt.date(2026, 3, 20)
 

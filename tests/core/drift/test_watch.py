@@ -16,7 +16,7 @@ from claimkit.claims.ledger import facts_of
 from claimkit.claims.readers import ReadOptions
 from claimkit.config import DriftConfig
 from claimkit.drift.cube import TABLES, Cells
-from claimkit.drift.findings import FindingState, Severity, Signal, Tier
+from claimkit.drift.findings import FindingState, Signal, Tier
 from claimkit.drift.lattice import LatticeDetector
 from claimkit.drift.power import PayerState
 from claimkit.drift.watch import CubeUpkeep, WatchState, rebuild_cube, watch
@@ -27,7 +27,7 @@ from claimkit.stores.memory import MemoryStore
 from claimkit.stores.sqlite import SqliteStore
 from claimkit.testing.factories import make_batch, make_finding
 from claimkit.testing.strategies import batches
-from claimkit.types import TenantKey, day_of
+from claimkit.types import Severity, TenantKey, day_of
 
 NORTHSIDE = TenantKey("northside")
 NOW = dt.datetime(2026, 3, 22, 3, 4, tzinfo=dt.UTC)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from claimkit.drift.findings import Segment, Severity, Signal, Tier
+from claimkit.drift.findings import Segment, Signal, Tier
 from claimkit.drift.power import PayerState
 from claimkit.reports.compose import FileSummary, Volume, compose
 from claimkit.testing.factories import (
@@ -16,6 +16,7 @@ from claimkit.testing.factories import (
     make_payer_watch,
     make_watch_report,
 )
+from claimkit.types import Severity
 
 GENERATED = dt.datetime(2026, 3, 21, 4, 5, tzinfo=dt.UTC)
 DENIALS = make_finding(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from claimkit.config import ReportsConfig
-from claimkit.drift.findings import Evidence, Severity, Signal, Tier
+from claimkit.drift.findings import Evidence, Signal, Tier
 from claimkit.drift.power import PayerState
 from claimkit.drift.watch import WatchState
 from claimkit.reports.compose import FileSummary, compose
@@ -17,6 +17,7 @@ from claimkit.testing.factories import (
     make_payer_watch,
     make_watch_report,
 )
+from claimkit.types import Severity
 
 GENERATED = dt.datetime(2026, 3, 21, 4, 5, tzinfo=dt.UTC)
 DENIALS = make_finding(

@@ -7,6 +7,8 @@ import pytest
 
 from claimkit.errors import ConfigError, InvalidPayload, UnknownName
 from claimkit.events import (
+    AlertOpened,
+    AlertResolved,
     ClaimsImported,
     DriftAccepted,
     DriftDetected,
@@ -37,6 +39,15 @@ _DRIFT = {
     "dollars_per_month": 4_821_050,
     "summary": "Aetna denies 21 % of MRI claims instead of 8 %.",
 }
+_ALERT = {
+    **_COMMON,
+    "alert": "alr_marsupilami",
+    "kind": "denial_rate",
+    "severity": "high",
+    "payer": "Aetna",
+    "summary": "Aetna denies 21 % of MRI claims instead of 8 %.",
+    "dollars_per_month": 4_821_050,
+}
 KNOWN = {one.name: one for one in builtin_event_types()}
 EVENTS = {
     "claims.imported": ClaimsImported(
@@ -46,6 +57,8 @@ EVENTS = {
     "drift.worsened": DriftDetected(**_DRIFT),
     "drift.resolved": DriftDetected(**_DRIFT),
     "drift.accepted": DriftAccepted(**_DRIFT, by="user:marsupilami"),
+    "alerts.opened": AlertOpened(**_ALERT),
+    "alerts.resolved": AlertResolved(**_ALERT),
     "webhooks.endpoint_disabled": EndpointDisabled(
         **_COMMON, endpoint="whe_marsupilami", reason="gone"
     ),

@@ -12,11 +12,11 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from claimkit.drift.cube import TABLES
-from claimkit.drift.findings import FindingState, Severity
+from claimkit.drift.findings import FindingState
 from claimkit.errors import TenantUnknown, UnknownName
 from claimkit.events import ClaimsChanged
 from claimkit.testing.factories import make_batch, make_claim, make_finding
-from claimkit.types import TenantKey, day_of
+from claimkit.types import Severity, TenantKey, day_of
 from claimkit_django.drift import checks
 from claimkit_django.drift.models import Finding, WatchRun
 from claimkit_django.drift.rows import finding_of, write_finding

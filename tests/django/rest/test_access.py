@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 
 from claimkit.tenants import Role
 from claimkit_django.accounts.tokens import issue_token
+from claimkit_django.alerts.models import Alert, Channel, Route, Silence
 from claimkit_django.claims.models import CsvTemplate, MappingVersion
 from claimkit_django.drift.models import BacktestRun
 from claimkit_django.tenants.models import Membership
@@ -57,6 +58,31 @@ LEAST = {
     "PUT /templates/{uid}/": Role.ANALYST,
     "PATCH /templates/{uid}/": Role.ANALYST,
     "DELETE /templates/{uid}/": Role.ANALYST,
+    "GET /alerts/": Role.VIEWER,
+    "GET /alerts/{uid}/": Role.VIEWER,
+    "POST /alerts/{uid}/acknowledge/": Role.ANALYST,
+    "POST /alerts/{uid}/assign/": Role.ANALYST,
+    "POST /alerts/{uid}/comment/": Role.ANALYST,
+    "POST /alerts/{uid}/judge/": Role.ANALYST,
+    "POST /alerts/{uid}/resolve/": Role.ANALYST,
+    "GET /alerts/recoveries/": Role.VIEWER,
+    "GET /alerts/channels/": Role.ADMIN,
+    "POST /alerts/channels/": Role.ADMIN,
+    "GET /alerts/channels/{uid}/": Role.ADMIN,
+    "PATCH /alerts/channels/{uid}/": Role.ADMIN,
+    "DELETE /alerts/channels/{uid}/": Role.ADMIN,
+    "POST /alerts/channels/{uid}/test/": Role.ADMIN,
+    "GET /alerts/routes/": Role.VIEWER,
+    "POST /alerts/routes/": Role.ADMIN,
+    "GET /alerts/routes/{uid}/": Role.VIEWER,
+    "PUT /alerts/routes/{uid}/": Role.ADMIN,
+    "PATCH /alerts/routes/{uid}/": Role.ADMIN,
+    "DELETE /alerts/routes/{uid}/": Role.ADMIN,
+    "GET /alerts/silences/": Role.VIEWER,
+    "POST /alerts/silences/": Role.ANALYST,
+    "GET /alerts/silences/{uid}/": Role.VIEWER,
+    "POST /alerts/silences/{uid}/end/": Role.ANALYST,
+    "PATCH /webhooks/endpoints/{uid}/": Role.ADMIN,
     "GET /webhooks/event-types/": Role.VIEWER,
     "GET /webhooks/endpoints/": Role.ADMIN,
     "POST /webhooks/endpoints/": Role.ADMIN,
@@ -102,6 +128,20 @@ def world(world):
             house.endpoint = Endpoint.objects.create(
                 url="https://hooks.example.org/in", event_types=["*"]
             )
+            now = timezone.now()
+            house.alert = Alert.objects.create(
+                fingerprint="fp",
+                severity="low",
+                source="drift",
+                kind="denial_rate",
+                opened_at=now,
+                seen_at=now,
+            )
+            house.channel = Channel.objects.create(name="Log", kind="log")
+            house.route = Route.objects.create(name="All")
+            house.silence = Silence.objects.create(
+                begins_at=now, ends_at=now + dt.timedelta(days=1), reason="x", actor="user:1"
+            )
             message = Message.objects.create(
                 uid=f"msg_{house.key}",
                 event_type="claims.imported",
@@ -141,6 +181,10 @@ def address(operation, house):
     """Return the method and the address of the operation on an object of the house."""
     method, where = operation.split()
     objects = {
+        "alerts": house.alert.uid,
+        "channels": house.channel.uid,
+        "routes": house.route.uid,
+        "silences": house.silence.uid,
         "claims": house.claims[0].uid,
         "drift": house.backtest.uid,
         "deliveries": house.delivery.uid,
@@ -155,7 +199,8 @@ def address(operation, house):
         "uploads": house.upload.uid,
         "problems": "not_found",
     }
-    room = where.split("/")[2 if where.startswith("/webhooks/") else 1]
+    first, second = (*where.split("/"), "")[1:3]
+    room = second if first == "webhooks" or second in objects else first
     return method.lower(), _ROOT + re.sub(r"\{\w+\}", objects.get(room, ""), where)
 
 

@@ -21,6 +21,22 @@ urlpatterns = [
 ]
 
 PATHS = {
+    "/api/v1/alerts/": {"get"},
+    "/api/v1/alerts/{uid}/": {"get"},
+    "/api/v1/alerts/{uid}/acknowledge/": {"post"},
+    "/api/v1/alerts/{uid}/assign/": {"post"},
+    "/api/v1/alerts/{uid}/comment/": {"post"},
+    "/api/v1/alerts/{uid}/judge/": {"post"},
+    "/api/v1/alerts/{uid}/resolve/": {"post"},
+    "/api/v1/alerts/recoveries/": {"get"},
+    "/api/v1/alerts/channels/": {"get", "post"},
+    "/api/v1/alerts/channels/{uid}/": {"get", "patch", "delete"},
+    "/api/v1/alerts/channels/{uid}/test/": {"post"},
+    "/api/v1/alerts/routes/": {"get", "post"},
+    "/api/v1/alerts/routes/{uid}/": {"get", "put", "patch", "delete"},
+    "/api/v1/alerts/silences/": {"get", "post"},
+    "/api/v1/alerts/silences/{uid}/": {"get"},
+    "/api/v1/alerts/silences/{uid}/end/": {"post"},
     "/api/v1/webhooks/endpoints/": {"get", "post"},
     "/api/v1/webhooks/endpoints/{uid}/": {"get", "patch"},
     "/api/v1/webhooks/endpoints/{uid}/rotate-key/": {"post"},

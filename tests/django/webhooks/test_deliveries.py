@@ -16,11 +16,11 @@ from claimkit.types import TenantKey
 from claimkit.webhooks import parse_key, verify
 from claimkit.webhooks.deliver import deliver
 from claimkit_django.runtime import make_bus, open_store
+from claimkit_django.sealing import open_sealed
 from claimkit_django.tenants.scope import enter
 from claimkit_django.webhooks.endpoints import add_key, disable
 from claimkit_django.webhooks.enqueue import ping, replay, replay_since
 from claimkit_django.webhooks.models import Attempt, Delivery, Endpoint, EndpointKey, Message
-from claimkit_django.webhooks.sealing import open_sealed
 from claimkit_django.webhooks.store import make_courier
 from claimkit_django.webhooks.tasks import deliver_due
 

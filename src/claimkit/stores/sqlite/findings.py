@@ -13,14 +13,13 @@ from claimkit.drift.findings import (
     FindingState,
     Recorded,
     Segment,
-    Severity,
     Signal,
     Tier,
     latest_accepted,
     reconcile,
 )
 from claimkit.errors import FindingUnknown
-from claimkit.types import day_of
+from claimkit.types import Severity, day_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claimkit.drift.findings import Evidence, FindingState, Severity
+from claimkit.drift.findings import Evidence, FindingState
 from claimkit.errors import FindingUnknown
 from claimkit.testing.factories import (
     make_finding,
 )
+from claimkit.types import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Encryption at rest: keys of endpoints and answers of receivers are never stored in clear."""
+"""Encryption at rest: keys, credentials and answers of receivers are never stored in clear."""
 
 from __future__ import annotations
 

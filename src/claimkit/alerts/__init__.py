@@ -1,0 +1,1 @@
+"""Alerts: the right person, once, in time. Pure; rows and workers are a host's."""

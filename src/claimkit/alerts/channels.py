@@ -1,0 +1,155 @@
+"""Ways of telling people: what is told, the port that plugins implement, and the built-in log.
+
+A :class:`Notification` has no place for anything of a patient, so no channel can tell it. A channel
+returns what happened and raises for nothing that a receiver does; back-off is not its business.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from claimkit.types import from_cents
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    from claimkit.types import Cents, Json, Severity
+
+__all__ = [
+    "Channel",
+    "LogChannel",
+    "Notification",
+    "NotificationItem",
+    "SendResult",
+    "as_text",
+    "subject_line",
+]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationItem:
+    """One alert of a notification."""
+
+    #: Identifier of the alert; with :attr:`episode` the key by which a pager knows it again.
+    alert: str
+    episode: int
+    #: ``first``, ``escalated``, ``repeated``, ``step`` or ``resolved``.
+    reason: str
+    severity: Severity
+    #: What changed, such as ``denial_rate``.
+    kind: str
+    payer: str
+    summary: str
+    onset: dt.date | None
+    dollars_per_month: Cents
+    #: Where to look; asks for a sign-in. Empty where the site has no page.
+    link: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it tells of the end."""
+        return self.reason == "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """What a channel tells at once: the alerts of one route that came together."""
+
+    #: The same for every attempt.
+    id: str
+    tenant_name: str
+    #: At least one, the most severe first.
+    items: Sequence[NotificationItem]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendResult:
+    """What happened to a notification."""
+
+    is_sent: bool
+    #: A word for people, such as ``http_500``; empty where it was sent.
+    reason: str = ""
+    #: It will never work: wrong address, credentials refused.
+    is_permanent: bool = False
+    #: What the receiver asked to wait.
+    retry_after: dt.timedelta | None = None
+
+
+class Channel(Protocol):
+    """One kind of channel; the settings of each use are given to it."""
+
+    #: Unique among channels, such as ``slack``.
+    name: str
+    #: Names of settings that are secrets, which are never shown again.
+    secrets: frozenset[str]
+
+    def check(self, settings: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return the settings in their plain form.
+
+        Raises:
+            ConfigError: a setting is missing, unknown or unusable; the message names it.
+        """
+        ...
+
+    def send(self, notification: Notification, settings: Mapping[str, Json]) -> SendResult:
+        """Tell the notification once, within some seconds."""
+        ...
+
+
+class LogChannel:
+    """Writes notifications to the log of this site, for sites whose people watch that."""
+
+    name = "log"
+    secrets: frozenset[str] = frozenset()
+
+    def check(self, settings: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return no settings, whatever was given."""
+        del settings
+        return {}
+
+    def send(self, notification: Notification, settings: Mapping[str, Json]) -> SendResult:
+        """Log one line per alert."""
+        del settings
+        for one in notification.items:
+            logger.warning(
+                "alert",
+                extra={"alert": one.alert, "reason": one.reason, "severity": one.severity.value},
+            )
+        return SendResult(is_sent=True)
+
+
+def subject_line(notification: Notification) -> str:
+    """Return one line for a subject: what is worst, and how many there are."""
+    worst = notification.items[0]
+    more = f" and {len(notification.items) - 1} more" if len(notification.items) > 1 else ""
+    word = "over" if worst.is_over else worst.severity.value
+    return f"[{word}] {worst.summary or worst.kind}{more}".replace("\n", " ").replace("\r", " ")
+
+
+def as_text(notification: Notification) -> str:
+    """Return the notification as plain text."""
+    lines = [notification.tenant_name, ""]
+    for one in notification.items:
+        lines.append(f"{_WORDS[one.reason]} ({one.severity.value}): {one.summary or one.kind}")
+        if one.dollars_per_month and not one.is_over:
+            lines.append(f"  {from_cents(one.dollars_per_month):,.2f} dollars a month at risk")
+        if one.onset is not None:
+            lines.append(f"  since {one.onset.isoformat()}")
+        if one.link:
+            lines.append(f"  {one.link}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+_WORDS = {
+    "first": "New",
+    "escalated": "Worse",
+    "repeated": "Still open",
+    "step": "Nobody has answered",
+    "resolved": "Over",
+}

@@ -1,0 +1,205 @@
+"""The life of an alert: from signals to open, acknowledged, resolved and open again.
+
+A *signal* is a fact that somebody reported; an *alert* is what people deal with. There is one live
+alert per fingerprint, whoever reports how often. Whether anybody is told is decided elsewhere
+(:mod:`claimkit.alerts.policy`): here nothing depends on it, so a muted alert is as true as any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from claimkit.errors import AlertConflict
+from claimkit.types import Severity
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+    from claimkit.types import Cents
+
+__all__ = [
+    "Alert",
+    "AlertState",
+    "Change",
+    "Signal",
+    "Subject",
+    "Told",
+    "acknowledge",
+    "apply",
+    "forget",
+    "resolve",
+]
+
+
+class AlertState(StrEnum):
+    """Where an alert is in its life."""
+
+    OPEN = "open"
+    #: Somebody deals with it; nobody is told again unless it becomes more severe.
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is still something to do."""
+        return self is not AlertState.RESOLVED
+
+
+class Change(StrEnum):
+    """What a signal did to an alert."""
+
+    OPENED = "opened"
+    #: Resolved a short while ago, and here again.
+    REOPENED = "reopened"
+    #: More severe than it was.
+    ESCALATED = "escalated"
+    #: The same again.
+    SEEN = "seen"
+    RESOLVED = "resolved"
+    #: The end of something that is not open.
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What an alert is about, in words that may go to anybody; nothing of a patient."""
+
+    #: The room or plugin that reports it, such as ``drift``.
+    source: str
+    #: What changed, such as ``denial_rate``.
+    kind: str
+    #: Normalized name; empty where it is about no payer.
+    payer: str = ""
+    #: One sentence.
+    summary: str = ""
+    onset: dt.date | None = None
+    #: Money at risk per 30 days.
+    dollars_per_month: Cents = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """A fact that somebody reported; the same again changes nothing."""
+
+    #: What tells incidents apart; at most 64 characters.
+    fingerprint: str
+    #: False reports its end.
+    is_firing: bool
+    severity: Severity
+    #: Aware UTC instant.
+    at: dt.datetime
+    subject: Subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the channels of a route know of an alert."""
+
+    severity: Severity
+    at: dt.datetime
+    #: Steps of escalation that were taken.
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """What people deal with, as the policy needs to know it."""
+
+    fingerprint: str
+    subject: Subject
+    state: AlertState = AlertState.OPEN
+    severity: Severity = Severity.LOW
+    opened_at: dt.datetime
+    #: When the latest signal was reported.
+    seen_at: dt.datetime
+    #: Signals so far.
+    count: int = 1
+    #: 1, and one more each time that it opens again.
+    episode: int = 1
+    resolved_at: dt.datetime | None = None
+    #: Key of a route → what its channels were last told in this episode.
+    told: Mapping[str, Told] = field(default_factory=dict)
+
+    @property
+    def is_escalated(self) -> bool:
+        """Whether somebody was told, and it is more severe than anybody was told."""
+        return bool(self.told) and self.severity.rank > max(
+            one.severity.rank for one in self.told.values()
+        )
+
+
+def apply(
+    alert: Alert | None, signal: Signal, *, reopen_within: dt.timedelta
+) -> tuple[Alert | None, Change]:
+    """Return the alert after a signal, and what it did.
+
+    Args:
+        alert: The live one of this fingerprint, else the last resolved one, else None.
+        signal: What was reported.
+        reopen_within: A resolved alert opens again within this time; later it is a new one.
+
+    A signal that is older than what is known counts, and changes neither severity nor subject: in
+    whatever order they arrive, the latest decides.
+    """
+    if alert is None or not alert.state.is_live:
+        if not signal.is_firing:
+            return alert, Change.NOTHING
+        if alert is None or alert.resolved_at is None:
+            return _opened(signal), Change.OPENED
+        if signal.at <= alert.resolved_at:
+            # Reported before the end, and late.
+            return replace(alert, count=alert.count + 1), Change.NOTHING
+        if signal.at - alert.resolved_at > reopen_within:
+            return _opened(signal), Change.OPENED
+        return replace(
+            _opened(signal), count=alert.count + 1, episode=alert.episode + 1
+        ), Change.REOPENED
+    if signal.at < alert.seen_at:
+        return replace(alert, count=alert.count + 1), Change.SEEN
+    if not signal.is_firing:
+        ended = resolve(alert, at=signal.at)
+        return replace(ended, count=alert.count + 1), Change.RESOLVED
+    is_worse = signal.severity.rank > alert.severity.rank
+    return replace(
+        alert,
+        severity=signal.severity,
+        subject=signal.subject,
+        seen_at=signal.at,
+        count=alert.count + 1,
+    ), Change.ESCALATED if is_worse else Change.SEEN
+
+
+def acknowledge(alert: Alert) -> Alert:
+    """Return the alert as somebody's task.
+
+    Raises:
+        AlertConflict: it is resolved.
+    """
+    if not alert.state.is_live:
+        raise AlertConflict("a resolved alert cannot be acknowledged")
+    return replace(alert, state=AlertState.ACKNOWLEDGED)
+
+
+def resolve(alert: Alert, *, at: dt.datetime) -> Alert:
+    """Return the alert as resolved; one that is stays as it is."""
+    if not alert.state.is_live:
+        return alert
+    return replace(alert, state=AlertState.RESOLVED, resolved_at=at, seen_at=max(at, alert.seen_at))
+
+
+def forget(alert: Alert, route: str) -> Alert:
+    """Return the alert as if the channels of a route had not been told of it."""
+    return replace(alert, told={key: one for key, one in alert.told.items() if key != route})
+
+
+def _opened(signal: Signal) -> Alert:
+    return Alert(
+        fingerprint=signal.fingerprint,
+        subject=signal.subject,
+        severity=signal.severity,
+        opened_at=signal.at,
+        seen_at=signal.at,
+    )

@@ -1,0 +1,1 @@
+"""Alerts as a room of a Django site."""

@@ -1,0 +1,25 @@
+"""The alerts room as a Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+__all__ = ["AlertsApp"]
+
+
+class AlertsApp(AppConfig):
+    """Alerts, routes, silences, channels and what people judged."""
+
+    name = "claimkit_django.alerts"
+    label = "claimkit_alerts"
+    verbose_name = _("Alerts")
+    default_auto_field = "django.db.models.BigAutoField"
+    #: What this room adds to every bus: see :func:`claimkit_django.runtime.make_bus`.
+    bus_listeners = ("claimkit_django.alerts.signals.DriftListener",)
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from claimkit_django.alerts import checks
+
+        checks.register_checks()

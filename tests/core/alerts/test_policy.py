@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claimkit.alerts.lifecycle import Alert, AlertState, Subject, Told
+from claimkit.alerts.policy import (
+    Action,
+    Match,
+    QuietHours,
+    Reason,
+    Route,
+    Silence,
+    Step,
+    decide,
+    routes_for,
+    told_now,
+)
+from claimkit.errors import ConfigError
+from claimkit.types import Severity
+
+NOW = dt.datetime(2026, 4, 14, 15, tzinfo=dt.UTC)
+HOUR = dt.timedelta(hours=1)
+NEW_YORK = ZoneInfo("America/New_York")
+SUBJECT = Subject(source="drift", kind="denial_rate", payer="Aetna")
+ALL = Route(key="all", channels=("mail",))
+NIGHT = QuietHours(begin=dt.time(20), end=dt.time(7))
+
+
+def alert(severity=Severity.MEDIUM, **values):
+    made = Alert(fingerprint="fp", subject=SUBJECT, severity=severity, opened_at=NOW, seen_at=NOW)
+    return replace(made, **values)
+
+
+def told(route="all", severity=Severity.MEDIUM, at=NOW, steps=0):
+    return {route: Told(severity=severity, at=at, steps=steps)}
+
+
+def ask(one, *routes, now=NOW, silences=(), noise_until=None, zone=NEW_YORK):
+    return decide(
+        one,
+        routes=routes or (ALL,),
+        silences=silences,
+        noise_until=noise_until,
+        zone=zone,
+        now=now,
+    )
+
+
+def reasons(*arguments, **options):
+    return [(one.action, one.reason) for one in ask(*arguments, **options)]
+
+
+def silence(**values):
+    return Silence(**{"key": "s", "begins_at": NOW, "ends_at": NOW + HOUR, **values})
+
+
+def test_what_is_new_is_told():
+    (decision,) = ask(alert())
+
+    assert (decision.action, decision.reason) == (Action.NOTIFY, Reason.FIRST)
+    assert (decision.by, decision.channels, decision.again_at) == ("all", ("mail",), None)
+
+
+def test_what_was_told_is_not_told_again():
+    assert reasons(alert(told=told())) == [(Action.MUTE, Reason.TOLD)]
+
+
+@pytest.mark.parametrize("state", [AlertState.OPEN, AlertState.ACKNOWLEDGED])
+def test_what_became_worse_is_told_again_whoever_deals_with_it(state):
+    worse = alert(Severity.HIGH, state=state, told=told())
+
+    assert reasons(worse) == [(Action.NOTIFY, Reason.ESCALATED)]
+    assert reasons(worse, noise_until=NOW + HOUR) == [(Action.NOTIFY, Reason.ESCALATED)]
+
+
+def test_who_deals_with_it_is_left_alone():
+    mine = alert(state=AlertState.ACKNOWLEDGED)
+
+    assert reasons(mine) == [(Action.MUTE, Reason.ACKNOWLEDGED)]
+
+
+@pytest.mark.parametrize(
+    ("values", "is_silent"),
+    [
+        ({}, True),
+        ({"match": Match(payers={"Aetna"})}, True),
+        ({"match": Match(payers={"Cigna"})}, False),
+        ({"match": Match(kinds={"volume"})}, False),
+        ({"fingerprint": "fp"}, True),
+        ({"fingerprint": "another"}, False),
+        ({"begins_at": NOW + HOUR / 2}, False),
+        ({"begins_at": NOW - HOUR, "ends_at": NOW}, False),
+    ],
+)
+def test_a_silence_holds_for_what_it_names_and_for_its_time(values, is_silent):
+    (decision,) = ask(alert(Severity.CRITICAL), silences=[silence(**values)])
+
+    assert (decision.reason is Reason.SILENCED) == is_silent
+    if is_silent:
+        assert (decision.by, decision.again_at) == ("s", NOW + HOUR)
+
+
+def test_noise_mutes_until_it_fades():
+    (muted,) = ask(alert(), noise_until=NOW + HOUR)
+
+    assert (muted.reason, muted.again_at) == (Reason.JUDGED_NOISE, NOW + HOUR)
+    assert reasons(alert(), noise_until=NOW) == [(Action.NOTIFY, Reason.FIRST)]
+
+
+def test_the_first_route_takes_it_unless_it_goes_on():
+    first = Route(key="first", match=Match(kinds={"denial_rate"}), goes_on=True)
+    other = Route(key="other", match=Match(payers={"Cigna"}))
+    severe = Route(key="severe", least=Severity.HIGH)
+    last = Route(key="last")
+
+    taken = routes_for(alert(), [first, other, severe, last, ALL])
+    assert [one.key for one in taken] == ["first", "last"]
+    assert reasons(alert(), other, severe) == [(Action.MUTE, Reason.NO_ROUTE)]
+
+
+def test_each_route_is_told_for_itself():
+    one, two = replace(ALL, key="one", goes_on=True, quiet=NIGHT), replace(ALL, key="two")
+    night = dt.datetime(2026, 4, 14, 2, tzinfo=dt.UTC)
+    waiting = alert(opened_at=night, seen_at=night)
+    first, second = ask(waiting, one, two, now=night)
+    assert (first.action, second.action) == (Action.WAIT, Action.NOTIFY)
+
+    known = told_now(waiting, second, night)
+    first, second = ask(known, one, two, now=first.again_at)
+    assert (first.reason, second.reason) == (Reason.FIRST, Reason.TOLD)
+
+
+def test_it_is_repeated_at_its_interval():
+    daily = replace(ALL, repeat_after=24 * HOUR)
+    known = alert(told=told())
+    (muted,) = ask(known, daily, now=NOW + HOUR)
+    (again,) = ask(known, daily, now=NOW + 24 * HOUR)
+
+    assert (muted.reason, muted.again_at) == (Reason.TOLD, NOW + 24 * HOUR)
+    assert (again.reason, again.again_at) == (Reason.REPEATED, NOW + 48 * HOUR)
+
+
+def test_steps_are_taken_one_after_the_other_until_somebody_answers():
+    steps = (Step(after=HOUR, channels=("boss",)), Step(after=4 * HOUR, channels=("cfo",)))
+    route = replace(ALL, steps=steps)
+    known, taken = alert(told=told()), []
+    now = NOW
+    while now <= NOW + 6 * HOUR:
+        (decision,) = ask(known, route, now=now)
+        if decision.action is Action.NOTIFY:
+            taken.append((now - NOW, decision.channels))
+            known = told_now(known, decision, now)
+        now += HOUR / 2
+
+    assert taken == [(HOUR, ("boss",)), (4 * HOUR, ("cfo",))]
+    answered = replace(alert(told=told()), state=AlertState.ACKNOWLEDGED)
+    assert reasons(answered, route, now=NOW + 6 * HOUR) == [(Action.MUTE, Reason.ACKNOWLEDGED)]
+
+
+def test_whoever_was_told_learns_of_the_end():
+    over = alert(state=AlertState.RESOLVED, told=told(), resolved_at=NOW)
+    quiet = replace(ALL, tells_end=False)
+    narrow = replace(ALL, least=Severity.CRITICAL)
+
+    assert reasons(over) == [(Action.NOTIFY, Reason.RESOLVED)]
+    assert reasons(over, narrow) == [(Action.NOTIFY, Reason.RESOLVED)]
+    assert reasons(over, quiet) == [(Action.MUTE, Reason.TOLD)]
+    assert reasons(replace(over, told={})) == [(Action.MUTE, Reason.NEVER_TOLD)]
+    assert reasons(replace(over, told=told("gone"))) == [(Action.MUTE, Reason.NO_ROUTE)]
+
+
+# -- quiet hours ------------------------------------------------------------------------------
+
+
+def utc(*parts):
+    return dt.datetime(*parts, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "until"),
+    [
+        # 19:59 and 20:00 of a summer's day in New York, and 06:59 and 07:00 of the next.
+        (utc(2026, 7, 1, 23, 59), None),
+        (utc(2026, 7, 2, 0, 0), utc(2026, 7, 2, 11)),
+        (utc(2026, 7, 2, 10, 59), utc(2026, 7, 2, 11)),
+        (utc(2026, 7, 2, 11, 0), None),
+        # The night on which the clock goes forward is an hour shorter: 8 March, 02:00 to 03:00.
+        (utc(2026, 3, 8, 3, 0), utc(2026, 3, 8, 11)),
+        # The one on which it goes back is an hour longer: 1 November, 02:00 to 01:00.
+        (utc(2026, 11, 1, 2, 0), utc(2026, 11, 1, 12)),
+    ],
+)
+def test_quiet_hours_are_those_of_the_clock_on_the_wall(now, until):
+    assert NIGHT.until(now, NEW_YORK) == until
+
+
+def test_an_end_that_the_clock_jumps_over_comes_with_the_jump():
+    quiet = QuietHours(begin=dt.time(1), end=dt.time(2, 30))
+
+    end = quiet.until(utc(2026, 3, 8, 6, 30), NEW_YORK)
+
+    assert end.astimezone(NEW_YORK).hour == 3
+    assert quiet.until(end, NEW_YORK) is None
+
+
+def test_an_end_that_comes_twice_is_the_first():
+    quiet = QuietHours(begin=dt.time(0), end=dt.time(1, 30))
+
+    assert quiet.until(utc(2026, 11, 1, 4, 30), NEW_YORK) == utc(2026, 11, 1, 5, 30)
+
+
+def test_a_critical_alert_does_not_wait_for_the_morning():
+    night = utc(2026, 7, 2, 3)
+    route = replace(ALL, quiet=NIGHT)
+
+    (waits,) = ask(alert(), route, now=night)
+    assert (waits.action, waits.reason, waits.again_at) == (
+        Action.WAIT,
+        Reason.QUIET_HOURS,
+        utc(2026, 7, 2, 11),
+    )
+    assert reasons(alert(Severity.CRITICAL), route, now=night) == [(Action.NOTIFY, Reason.FIRST)]
+
+
+def test_quiet_hours_have_a_begin_and_another_end():
+    with pytest.raises(ConfigError):
+        QuietHours(begin=dt.time(7), end=dt.time(7))
+
+
+times = st.times().map(lambda one: one.replace(microsecond=0, fold=0))
+zones = st.sampled_from(
+    ["UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia"]
+).map(ZoneInfo)
+instants = st.datetimes(dt.datetime(2025, 1, 1), dt.datetime(2027, 12, 31)).map(
+    lambda one: one.replace(microsecond=0, tzinfo=dt.UTC)
+)
+
+
+@given(times, times, zones, instants)
+def test_quiet_hours_end_and_within_a_day(begin, end, zone, now):
+    if begin == end:
+        return
+    quiet = QuietHours(begin=begin, end=end)
+    until = quiet.until(now, zone)
+    if until is None:
+        return
+
+    assert now <= until <= now + dt.timedelta(hours=25)
+    if until > now:
+        # Where an hour comes twice it may be quiet again, but never for long.
+        again = quiet.until(until, zone)
+        assert again is None or again - until <= 2 * HOUR
+
+
+# -- against a small reference ----------------------------------------------------------------
+
+severities = st.sampled_from(Severity)
+alerts = st.builds(
+    alert,
+    severities,
+    state=st.sampled_from(AlertState),
+    told=st.one_of(st.just({}), st.builds(told, severity=severities)),
+)
+routes = st.builds(
+    Route,
+    key=st.just("all"),
+    least=severities,
+    channels=st.just(("mail",)),
+    repeat_after=st.sampled_from([None, HOUR]),
+    quiet=st.sampled_from([None, NIGHT]),
+    tells_end=st.booleans(),
+)
+
+
+def simple(one, route, *, is_silenced, is_noise, now):
+    """Return whether somebody is told, written down as people would say it."""
+    known = one.told.get("all")
+    is_worse = known is not None and one.severity.rank > known.severity.rank
+    if is_silenced:
+        return False
+    if one.state is AlertState.RESOLVED:
+        wanted = known is not None and route.tells_end
+    elif one.severity.rank < route.least.rank:
+        wanted = False
+    elif is_worse:
+        wanted = True
+    elif one.state is AlertState.ACKNOWLEDGED or is_noise:
+        wanted = False
+    elif known is None:
+        wanted = True
+    else:
+        wanted = route.repeat_after is not None and now - known.at >= route.repeat_after
+    is_night = route.quiet is not None and route.quiet.until(now, NEW_YORK) is not None
+    return wanted and (one.severity is Severity.CRITICAL or not is_night)
+
+
+@given(alerts, routes, st.booleans(), st.booleans(), st.integers(0, 48))
+def test_it_agrees_with_what_people_would_say(one, route, is_silenced, is_noise, hours):
+    now = NOW + hours * HOUR
+    (decision,) = ask(
+        one,
+        route,
+        now=now,
+        silences=[silence(ends_at=now + HOUR)] if is_silenced else [],
+        noise_until=now + HOUR if is_noise else None,
+    )
+
+    expected = simple(one, route, is_silenced=is_silenced, is_noise=is_noise, now=now)
+    assert (decision.action is Action.NOTIFY) == expected, decision
+    if decision.action is Action.WAIT:
+        assert decision.again_at > now
+
+
+@given(alerts, routes, st.integers(0, 48))
+def test_once_told_it_is_quiet_and_never_later_than_promised(one, route, hours):
+    """Following the promised instants loses nothing: whoever looks more often tells no more."""
+    now = NOW + hours * HOUR
+    (decision,) = ask(one, route, now=now)
+    if decision.action is not Action.NOTIFY:
+        return
+    known = told_now(one, decision, now)
+    (after,) = ask(known, route, now=now)
+    if one.state is AlertState.RESOLVED:
+        return
+
+    assert after.action is Action.MUTE
+    assert after.again_at == decision.again_at

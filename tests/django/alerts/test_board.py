@@ -1,0 +1,280 @@
+"""From signals to notifications, through real tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.db import DEFAULT_DB_ALIAS as USING
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from claimkit.events import DriftAccepted, DriftDetected, DriftResolved, DriftWorsened
+from claimkit.types import TenantKey
+from claimkit_django.alerts.board import evaluate_due
+from claimkit_django.alerts.models import (
+    Alert,
+    Judgment,
+    Notification,
+    NotificationItem,
+    Route,
+    Silence,
+)
+from claimkit_django.alerts.notify import notify_due
+from claimkit_django.runtime import make_bus, open_store
+from claimkit_django.tenants.scope import enter
+from tests.alerting import report, signal, told
+
+pytestmark = pytest.mark.django_db
+
+HOUR = dt.timedelta(hours=1)
+
+
+def alerts(tenant):
+    with enter(tenant):
+        return list(Alert.objects.order_by("pk"))
+
+
+def notifications(tenant):
+    with enter(tenant):
+        return list(Notification.objects.order_by("pk").values_list("state", flat=True))
+
+
+@pytest.fixture
+def stage():
+    def run(kind, tenant, **values):
+        event = kind(
+            tenant=TenantKey(tenant.key),
+            at=timezone.now(),
+            finding="fp-drift",
+            signal="denial_rate",
+            payer="Aetna",
+            severity=values.pop("severity", "medium"),
+            onset=dt.date(2026, 3, 2),
+            dollars_per_month=4_821_050,
+            summary="Aetna denies 21 % of MRI claims instead of 8 %.",
+            **values,
+        )
+        bus = make_bus(open_store(USING))
+        with bus.transaction(transaction.atomic(using=USING)):
+            bus.stage(event)
+
+    return run
+
+
+def test_a_drift_becomes_a_mail_and_its_end_another(northside, mailed, mailbox, stage):
+    stage(DriftDetected, northside)
+    assert notify_due(using=USING).sent == 1
+    stage(DriftResolved, northside)
+    assert notify_due(using=USING).sent == 1
+
+    first, second = mailbox.mails
+    assert first["Subject"] == "[medium] Aetna denies 21 % of MRI claims instead of 8 %."
+    assert second["Subject"].startswith("[over]")
+    assert mailbox.recipients == [["ada@example.org"]] * 2
+    for part in ("plain", "html"):
+        text = first.get_body((part,)).get_content()
+        assert "48,210.50 dollars a month" in text
+        assert "Northside Hospital" in text
+    (alert,) = alerts(northside)
+    assert alert.state == "resolved"
+    assert told(northside) == [
+        *("opened", "notify:first", "sent:first"),
+        *("resolved", "notify:resolved", "sent:resolved"),
+    ]
+
+
+def test_what_is_rolled_back_opens_nothing(northside, mailed, stage, monkeypatch):
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        stage(DriftDetected, northside)
+        raise ZeroDivisionError
+
+    assert (alerts(northside), notifications(northside)) == ([], [])
+
+
+def test_a_drift_that_worsens_is_told_again_and_an_accepted_one_is_over(northside, mailed, stage):
+    stage(DriftDetected, northside)
+    stage(DriftDetected, northside)
+    notify_due(using=USING)
+    stage(DriftWorsened, northside, severity="high")
+    notify_due(using=USING)
+    stage(DriftAccepted, northside, by="ada")
+
+    (alert,) = alerts(northside)
+    assert (alert.severity, alert.state, alert.count) == ("high", "resolved", 4)
+    assert told(northside) == [
+        *("opened", "notify:first", "sent:first"),
+        *("escalated", "notify:escalated", "sent:escalated"),
+        *("resolved", "notify:resolved"),
+    ]
+
+
+def test_a_tenant_hears_of_its_own_only(northside, lakeview, mailed, mailbox):
+    report(lakeview, signal())
+    notify_due(using=USING)
+
+    assert mailbox.mails == []
+    assert told(lakeview) == ["opened", "mute:no_route"]
+    assert alerts(northside) == []
+
+
+def test_one_alert_is_live_per_fingerprint(northside):
+    report(northside, signal())
+    with enter(northside), pytest.raises(IntegrityError), transaction.atomic():
+        Alert.objects.create(
+            fingerprint="fp-1",
+            severity="low",
+            source="x",
+            kind="y",
+            opened_at=timezone.now(),
+            seen_at=timezone.now(),
+        )
+
+
+def test_what_comes_together_is_told_together(northside, mailed, mailbox):
+    report(northside, signal("low", number=1), signal("high", number=2))
+    report(northside, signal("medium", number=3))
+    assert notifications(northside) == ["due"]
+    notify_due(using=USING)
+
+    (mail,) = mailbox.mails
+    assert mail["Subject"].startswith("[high]")
+    assert mail["Subject"].endswith("and 2 more")
+    assert notifications(northside) == ["done"]
+
+
+def test_a_critical_alert_does_not_wait_for_others(northside, add_channel, add_route):
+    add_route(northside, add_channel(northside), wait_minutes=30, interval_minutes=60)
+    report(northside, signal("low", number=1))
+    assert notify_due(using=USING).sent == 0
+    report(northside, signal("critical", number=2))
+
+    assert notify_due(using=USING).sent == 1
+    report(northside, signal("low", number=3))
+    assert notify_due(using=USING).sent == 0
+    assert notifications(northside) == ["done", "due"]
+
+
+def test_a_silence_mutes_and_is_over_by_itself(northside, mailed):
+    now = timezone.now()
+    with enter(northside):
+        Silence.objects.create(
+            payers=["Aetna"], begins_at=now, ends_at=now + HOUR, reason="x", actor="user:1"
+        )
+    report(northside, signal("critical"), now=now)
+    assert told(northside) == ["opened", "mute:silenced"]
+    assert evaluate_due(now=now, using=USING) == 0
+
+    assert evaluate_due(now=now + HOUR, using=USING) == 1
+    assert told(northside)[2:] == ["notify:first"]
+
+
+def test_noise_mutes_and_becoming_worse_does_not_ask(northside, mailed):
+    report(northside, signal("low"))
+    notify_due(using=USING)
+    (alert,) = alerts(northside)
+    with enter(northside):
+        for actor in ("user:1", "user:2"):
+            Judgment.objects.create(
+                alert=alert, verdict="noise", actor=actor, judged_at=timezone.now()
+            )
+    report(northside, signal("low", is_firing=False))
+    report(northside, signal("low", at=timezone.now()))
+    assert told(northside)[-1] == "mute:judged_noise"
+    report(northside, signal("high", at=timezone.now()))
+    assert told(northside)[-2:] == ["escalated", "notify:first"]
+
+
+def test_what_ends_before_anybody_was_told_is_not_told(northside, mailed):
+    report(northside, signal())
+    report(northside, signal(is_firing=False))
+
+    assert notifications(northside) == ["cancelled"]
+    assert told(northside)[-1] == "mute:never_told"
+    assert notify_due(using=USING).sent == 0
+
+
+def test_others_of_the_notification_stay(northside, mailed):
+    report(northside, signal(number=1), signal(number=2))
+    report(northside, signal(number=1, is_firing=False))
+
+    assert notifications(northside) == ["due"]
+    with enter(northside):
+        assert NotificationItem.objects.get().alert.fingerprint == "fp-2"
+
+
+def test_nobody_acknowledges_so_others_are_told(northside, add_channel, add_route):
+    boss = add_channel(northside, "Boss")
+    steps = [{"after_minutes": 60, "channels": [boss.uid]}]
+    add_route(northside, add_channel(northside), steps=steps)
+    now = timezone.now()
+    report(northside, signal(at=now), now=now)
+    notify_due(using=USING)
+
+    assert evaluate_due(now=now + HOUR / 2, using=USING) == 0
+    assert evaluate_due(now=now + HOUR, using=USING) == 1
+    assert evaluate_due(now=now + 2 * HOUR, using=USING) == 0
+    with enter(northside):
+        assert [one.lane.name for one in Notification.objects.order_by("pk")] == ["Billing", "Boss"]
+
+
+def test_a_channel_that_fails_repeats_itself_and_no_other(
+    northside, add_channel, add_route, mailbox
+):
+    channels = [
+        add_channel(northside, "Revenue", "email", to=["ada@example.org"]),
+        add_channel(northside, "Log"),
+    ]
+    add_route(northside, *channels)
+    mailbox.refuse = "451 try again"
+    report(northside, signal())
+    done = notify_due(using=USING)
+    assert (done.sent, done.retried, done.dead) == (1, 1, 0)
+
+    mailbox.refuse = ""
+    with enter(northside):
+        Notification.objects.filter(state="due").update(due_at=timezone.now())
+    assert notify_due(using=USING).sent == 1
+    assert len(mailbox.mails) == 1
+    assert notifications(northside) == ["done", "done"]
+
+
+def test_a_refused_address_is_given_up_and_seen(northside, mailed, mailbox):
+    mailbox.refuse = "550 no such mailbox"
+    report(northside, signal())
+
+    assert notify_due(using=USING).dead == 1
+    assert told(northside)[-1] == "failed:recipients_refused"
+
+
+def test_attempts_have_an_end(northside, mailed, settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    settings.CLAIMKIT = {**settings.CLAIMKIT, "ALERTS": {"RETRY_WAITS": ["1s"]}}
+    report(northside, signal())
+    assert notify_due(using=USING).retried == 1
+    with enter(northside):
+        Notification.objects.update(due_at=timezone.now())
+
+    assert notify_due(using=USING).dead == 1
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite takes rows by the hundred")
+def test_signals_take_a_fixed_number_of_statements(northside, mailed):
+    counts = []
+    for first, size in ((0, 2), (10, 2), (100, 200)):
+        signals = [signal(number=first + number) for number in range(size)]
+        with CaptureQueriesContext(connection) as queries:
+            report(northside, *signals)
+        counts.append(len(queries))
+
+    assert counts[1] == counts[2] <= 20, counts
+
+
+def test_a_route_that_was_deleted_leaves_the_alert_visible(northside, mailed):
+    with enter(northside):
+        Route.objects.all().delete()
+    report(northside, signal("critical"))
+
+    assert told(northside) == ["opened", "mute:no_route"]

@@ -1,0 +1,248 @@
+"""Alerts over HTTP, as people of each role see them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.core.cache import caches
+from django.db import DEFAULT_DB_ALIAS as USING
+from django.urls import include, path
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from claimkit.tenants import Role
+from claimkit_django.alerts.board import evaluate_due
+from claimkit_django.alerts.models import Alert, Channel
+from claimkit_django.alerts.notify import notify_due
+from claimkit_django.tenants.scope import enter
+from tests.alerting import report, signal, told
+
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
+urlpatterns = [path("", include("claimkit_django.urls"))]
+
+ROOT = "/api/v1/alerts/"
+
+
+@pytest.fixture(autouse=True)
+def _no_one_counted_yet():
+    caches["default"].clear()
+
+
+@pytest.fixture
+def client_of(make_member):
+    def make(tenant, role=Role.ANALYST, name=""):
+        client = APIClient()
+        client.force_authenticate(make_member(f"{name or role}@{tenant.key}", (tenant, role)))
+        return client
+
+    return make
+
+
+def one_alert(tenant):
+    report(tenant, signal())
+    with enter(tenant):
+        return Alert.objects.get()
+
+
+def errors(answer):
+    assert answer.status_code == 400, answer.content
+    return [(one["attr"], one["code"]) for one in answer.json()["errors"]]
+
+
+def test_an_alert_tells_why_nobody_was_told(northside, client_of):
+    alert = one_alert(northside)
+    client = client_of(northside, Role.VIEWER)
+
+    (listed,) = client.get(ROOT, {"state": "open"}).json()["results"]
+    shown = client.get(f"{ROOT}{alert.uid}/").json()
+
+    assert listed["dollars_per_month"] == "48210.50"
+    assert [(one["what"], one["reason"]) for one in shown["history"]] == [
+        ("opened", ""),
+        ("mute", "no_route"),
+    ]
+
+
+def test_what_people_do_is_in_the_history(northside, mailed, client_of):
+    alert = one_alert(northside)
+    client, where = client_of(northside), f"{ROOT}{alert.uid}/"
+
+    taken = client.post(f"{where}acknowledge/").json()
+    due = {"assignee": "maria", "due_on": "2026-04-20"}
+    assigned = client.post(f"{where}assign/", due, format="json").json()
+    client.post(f"{where}comment/", {"text": "Called them."}, format="json")
+    ended = client.post(f"{where}resolve/").json()
+    again = client.post(f"{where}resolve/")
+
+    assert (taken["state"], taken["assignee"][:5]) == ("acknowledged", "user:")
+    assert (assigned["assignee"], assigned["due_on"]) == ("maria", "2026-04-20")
+    assert ended["state"] == "resolved"
+    assert again.status_code == 409
+    people = [(one["what"], one["text"]) for one in ended["history"] if one["actor"]]
+    assert people == [
+        ("acknowledged", ""),
+        ("assigned", "maria"),
+        ("commented", "Called them."),
+        ("resolved", ""),
+    ]
+
+
+def test_acknowledging_stops_repeats_and_not_what_becomes_worse(northside, mailed, client_of):
+    alert = one_alert(northside)
+    notify_due(using=USING)
+    client_of(northside).post(f"{ROOT}{alert.uid}/acknowledge/")
+    report(northside, signal("medium"))
+    assert told(northside)[-1] == "mute:acknowledged"
+    report(northside, signal("critical"))
+    assert told(northside)[-1] == "notify:escalated"
+
+
+def test_judgments_fill_the_ledger_and_mute(northside, mailed, client_of):
+    alert = one_alert(northside)
+    client, where = client_of(northside), f"{ROOT}{alert.uid}/judge/"
+    money = {"verdict": "real", "recovered": "51200.00", "recovered_on": "2026-04-20"}
+    assert client.post(where, money, format="json").status_code == 200
+    noise = {"verdict": "noise", "reason": "contract_change"}
+    client_of(northside, Role.ADMIN).post(where, noise, format="json")
+
+    ledger = client.get(f"{ROOT}recoveries/").json()
+    assert ledger["recovered"] == "51200.00"
+    assert ledger["months"] == [{"month": "2026-04-01", "recovered": "51200.00", "alerts": 1}]
+    assert ledger["kinds"] == [{"kind": "denial_rate", "real": 1, "noise": 1, "precision": 0.5}]
+    assert told(northside)[-1] == "mute:judged_noise"
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ({"verdict": "maybe"}, ("verdict", "invalid_choice")),
+        ({"verdict": "real", "recovered": "12.00"}, ("recovered_on", "invalid")),
+        ({"verdict": "real", "recovered": 12.5}, ("recovered", "invalid")),
+        (
+            {"verdict": "real", "recovered": "-1.00", "recovered_on": "2026-04-20"},
+            ("recovered", "invalid"),
+        ),
+    ],
+)
+def test_a_judgment_that_cannot_be_kept(northside, client_of, sent, expected):
+    alert = one_alert(northside)
+
+    answer = client_of(northside).post(f"{ROOT}{alert.uid}/judge/", sent, format="json")
+
+    assert errors(answer) == [expected]
+
+
+def test_a_way_from_a_channel_to_a_mail(northside, client_of, mailbox):
+    client = client_of(northside, Role.ADMIN)
+    made = client.post(
+        f"{ROOT}channels/",
+        {"name": "Revenue", "kind": "email", "settings": {"to": ["ada@example.org"]}},
+        format="json",
+    )
+    uid = made.json()["uid"]
+    route = {"name": "All", "channels": [uid], "least_severity": "medium"}
+    assert client.post(f"{ROOT}routes/", route, format="json").status_code == 201
+    assert client.post(f"{ROOT}channels/{uid}/test/").json() == {"is_sent": True, "reason": ""}
+    report(northside, signal("low", number=1), signal("high", number=2))
+    notify_due(using=USING)
+
+    assert [one["Subject"][:10] for one in mailbox.mails] == ["[low] This", "[high] Aet"]
+    with enter(northside):
+        assert b"ada@" not in bytes(Channel.objects.get().sealed_settings)
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ({"kind": "pigeon"}, ("kind", "unknown_name")),
+        ({"settings": {"to": []}}, ("settings", "config_invalid")),
+        ({"settings": {"to": ["nobody"]}}, ("settings", "config_invalid")),
+        ({"settings": {"to": ["a@b.org"], "cc": []}}, ("settings", "config_invalid")),
+        ({"settings": {"to": "a@b.org"}}, ("settings", "config_invalid")),
+        ({"name": "Taken"}, ("name", "unique")),
+    ],
+)
+def test_a_channel_that_cannot_work(northside, client_of, add_channel, sent, expected):
+    add_channel(northside, "Taken")
+    whole = {"name": "New", "kind": "email", "settings": {"to": ["ada@example.org"]}, **sent}
+
+    answer = client_of(northside, Role.ADMIN).post(f"{ROOT}channels/", whole, format="json")
+
+    assert errors(answer) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("sent", "attr"),
+    [
+        ({"channels": ["chn_nobody"]}, "channels"),
+        ({"kinds": ["denail_rate"]}, "kinds.0"),
+        ({"quiet_from": "20:00"}, "quiet_until"),
+        ({"quiet_from": "20:00", "quiet_until": "20:00"}, "quiet_until"),
+        ({"steps": [{"after_minutes": 5, "channels": ["chn_nobody"]}]}, "channels"),
+        ({"repeat_hours": -1}, "repeat_hours"),
+    ],
+)
+def test_a_route_that_leads_nowhere(northside, lakeview, client_of, add_channel, sent, attr):
+    other = add_channel(lakeview)
+    client = client_of(northside, Role.ADMIN)
+    foreign = client.post(f"{ROOT}routes/", {"name": "x", "channels": [other.uid]}, format="json")
+    answer = client.post(f"{ROOT}routes/", {"name": "x", "channels": [], **sent}, format="json")
+
+    assert errors(foreign)[0][0] == "channels"
+    assert errors(answer)[0][0] == attr
+
+
+def test_a_silence_that_ends_early_lets_its_alerts_through(northside, mailed, client_of):
+    client = client_of(northside)
+    until = (timezone.now() + dt.timedelta(days=3)).isoformat()
+    sent = {"payers": ["Aetna"], "ends_at": until, "reason": "New portal"}
+    silence = client.post(f"{ROOT}silences/", sent, format="json").json()
+    report(northside, signal())
+    assert notify_due(using=USING).evaluated == 0
+
+    ended = client.post(f"{ROOT}silences/{silence['uid']}/end/")
+    assert ended.status_code == 200
+    assert evaluate_due(now=timezone.now(), using=USING) == 1
+    assert told(northside)[-1] == "notify:first"
+
+
+@pytest.mark.parametrize(
+    ("sent", "attr"),
+    [
+        ({"payers": []}, "payers"),
+        ({"days": -1}, "ends_at"),
+        ({"days": 91}, "ends_at"),
+        ({"reason": ""}, "reason"),
+    ],
+)
+def test_a_silence_has_an_object_a_reason_and_an_end(northside, client_of, sent, attr):
+    until = timezone.now() + dt.timedelta(days=sent.pop("days", 3))
+    whole = {"payers": ["Aetna"], "ends_at": until.isoformat(), "reason": "x", **sent}
+
+    answer = client_of(northside).post(f"{ROOT}silences/", whole, format="json")
+
+    assert errors(answer)[0][0] == attr
+
+
+def test_roles(northside, client_of, add_channel):
+    alert = one_alert(northside)
+    viewer, analyst = client_of(northside, Role.VIEWER), client_of(northside)
+
+    assert viewer.post(f"{ROOT}{alert.uid}/acknowledge/").status_code == 403
+    assert viewer.post(f"{ROOT}silences/", {}).status_code == 403
+    assert analyst.get(f"{ROOT}channels/").status_code == 403
+    assert analyst.get(f"{ROOT}routes/").status_code == 200
+    assert analyst.post(f"{ROOT}routes/", {}).status_code == 403
+
+
+def test_what_belongs_to_others_does_not_exist(northside, lakeview, client_of, add_channel, mailed):
+    alert, channel = one_alert(northside), add_channel(northside, "Secret")
+    client = client_of(lakeview, Role.OWNER)
+
+    for where in (alert.uid, f"channels/{channel.uid}", f"routes/{mailed.uid}"):
+        assert client.get(f"{ROOT}{where}/").status_code == 404
+    for act in ("acknowledge", "resolve", "judge", "comment", "assign"):
+        assert client.post(f"{ROOT}{alert.uid}/{act}/", {}, format="json").status_code == 404
+    assert client.get(ROOT).json()["results"] == []
+    assert client.get(f"{ROOT}recoveries/").json()["recovered"] == "0.00"
