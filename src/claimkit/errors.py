@@ -15,6 +15,7 @@
     ├── InvalidMoney           (ValueError)   text that is not an exact amount
     ├── FileRefused            (ValueError)   a file that cannot be read as claims at all
     ├── FindingUnknown         (LookupError)  a finding that does not exist or is not open
+    ├── AlertConflict          (ValueError)   an alert that is not in the state that an act needs
     ├── VerificationError      (ValueError)   a received webhook that must not be trusted
     ├── InvalidSigningKey      (ValueError)   text or bytes that are no key for webhooks
     ├── InvalidTarget          (ValueError)   an address that webhooks may not be sent to

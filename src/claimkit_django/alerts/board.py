@@ -9,6 +9,7 @@ rolled back, and what was decided is told even if every process dies right after
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,9 @@ from claimkit_django.alerts.models import (
     NotificationItem,
 )
 from claimkit_django.alerts.rows import Policy, alert_of, judgments_of, put
+from claimkit_django.bulk import BulkTable, OnConflict, insert_columns
 from claimkit_django.conf import config
+from claimkit_django.tenants.changes import note_change
 from claimkit_django.tenants.scope import enter
 from claimkit_django.tenants.turns import take_turn
 
@@ -75,7 +78,8 @@ def receive(
                 touched = _apply(signal, known, entries, following, tenant)
                 if touched is not None:
                     changed[touched.uid] = touched
-            _save(changed.values(), using)
+            new = [one for one in changed.values() if one.pk is None]
+            Alert.objects.using(using).bulk_create(new)
             _decide(row, list(changed.values()), entries, now=now, using=using)
     return following
 
@@ -156,19 +160,35 @@ def told_as(
     )
 
 
-def _save(rows: Iterable[Alert], using: str) -> None:
-    new = [one for one in rows if one.pk is None]
-    old = [one for one in rows if one.pk is not None]
-    if new:
-        Alert.objects.using(using).bulk_create(new)
-    _update(old, using)
+def _write(rows: Sequence[Alert], using: str) -> None:
+    """Write all that is known of alerts that are there; one statement, or a fixed number.
 
-
-def _update(rows: Sequence[Alert], using: str) -> None:
-    names = [one.name for one in Alert._meta.concrete_fields if not one.primary_key]
-    fixed = {"uid", "tenant", "fingerprint"}
-    if rows:
-        Alert.objects.using(using).bulk_update(rows, [one for one in names if one not in fixed])
+    ``bulk_update`` makes an expression of each cell, which costs milliseconds per alert.
+    """
+    if not rows:
+        return
+    connection = connections[using]
+    fields = Alert._meta.concrete_fields
+    cells = [
+        [
+            json.dumps(one.told)
+            if field.name == "told"
+            else field.get_db_prep_save(getattr(one, field.attname), connection)
+            for one in rows
+        ]
+        for field in fields
+    ]
+    insert_columns(
+        using,
+        BulkTable(
+            name=Alert._meta.db_table,
+            columns=tuple(str(one.column) for one in fields),
+            key=("id",),
+        ),
+        cells,
+        OnConflict.REPLACE,
+    )
+    note_change([rows[0].tenant_id], Alert.shown_in, using)
 
 
 # -- decisions --------------------------------------------------------------------------------
@@ -215,7 +235,7 @@ def _decide(
                 )
         put(row, alert)
         row.look_at = min((one.again_at for one in decisions if one.again_at), default=None)
-    _update(rows, using)
+    _write(rows, using)
     _enqueue(wanted, rules, now=now, using=using)
     AlertEntry.objects.using(using).bulk_create(entries)
 
