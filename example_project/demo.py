@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tenant = people.make_tenant(
             key=hospital.key, name=hospital.name, timezone=hospital.timezone
         )
+        people.tell_by_mail(tenant)
         written = scenario.write_files(hospital, scale=arguments.scale, progress=show)
         print(f"\n{hospital.name}")
         for kind, uploads in _by_kind(_import(tenant, path) for path in written.files).items():
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(told.text(width=shutil.get_terminal_size().columns, color=_wants_color()))
         print(f"\n  Of what was planted, it found: {told.compared_with(written.planted)}")
         print(f"  The report with charts: {_shown(told.write_report())}")
+        print(f"  Told by mail: {_in_mails()}")
     _say_how_to_look(time.monotonic() - started)
     return 0
 
@@ -97,6 +99,19 @@ def _import(tenant: Any, path: Path) -> Upload:
     return run_import(tenant.key, upload.uid, progress=show)
 
 
+def _in_mails() -> str:
+    """Send what is to be told, and say how much that is."""
+    from django.conf import settings
+    from django.db import DEFAULT_DB_ALIAS
+
+    from claimkit_django.alerts.notify import notify_due
+
+    sent = notify_due(using=DEFAULT_DB_ALIAS).sent
+    if not sent:
+        return "nothing, because nothing is new"
+    return f"{sent} mail{'' if sent == 1 else 's'}, in {_shown(settings.EMAIL_FILE_PATH)}"
+
+
 def _by_kind(uploads: Iterable[Upload]) -> dict[str, list[Upload]]:
     kinds: dict[str, list[Upload]] = {}
     for upload in uploads:
@@ -127,7 +142,9 @@ def _say_how_to_look(seconds: float) -> None:
     print(f"\nDone in {seconds:.0f} seconds. To open the site:\n")
     print(f"  {python} {manage} runserver 127.0.0.1:8000")
     print(f"  {python} -m celery --workdir {_shown(PROJECT)} -A example worker --pool solo")
-    print("\nthe second in another terminal: it reads the files that you upload. Then go to")
+    print(f"  {python} {manage} claimkit_notify")
+    print("\nthe second and third in other terminals: they read the files that you upload, and")
+    print("tell people of alerts. Then go to")
     print("http://127.0.0.1:8000/ and sign in, for the demo only, with the password")
     print(f"\n  {people.password()}\n\nas any of")
     for name, may in people.who_is_who().items():

@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "claimkit_django.tenants",
     "claimkit_django.claims",
     "claimkit_django.drift",
+    "claimkit_django.alerts",
     "example",
 ]
 
@@ -174,7 +175,14 @@ CELERY_TASK_TIME_LIMIT = 60 * 60
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
-CLAIMKIT: dict[str, dict[str, object]] = {}
+#: Mail goes into files, which the site shows to whoever tries it.
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = DEMO_DIR / "mail"
+DEFAULT_FROM_EMAIL = "claimkit@lakeshore.example"
+
+CLAIMKIT: dict[str, dict[str, object]] = {
+    "ALERTS": {"PAGE": "http://127.0.0.1:8000/alerts/#{uid}"},
+}
 
 LOGGING = {
     "version": 1,

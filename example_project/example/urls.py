@@ -11,6 +11,9 @@ from example import views
 urlpatterns = [
     path("", views.start, name="start"),
     path("files/", views.uploads, name="uploads"),
+    path("alerts/", views.alerts, name="alerts"),
+    path("alerts/<slug:uid>/<slug:act>/", views.act_on_alert, name="act-on-alert"),
+    path("mail/", views.mail, name="mail"),
     path("tenant/", views.choose_tenant, name="choose-tenant"),
     path("reports/<slug:key>/", views.report, name="report"),
     path("login/", auth.LoginView.as_view(), name="login"),

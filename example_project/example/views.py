@@ -6,6 +6,10 @@ answers with values of the core, and `queue_import` hands a file to the same pip
 
 from __future__ import annotations
 
+import email
+import email.policy
+from collections.abc import Callable
+from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +17,17 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
+from django.db import DEFAULT_DB_ALIAS
 from django.http import FileResponse, Http404
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from claimkit.alerts.judgments import Verdict
+from claimkit.errors import AlertConflict
 from claimkit.tenants import Role, current_tenant, in_tenant
+from claimkit_django.alerts import acts
+from claimkit_django.alerts.models import Alert
 from claimkit_django.claims.models import Upload
 from claimkit_django.claims.tasks import queue_import
 from claimkit_django.runtime import open_store
@@ -29,6 +38,7 @@ from claimkit_django.tenants.models import Tenant
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
+Act = Callable[[str, str, bool], object]
 #: The report is a page of its own, with its style inside and nothing to run.
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
@@ -64,6 +74,75 @@ def uploads(request: HttpRequest) -> HttpResponse:
         return _take_file(request, may_upload=context["may_upload"])
     context["uploads"] = Upload.objects.order_by("-created_at")[:50]
     return render(request, "example/uploads.html", context)
+
+
+@require_safe
+@login_required
+def alerts(request: HttpRequest) -> HttpResponse:
+    """Show what the tenant's people have to deal with, most expensive first."""
+    context = _tenant_context(request)
+    if context["tenant"] is not None:
+        live = Alert.objects.exclude(state=Alert.State.RESOLVED).prefetch_related("history")
+        context["alerts"] = live.order_by("-dollars_per_month", "pk")[:50]
+        context["may_act"] = context["may_upload"]
+    return render(request, "example/alerts.html", context)
+
+
+@require_POST
+@login_required
+def act_on_alert(request: HttpRequest, uid: str, act: str) -> HttpResponse:
+    """Do what a button says."""
+    context = _tenant_context(request)
+    if context["tenant"] is None or act not in _ACTS:
+        raise Http404
+    if not context["may_upload"]:
+        raise PermissionDenied
+    is_decisive = context["role"].includes(Role.ADMIN)
+    try:
+        _ACTS[act](uid, actor_of(request.user), is_decisive)
+    except Alert.DoesNotExist:
+        raise Http404 from None
+    except AlertConflict as error:
+        messages.error(request, str(error))
+    return redirect("alerts")
+
+
+def _judged(verdict: Verdict) -> Act:
+    return lambda uid, actor, is_decisive: acts.judge(
+        uid, verdict=verdict, actor=actor, is_decisive=is_decisive, using=DEFAULT_DB_ALIAS
+    )
+
+
+#: What a button of an alert does, given its uid, who pressed it, and whether that decides alone.
+_ACTS: dict[str, Act] = {
+    "acknowledge": lambda uid, actor, _: acts.acknowledge(uid, actor=actor, using=DEFAULT_DB_ALIAS),
+    "resolve": lambda uid, actor, _: acts.resolve(uid, actor=actor, using=DEFAULT_DB_ALIAS),
+    "real": _judged(Verdict.REAL),
+    "noise": _judged(Verdict.NOISE),
+}
+
+
+@require_safe
+@login_required
+def mail(request: HttpRequest) -> HttpResponse:
+    """Show the mail that went to the tenant, the latest first."""
+    context = _tenant_context(request)
+    if context["tenant"] is not None:
+        context["mails"] = _mails_about(context["tenant"].name)
+    return render(request, "example/mail.html", context)
+
+
+def _mails_about(tenant: str) -> list[dict[str, str]]:
+    """Return mails from the files of Django's file backend; the first line says whose they are."""
+    found = []
+    for path in sorted(Path(settings.EMAIL_FILE_PATH).glob("*.log"), reverse=True):
+        for text in path.read_text(encoding="utf-8").split("-" * 79 + "\n"):
+            read = email.message_from_string(text.strip(), policy=email.policy.default)
+            part = read.get_body(("plain",))
+            body = part.get_content() if isinstance(part, EmailMessage) else ""
+            if body.partition("\n")[0] == tenant:
+                found.append({"subject": read["Subject"], "date": read["Date"], "text": body})
+    return found[:50]
 
 
 @require_POST

@@ -59,6 +59,15 @@ def test_it_says_what_since_when_and_how_much(first):
 
 
 @pytest.mark.slow
+def test_each_hospital_is_told_in_one_mail(first, folder):
+    assert first.count("Told by mail: 1 mail") == 2
+    mails = [one.read_text(encoding="utf-8") for one in (folder / "mail").iterdir()]
+
+    assert len(mails) == 2
+    assert sum("Subject: [critical]" in one and "and 2 more" in one for one in mails) == 1
+
+
+@pytest.mark.slow
 def test_it_says_how_to_open_the_site_and_whom_to_be(first, folder):
     assert "runserver 127.0.0.1:8000" in first
     assert (folder / "demo-password").read_text() in first

@@ -203,6 +203,20 @@ def test_an_upload_is_read_by_the_worker_and_its_drift_is_found(site, upload):
 
 
 @pytest.mark.slow
+def test_people_deal_with_its_alert(site, upload):
+    site.manage("claimkit_watch", "--tenant", "northside", "-v0")
+    browser = site.browser("northside-analyst")
+    page = site.page(browser, "/alerts/")
+    (where,) = set(re.findall(r"/alerts/alr_\w+/acknowledge/", page))
+
+    answered = site.page(browser, where, {"csrfmiddlewaretoken": _token(page)})
+    assert "Acknowledged" in answered
+    assert "I deal with it" not in answered
+    assert "I deal with it" not in site.page(site.browser("lakeview-owner"), "/alerts/")
+    assert "Mail that was sent" in site.page(browser, "/mail/")
+
+
+@pytest.mark.slow
 def test_the_other_hospital_sees_nothing_of_it(site, upload):
     status, _, body = site.call(upload["_links"]["self"], user="lakeview-owner")
     assert (status, body["code"]) == (404, "not_found")
@@ -234,5 +248,13 @@ def test_who_may_enter_both_chooses(site, upload, user):
 @pytest.mark.slow
 def test_pages_load_nothing_from_elsewhere(site):
     browser = site.browser("northside-owner")
-    for path in ("/", "/files/", "/login/", "/api/v1/docs/", "/api/v1/redoc/"):
+    for path in (
+        "/",
+        "/files/",
+        "/alerts/",
+        "/mail/",
+        "/login/",
+        "/api/v1/docs/",
+        "/api/v1/redoc/",
+    ):
         assert not re.findall(r'(?:src|href)="(?:https?:)?//', site.page(browser, path)), path

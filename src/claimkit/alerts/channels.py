@@ -10,8 +10,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from claimkit.types import from_cents
-
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
@@ -128,7 +126,9 @@ def subject_line(notification: Notification) -> str:
     worst = notification.items[0]
     more = f" and {len(notification.items) - 1} more" if len(notification.items) > 1 else ""
     word = "over" if worst.is_over else worst.severity.value
-    return f"[{word}] {worst.summary or worst.kind}{more}".replace("\n", " ").replace("\r", " ")
+    kind = worst.kind.replace("_", " ")
+    about = f"{worst.payer}: {kind}" if worst.payer else kind
+    return " ".join(f"[{word}] {about}{more}".split())
 
 
 def as_text(notification: Notification) -> str:
@@ -136,8 +136,6 @@ def as_text(notification: Notification) -> str:
     lines = [notification.tenant_name, ""]
     for one in notification.items:
         lines.append(f"{_WORDS[one.reason]} ({one.severity.value}): {one.summary or one.kind}")
-        if one.dollars_per_month and not one.is_over:
-            lines.append(f"  {from_cents(one.dollars_per_month):,.2f} dollars a month at risk")
         if one.onset is not None:
             lines.append(f"  since {one.onset.isoformat()}")
         if one.link:

@@ -15,7 +15,6 @@ from django.template.loader import render_to_string
 
 from claimkit.alerts.channels import SendResult, as_text, subject_line
 from claimkit.errors import ConfigError, UnknownName
-from claimkit.types import from_cents
 from claimkit_django.runtime import plugins
 from claimkit_django.sealing import open_sealed, seal
 
@@ -58,13 +57,6 @@ class EmailChannel:
 
     def send(self, notification: Notification, settings: Mapping[str, Json]) -> SendResult:
         """Hand the mail to the site's mail server."""
-        context = {
-            "notification": notification,
-            "items": [
-                (one, f"{from_cents(one.dollars_per_month):,.2f}" if one.dollars_per_month else "")
-                for one in notification.items
-            ],
-        }
         to: Any = settings["to"]
         mail = EmailMultiAlternatives(
             subject=subject_line(notification)[:_LONGEST_SUBJECT],
@@ -74,7 +66,10 @@ class EmailChannel:
             headers={"Message-ID": f"<{notification.id}@claimkit.invalid>"},
         )
         mail.attach_alternative(
-            render_to_string("claimkit_django/alerts/notification.html", context), "text/html"
+            render_to_string(
+                "claimkit_django/alerts/notification.html", {"notification": notification}
+            ),
+            "text/html",
         )
         try:
             mail.send()

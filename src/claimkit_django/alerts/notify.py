@@ -128,7 +128,9 @@ def _send(channel: Channel, tenant: str, told: Sequence[NotificationItem]) -> co
     notification = core.Notification(
         id=told[0].notification.uid,
         tenant_name=tenant,
-        items=sorted(map(_item_of, told), key=lambda one: -one.severity.rank),
+        items=sorted(
+            map(_item_of, told), key=lambda one: (-one.severity.rank, -one.dollars_per_month)
+        ),
     )
     try:
         return kind.send(notification, opened(channel.sealed_settings))

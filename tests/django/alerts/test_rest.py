@@ -147,7 +147,7 @@ def test_a_way_from_a_channel_to_a_mail(northside, client_of, mailbox):
     report(northside, signal("low", number=1), signal("high", number=2))
     notify_due(using=USING)
 
-    assert [one["Subject"][:10] for one in mailbox.mails] == ["[low] This", "[high] Aet"]
+    assert [one["Subject"][:10] for one in mailbox.mails] == ["[low] test", "[high] Aet"]
     with enter(northside):
         assert b"ada@" not in bytes(Channel.objects.get().sealed_settings)
 
