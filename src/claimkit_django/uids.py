@@ -18,6 +18,7 @@ __all__ = [
     "new_message_uid",
     "new_notification_uid",
     "new_route_uid",
+    "new_rule_uid",
     "new_run_uid",
     "new_silence_uid",
     "new_template_uid",
@@ -109,3 +110,8 @@ def new_silence_uid() -> str:
 def new_notification_uid() -> str:
     """Return a new identifier of a notification: ``ntf_`` and 26 characters."""
     return _new_uid("ntf")
+
+
+def new_rule_uid() -> str:
+    """Return a new identifier of a rule: ``rul_`` and 26 characters."""
+    return _new_uid("rul")

@@ -19,6 +19,7 @@ from django.db.models import Max, Q
 
 from claimkit.alerts import lifecycle, policy
 from claimkit.alerts.judgments import noise_until
+from claimkit.alerts.rules import apply_rules
 from claimkit.events import AlertOpened, AlertResolved
 from claimkit.types import Severity, TenantKey
 from claimkit_django.alerts.models import (
@@ -27,8 +28,9 @@ from claimkit_django.alerts.models import (
     Judgment,
     Notification,
     NotificationItem,
+    Rule,
 )
-from claimkit_django.alerts.rows import Policy, alert_of, judgments_of, put
+from claimkit_django.alerts.rows import Policy, alert_of, judgments_of, put, rule_of
 from claimkit_django.bulk import BulkTable, OnConflict, insert_columns
 from claimkit_django.conf import config
 from claimkit_django.tenants.changes import note_change
@@ -70,6 +72,7 @@ def receive(
     with transaction.atomic(using=using):
         row = take_turn(tenant, using)
         with enter(row):
+            taken = _ruled(taken, using)
             known = _latest({one.fingerprint for one in taken}, using)
             changed: dict[str, Alert] = {}
             entries: list[AlertEntry] = []
@@ -102,6 +105,15 @@ def evaluate_due(*, now: dt.datetime, using: str) -> int:
                 _decide(row, alerts, [], now=now, using=using)
                 count += len(alerts)
     return count
+
+
+def _ruled(signals: list[lifecycle.Signal], using: str) -> list[lifecycle.Signal]:
+    """Return the signals that rules let through, as severe as they say; one query."""
+    rules = [rule_of(one) for one in Rule.objects.using(using).filter(enabled=True)]
+    if not rules:
+        return signals
+    ruled = (apply_rules(one, rules)[0] for one in signals)
+    return [one for one in ruled if one is not None]
 
 
 # -- life -------------------------------------------------------------------------------------

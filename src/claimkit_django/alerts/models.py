@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from claimkit.alerts.judgments import Verdict
 from claimkit.alerts.lifecycle import AlertState
+from claimkit.alerts.rules import Comparison
 from claimkit.types import Severity
 from claimkit_django.outbox import LaneRow, OutboxRow
 from claimkit_django.tenants.keys import TenantForeignKey
@@ -20,6 +21,7 @@ from claimkit_django.uids import (
     new_channel_uid,
     new_notification_uid,
     new_route_uid,
+    new_rule_uid,
     new_silence_uid,
 )
 
@@ -31,6 +33,7 @@ __all__ = [
     "Notification",
     "NotificationItem",
     "Route",
+    "Rule",
     "Silence",
 ]
 
@@ -314,6 +317,51 @@ class Route(TenantModel):
                     & ~Q(quiet_from=F("quiet_until"))
                 ),
                 name="alerts_route_quiet",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Rule(TenantModel):
+    """Which signals become alerts, and how severe; see :class:`claimkit.alerts.rules.Rule`."""
+
+    class ComparisonChoices(models.TextChoices):
+        """Mirrors :class:`claimkit.alerts.rules.Comparison`."""
+
+        AT_LEAST = Comparison.AT_LEAST.value, _("At least")
+        ABOVE = Comparison.ABOVE.value, _("Above")
+        AT_MOST = Comparison.AT_MOST.value, _("At most")
+        BELOW = Comparison.BELOW.value, _("Below")
+
+    uid = models.CharField(max_length=32, default=new_rule_uid, editable=False)
+    name = models.CharField(max_length=100)
+    #: Lower ones are asked first.
+    priority = models.IntegerField(default=100)
+    enabled = models.BooleanField(default=True)
+    #: Empty matches all.
+    payers = models.JSONField(default=list, blank=True)
+    kinds = models.JSONField(default=list, blank=True)
+    metric = models.CharField(max_length=32)
+    comparison = models.CharField(max_length=16, choices=ComparisonChoices.choices)
+    threshold = models.DecimalField(max_digits=14, decimal_places=2)
+    #: Empty: no alert.
+    severity = models.CharField(max_length=8, choices=SeverityChoices.choices, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        ordering = ["priority", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "uid"], name="alerts_rule_uid"),
+            models.UniqueConstraint(fields=["tenant", "name"], name="alerts_rule_name"),
+            models.CheckConstraint(
+                condition=Q(severity__in=["", *_SEVERITIES]), name="alerts_rule_severity"
+            ),
+            models.CheckConstraint(
+                condition=Q(comparison__in=[one.value for one in Comparison]),
+                name="alerts_rule_comparison",
             ),
         ]
 

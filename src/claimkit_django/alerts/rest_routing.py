@@ -33,9 +33,19 @@ if TYPE_CHECKING:
 
     from rest_framework.request import Request
 
-__all__ = ["ChannelViewSet", "RouteViewSet", "SilenceViewSet"]
+__all__ = [
+    "READ_BY_ALL",
+    "ChannelViewSet",
+    "NoFilters",
+    "RouteViewSet",
+    "SilenceViewSet",
+    "kinds_field",
+    "payers_field",
+    "save_named",
+]
 
-_READ_BY_ALL: Mapping[str, Role] = {
+#: Everybody reads, admins write.
+READ_BY_ALL: Mapping[str, Role] = {
     **dict.fromkeys(("GET", "HEAD", "OPTIONS"), Role.VIEWER),
     **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), Role.ADMIN),
 }
@@ -47,13 +57,18 @@ _CHANNEL_UID = "chn_3f8k1d6z0q5v9m2r7x4t1nyc8b"
 _KINDS = [*(one.value for one in Signal), "endpoint_disabled"]
 
 
-def _words(choices: list[str] | None = None) -> serializers.ListField:
-    child = (
-        serializers.ChoiceField(choices=choices)
-        if choices
-        else serializers.CharField(max_length=200)
+def payers_field() -> serializers.ListField:
+    """Return the field for names of payers; empty means all."""
+    return serializers.ListField(
+        child=serializers.CharField(max_length=200), required=False, max_length=200
     )
-    return serializers.ListField(child=child, required=False, max_length=200)
+
+
+def kinds_field() -> serializers.ListField:
+    """Return the field for what alerts are about; empty means all."""
+    return serializers.ListField(
+        child=serializers.ChoiceField(choices=_KINDS), required=False, max_length=len(_KINDS)
+    )
 
 
 class ChannelSerializer(serializers.ModelSerializer[Channel]):
@@ -106,8 +121,8 @@ class StepSerializer(serializers.Serializer[Any]):
 class RouteSerializer(serializers.ModelSerializer[Route]):
     """Which alerts go to which channels."""
 
-    payers = _words()
-    kinds = _words(_KINDS)
+    payers = payers_field()
+    kinds = kinds_field()
     channels = serializers.ListField(
         child=serializers.CharField(max_length=32), max_length=20, help_text="Uids of channels."
     )
@@ -153,8 +168,8 @@ class RouteSerializer(serializers.ModelSerializer[Route]):
 class SilenceSerializer(serializers.ModelSerializer[Silence]):
     """What nobody wants to hear of for a while."""
 
-    payers = _words()
-    kinds = _words(_KINDS)
+    payers = payers_field()
+    kinds = kinds_field()
     begins_at = serializers.DateTimeField(required=False, help_text="Now if not given.")
     _links = LinksField(
         {
@@ -353,7 +368,7 @@ class ChannelViewSet(
             values["sealed_settings"] = sealed(settings)
         for name, value in values.items():
             setattr(row, name, value)
-        _save(row)
+        save_named(row)
 
 
 @extend_schema_view(
@@ -377,7 +392,7 @@ class RouteViewSet(
 
     tag = "alerts"
     model = Route
-    roles: ClassVar[Mapping[str, Role]] = _READ_BY_ALL
+    roles: ClassVar[Mapping[str, Role]] = READ_BY_ALL
     serializer_class = RouteSerializer
     filterset_class = NoFilters
     lookup_value_regex = "rte_[0-9a-z]{1,28}"
@@ -388,11 +403,11 @@ class RouteViewSet(
 
     def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:
         """Save a route under a name that is free."""
-        _save(serializer)
+        save_named(serializer)
 
     def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
         """Save a route under its name or another one that is free."""
-        _save(serializer)
+        save_named(serializer)
 
 
 @extend_schema_view(
@@ -441,7 +456,7 @@ class SilenceViewSet(
         return Response(self.get_serializer(row).data)
 
 
-def _save(what: Channel | serializers.BaseSerializer[Any]) -> None:
+def save_named(what: Channel | serializers.BaseSerializer[Any]) -> None:
     """Save a row or a serializer.
 
     Raises:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from claimkit.alerts import lifecycle, policy
 from claimkit.alerts.judgments import Judgment, Verdict
+from claimkit.alerts.rules import Comparison, Rule
 from claimkit.types import Severity
 from claimkit_django.alerts import models
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from claimkit_django.tenants.models import Tenant
 
-__all__ = ["Policy", "alert_of", "judgments_of", "put", "route_of", "silence_of"]
+__all__ = ["Policy", "alert_of", "judgments_of", "put", "route_of", "rule_of", "silence_of"]
 
 _SUBJECT = ("source", "kind", "payer", "summary", "onset", "dollars_per_month")
 
@@ -72,6 +73,22 @@ def route_of(row: models.Route) -> policy.Route:
             for one in sorted(row.steps, key=lambda one: one["after_minutes"])
         ),
         tells_end=row.tells_end,
+    )
+
+
+def rule_of(row: models.Rule) -> Rule:
+    """Return a rule.
+
+    Raises:
+        UnknownName: its metric is no longer known.
+    """
+    return Rule(
+        key=row.uid,
+        match=policy.Match(payers=frozenset(row.payers), kinds=frozenset(row.kinds)),
+        metric=row.metric,
+        comparison=Comparison(row.comparison),
+        threshold=float(row.threshold),
+        severity=Severity(row.severity) if row.severity else None,
     )
 
 

@@ -7,11 +7,13 @@ from rest_framework.routers import SimpleRouter
 
 from claimkit_django.alerts.rest import AlertViewSet, RecoveriesView
 from claimkit_django.alerts.rest_routing import ChannelViewSet, RouteViewSet, SilenceViewSet
+from claimkit_django.alerts.rest_rules import RuleViewSet
 
 router = SimpleRouter()
 router.register("alerts/channels", ChannelViewSet, basename="alert-channel")
 router.register("alerts/routes", RouteViewSet, basename="alert-route")
 router.register("alerts/silences", SilenceViewSet, basename="alert-silence")
+router.register("alerts/rules", RuleViewSet, basename="alert-rule")
 router.register("alerts", AlertViewSet, basename="alert")
 
 urlpatterns = [

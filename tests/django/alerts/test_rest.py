@@ -246,3 +246,52 @@ def test_what_belongs_to_others_does_not_exist(northside, lakeview, client_of, a
         assert client.post(f"{ROOT}{alert.uid}/{act}/", {}, format="json").status_code == 404
     assert client.get(ROOT).json()["results"] == []
     assert client.get(f"{ROOT}recoveries/").json()["recovered"] == "0.00"
+
+
+RULE = {
+    "name": "Dear",
+    "metric": "dollars_per_month",
+    "comparison": "at_least",
+    "threshold": "40000.00",
+    "severity": "critical",
+}
+
+
+def test_rules_decide_how_severe_and_whether(northside, client_of):
+    client = client_of(northside, Role.ADMIN)
+    assert client.post(f"{ROOT}rules/", RULE, format="json").status_code == 201
+    cheap = {**RULE, "name": "Cheap", "comparison": "below", "threshold": "100.00", "severity": ""}
+    assert client.post(f"{ROOT}rules/", cheap, format="json").status_code == 201
+
+    report(northside, signal("low", number=1), signal("low", number=2, dollars_per_month=9_999))
+    with enter(northside):
+        assert [(one.fingerprint, one.severity) for one in Alert.objects.all()] == [
+            ("fp-1", "critical")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ({"metric": "dolars"}, ("metric", "invalid_choice")),
+        ({"comparison": "equals"}, ("comparison", "invalid_choice")),
+        ({"severity": "fatal"}, ("severity", "invalid_choice")),
+        ({"threshold": "NaN"}, ("threshold", "invalid")),
+        ({"kinds": ["denail_rate"]}, ("kinds.0", "invalid_choice")),
+    ],
+)
+def test_a_rule_that_could_never_fire_is_an_error_when_it_is_saved(
+    northside, client_of, sent, expected
+):
+    answer = client_of(northside, Role.ADMIN).post(f"{ROOT}rules/", {**RULE, **sent}, format="json")
+
+    assert errors(answer) == [expected]
+
+
+def test_a_preview_says_what_a_rule_would_have_done(northside, client_of, monkeypatch):
+    client = client_of(northside, Role.ADMIN)
+
+    told = client.post(f"{ROOT}rules/preview/", RULE, format="json").json()
+
+    assert told == {"days": 90, "fired": 0, "alerts": 0, "findings": []}
+    assert client.get(f"{ROOT}rules/").json()["results"] == []

@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 
 from claimkit.tenants import Role
 from claimkit_django.accounts.tokens import issue_token
-from claimkit_django.alerts.models import Alert, Channel, Route, Silence
+from claimkit_django.alerts.models import Alert, Channel, Route, Rule, Silence
 from claimkit_django.claims.models import CsvTemplate, MappingVersion
 from claimkit_django.drift.models import BacktestRun
 from claimkit_django.tenants.models import Membership
@@ -80,6 +80,13 @@ LEAST = {
     "PUT /alerts/routes/{uid}/": Role.ADMIN,
     "PATCH /alerts/routes/{uid}/": Role.ADMIN,
     "DELETE /alerts/routes/{uid}/": Role.ADMIN,
+    "GET /alerts/rules/": Role.VIEWER,
+    "POST /alerts/rules/": Role.ADMIN,
+    "POST /alerts/rules/preview/": Role.ADMIN,
+    "GET /alerts/rules/{uid}/": Role.VIEWER,
+    "PUT /alerts/rules/{uid}/": Role.ADMIN,
+    "PATCH /alerts/rules/{uid}/": Role.ADMIN,
+    "DELETE /alerts/rules/{uid}/": Role.ADMIN,
     "GET /alerts/silences/": Role.VIEWER,
     "POST /alerts/silences/": Role.ANALYST,
     "GET /alerts/silences/{uid}/": Role.VIEWER,
@@ -141,6 +148,13 @@ def world(world):
             )
             house.channel = Channel.objects.create(name="Log", kind="log")
             house.route = Route.objects.create(name="All")
+            house.rule = Rule.objects.create(
+                name="Dear",
+                metric="dollars_per_month",
+                comparison="at_least",
+                threshold=10_000,
+                severity="critical",
+            )
             house.silence = Silence.objects.create(
                 begins_at=now, ends_at=now + dt.timedelta(days=1), reason="x", actor="user:1"
             )
@@ -186,6 +200,7 @@ def address(operation, house):
         "alerts": house.alert.uid,
         "channels": house.channel.uid,
         "routes": house.route.uid,
+        "rules": house.rule.uid,
         "silences": house.silence.uid,
         "claims": house.claims[0].uid,
         "drift": house.backtest.uid,

@@ -16,6 +16,7 @@ class Migration(migrations.Migration):
         AddTenantPolicy(model_name="judgment"),
         AddTenantPolicy(model_name="channel"),
         AddTenantPolicy(model_name="route"),
+        AddTenantPolicy(model_name="rule"),
         AddTenantPolicy(model_name="silence"),
         AddTenantPolicy(model_name="notification"),
         AddTenantPolicy(model_name="notificationitem"),
