@@ -7,7 +7,7 @@ import datetime as dt
 from django.db import DEFAULT_DB_ALIAS as USING
 from django.utils import timezone
 
-from claimkit.alerts.lifecycle import Signal, Subject
+from claimkit.alerts.lifecycle import AlertSignal, Subject
 from claimkit.types import Severity, TenantKey
 from claimkit_django.alerts import models
 from claimkit_django.alerts.board import receive
@@ -23,7 +23,7 @@ def signal(severity="medium", *, number=1, is_firing=True, at=None, **values):
         "onset": dt.date(2026, 3, 2),
         "dollars_per_month": 4_821_050,
     }
-    return Signal(
+    return AlertSignal(
         fingerprint=f"fp-{number}",
         is_firing=is_firing,
         severity=Severity(severity),

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Alert",
+    "AlertSignal",
     "AlertState",
     "Change",
-    "Signal",
     "Subject",
     "Told",
     "acknowledge",
@@ -81,7 +81,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signal:
+class AlertSignal:
     """A fact that somebody reported; the same again changes nothing."""
 
     #: What tells incidents apart; at most 64 characters.
@@ -132,7 +132,7 @@ class Alert:
 
 
 def apply(
-    alert: Alert | None, signal: Signal, *, reopen_within: dt.timedelta
+    alert: Alert | None, signal: AlertSignal, *, reopen_within: dt.timedelta
 ) -> tuple[Alert | None, Change]:
     """Return the alert after a signal, and what it did.
 
@@ -195,7 +195,7 @@ def forget(alert: Alert, route: str) -> Alert:
     return replace(alert, told={key: one for key, one in alert.told.items() if key != route})
 
 
-def _opened(signal: Signal) -> Alert:
+def _opened(signal: AlertSignal) -> Alert:
     return Alert(
         fingerprint=signal.fingerprint,
         subject=signal.subject,

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Action",
+    "AlertMatch",
     "Decision",
-    "Match",
     "QuietHours",
     "Reason",
     "Route",
@@ -75,11 +75,11 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class AlertMatch:
     """Which alerts; an empty set matches all.
 
     >>> from claimkit.alerts.lifecycle import Subject
-    >>> Match(payers={"Aetna"}).takes(Subject(source="drift", kind="volume", payer="Cigna"))
+    >>> AlertMatch(payers={"Aetna"}).takes(Subject(source="drift", kind="volume", payer="Cigna"))
     False
     """
 
@@ -147,7 +147,7 @@ class Route:
     """Which alerts go where, and how often."""
 
     key: str
-    match: Match = field(default_factory=Match)
+    match: AlertMatch = field(default_factory=AlertMatch)
     #: The least severe that it takes.
     least: Severity = Severity.LOW
     #: Keys of channels.
@@ -168,7 +168,7 @@ class Silence:
     """What somebody wants to hear nothing of, for a while."""
 
     key: str
-    match: Match = field(default_factory=Match)
+    match: AlertMatch = field(default_factory=AlertMatch)
     #: One alert only; empty for all that match.
     fingerprint: str = ""
     begins_at: dt.datetime

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from claimkit.alerts.policy import Match
+from claimkit.alerts.policy import AlertMatch
 from claimkit.errors import UnknownName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from claimkit.alerts.lifecycle import Signal
+    from claimkit.alerts.lifecycle import AlertSignal
     from claimkit.types import Severity
 
 __all__ = ["METRICS", "Comparison", "Rule", "apply_rules"]
@@ -41,7 +41,7 @@ _COMPARE: Final[Mapping[Comparison, Callable[[float, float], bool]]] = {
 }
 
 #: Name → what it says of a signal, None where it says nothing.
-METRICS: Final[Mapping[str, Callable[[Signal], float | None]]] = {
+METRICS: Final[Mapping[str, Callable[[AlertSignal], float | None]]] = {
     # Money at risk per 30 days, in dollars.
     "dollars_per_month": lambda signal: signal.subject.dollars_per_month / 100,
     # Days from the onset to the report.
@@ -64,7 +64,7 @@ class Rule:
     """
 
     key: str
-    match: Match = field(default_factory=Match)
+    match: AlertMatch = field(default_factory=AlertMatch)
     #: A name of :data:`METRICS`.
     metric: str = "dollars_per_month"
     comparison: Comparison = Comparison.AT_LEAST
@@ -76,7 +76,7 @@ class Rule:
         if self.metric not in METRICS:
             raise UnknownName.of("metric", self.metric, METRICS)
 
-    def takes(self, signal: Signal) -> bool:
+    def takes(self, signal: AlertSignal) -> bool:
         """Whether the rule decides about a signal; one without the metric it does not."""
         value = METRICS[self.metric](signal)
         return (
@@ -86,7 +86,7 @@ class Rule:
         )
 
 
-def apply_rules(signal: Signal, rules: Iterable[Rule]) -> tuple[Signal | None, str]:
+def apply_rules(signal: AlertSignal, rules: Iterable[Rule]) -> tuple[AlertSignal | None, str]:
     """Return what becomes of a signal, None for no alert, and the key of the rule that decided.
 
     The end of something is never held back: whatever was opened must be able to end.

@@ -55,7 +55,7 @@ _JUDGED_WITHIN = dt.timedelta(days=90)
 
 
 def receive(
-    tenant: TenantKey, signals: Iterable[lifecycle.Signal], *, now: dt.datetime, using: str
+    tenant: TenantKey, signals: Iterable[lifecycle.AlertSignal], *, now: dt.datetime, using: str
 ) -> list[Event]:
     """Apply signals, decide who is told, and return what follows, for the caller to stage.
 
@@ -107,7 +107,7 @@ def evaluate_due(*, now: dt.datetime, using: str) -> int:
     return count
 
 
-def _ruled(signals: list[lifecycle.Signal], using: str) -> list[lifecycle.Signal]:
+def _ruled(signals: list[lifecycle.AlertSignal], using: str) -> list[lifecycle.AlertSignal]:
     """Return the signals that rules let through, as severe as they say; one query."""
     rules = [rule_of(one) for one in Rule.objects.using(using).filter(enabled=True)]
     if not rules:
@@ -128,7 +128,7 @@ def _latest(fingerprints: set[str], using: str) -> dict[str, Alert]:
 
 
 def _apply(
-    signal: lifecycle.Signal,
+    signal: lifecycle.AlertSignal,
     known: dict[str, Alert],
     entries: list[AlertEntry],
     following: list[Event],

@@ -228,8 +228,8 @@ def _told_lately() -> list[Finding]:
     ]
 
 
-def _signal_of(finding: Finding) -> lifecycle.Signal:
-    return lifecycle.Signal(
+def _signal_of(finding: Finding) -> lifecycle.AlertSignal:
+    return lifecycle.AlertSignal(
         fingerprint=finding.fingerprint,
         is_firing=True,
         severity=finding.severity,

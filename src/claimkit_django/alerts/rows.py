@@ -60,7 +60,7 @@ def route_of(row: models.Route) -> policy.Route:
         quiet = policy.QuietHours(begin=row.quiet_from, end=row.quiet_until)
     return policy.Route(
         key=row.uid,
-        match=policy.Match(payers=frozenset(row.payers), kinds=frozenset(row.kinds)),
+        match=policy.AlertMatch(payers=frozenset(row.payers), kinds=frozenset(row.kinds)),
         least=Severity(row.least_severity),
         channels=tuple(row.channels),
         goes_on=row.goes_on,
@@ -84,7 +84,7 @@ def rule_of(row: models.Rule) -> Rule:
     """
     return Rule(
         key=row.uid,
-        match=policy.Match(payers=frozenset(row.payers), kinds=frozenset(row.kinds)),
+        match=policy.AlertMatch(payers=frozenset(row.payers), kinds=frozenset(row.kinds)),
         metric=row.metric,
         comparison=Comparison(row.comparison),
         threshold=float(row.threshold),
@@ -96,7 +96,7 @@ def silence_of(row: models.Silence) -> policy.Silence:
     """Return a silence."""
     return policy.Silence(
         key=row.uid,
-        match=policy.Match(payers=frozenset(row.payers), kinds=frozenset(row.kinds)),
+        match=policy.AlertMatch(payers=frozenset(row.payers), kinds=frozenset(row.kinds)),
         fingerprint=row.fingerprint,
         begins_at=row.begins_at,
         ends_at=row.ends_at,

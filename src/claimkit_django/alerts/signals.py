@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from django.utils import timezone
 
-from claimkit.alerts.lifecycle import Signal, Subject
+from claimkit.alerts.lifecycle import AlertSignal, Subject
 from claimkit.events import (
     DriftAccepted,
     DriftDetected,
@@ -50,9 +50,9 @@ class DriftListener:
         return receive(event.tenant, [signal], now=timezone.now(), using=self._using)
 
 
-def _signal_of(event: Event) -> Signal | None:
+def _signal_of(event: Event) -> AlertSignal | None:
     if isinstance(event, EndpointDisabled):
-        return Signal(
+        return AlertSignal(
             fingerprint=f"endpoint:{event.endpoint}",
             is_firing=True,
             severity=Severity.MEDIUM,
@@ -65,7 +65,7 @@ def _signal_of(event: Event) -> Signal | None:
         )
     if not isinstance(event, (*_BEGINS, *_ENDS)):
         return None
-    return Signal(
+    return AlertSignal(
         fingerprint=event.finding[:64],
         is_firing=isinstance(event, _BEGINS),
         severity=Severity(event.severity),

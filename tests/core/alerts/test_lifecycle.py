@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from claimkit.alerts.lifecycle import (
     Alert,
+    AlertSignal,
     AlertState,
     Change,
-    Signal,
     Subject,
     Told,
     acknowledge,
@@ -28,7 +28,7 @@ SUBJECT = Subject(source="drift", kind="denial_rate", payer="Aetna")
 
 
 def signal(severity=Severity.MEDIUM, *, at=T0, is_firing=True):
-    return Signal(
+    return AlertSignal(
         fingerprint="fp-spirou", is_firing=is_firing, severity=severity, at=at, subject=SUBJECT
     )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from claimkit.alerts.lifecycle import Alert, AlertState, Subject, Told
 from claimkit.alerts.policy import (
     Action,
-    Match,
+    AlertMatch,
     QuietHours,
     Reason,
     Route,
@@ -89,9 +89,9 @@ def test_who_deals_with_it_is_left_alone():
     ("values", "is_silent"),
     [
         ({}, True),
-        ({"match": Match(payers={"Aetna"})}, True),
-        ({"match": Match(payers={"Cigna"})}, False),
-        ({"match": Match(kinds={"volume"})}, False),
+        ({"match": AlertMatch(payers={"Aetna"})}, True),
+        ({"match": AlertMatch(payers={"Cigna"})}, False),
+        ({"match": AlertMatch(kinds={"volume"})}, False),
         ({"fingerprint": "fp"}, True),
         ({"fingerprint": "another"}, False),
         ({"begins_at": NOW + HOUR / 2}, False),
@@ -114,8 +114,8 @@ def test_noise_mutes_until_it_fades():
 
 
 def test_the_first_route_takes_it_unless_it_goes_on():
-    first = Route(key="first", match=Match(kinds={"denial_rate"}), goes_on=True)
-    other = Route(key="other", match=Match(payers={"Cigna"}))
+    first = Route(key="first", match=AlertMatch(kinds={"denial_rate"}), goes_on=True)
+    other = Route(key="other", match=AlertMatch(payers={"Cigna"}))
     severe = Route(key="severe", least=Severity.HIGH)
     last = Route(key="last")
 

@@ -4,8 +4,8 @@ import datetime as dt
 
 import pytest
 
-from claimkit.alerts.lifecycle import Signal, Subject
-from claimkit.alerts.policy import Match
+from claimkit.alerts.lifecycle import AlertSignal, Subject
+from claimkit.alerts.policy import AlertMatch
 from claimkit.alerts.rules import METRICS, Comparison, Rule, apply_rules
 from claimkit.errors import UnknownName
 from claimkit.types import Severity
@@ -14,7 +14,7 @@ AT = dt.datetime(2026, 4, 12, 9, tzinfo=dt.UTC)
 
 
 def signal(dollars=10_000, *, is_firing=True, onset=dt.date(2026, 4, 2), payer="Aetna"):
-    return Signal(
+    return AlertSignal(
         fingerprint="fp",
         is_firing=is_firing,
         severity=Severity.MEDIUM,
@@ -55,7 +55,7 @@ def test_a_metric_is_compared_with_the_threshold(comparison, taken):
 def test_the_first_rule_that_takes_it_decides():
     dear = rule(key="dear")
     cheap = rule(key="cheap", comparison=Comparison.BELOW, severity=None)
-    other = rule(key="other", match=Match(payers={"Cigna"}), threshold=0.0)
+    other = rule(key="other", match=AlertMatch(payers={"Cigna"}), threshold=0.0)
 
     assert apply_rules(signal(20_000), [cheap, dear])[1] == "dear"
     assert apply_rules(signal(20_000), [dear])[0].severity is Severity.CRITICAL

@@ -30,14 +30,14 @@ import datetime as dt, sys
 import django
 django.setup()
 from django.utils import timezone
-from claimkit.alerts.lifecycle import Signal, Subject
+from claimkit.alerts.lifecycle import AlertSignal, Subject
 from claimkit.types import Severity, TenantKey
 from claimkit_django.alerts.board import receive
 
 began, size, incidents = dt.datetime.fromisoformat(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 for chunk in map(int, sys.argv[4:]):
     receive(TenantKey("northside"), [
-        Signal(fingerprint=f"fp-{number % incidents}", is_firing=True,
+        AlertSignal(fingerprint=f"fp-{number % incidents}", is_firing=True,
             severity=(Severity.LOW, Severity.MEDIUM)[number // incidents % 2],
             at=began + dt.timedelta(seconds=number),
             subject=Subject(source="drift", kind="denial_rate", summary=f"signal {number}"))
