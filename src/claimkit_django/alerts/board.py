@@ -20,6 +20,7 @@ from django.db.models import Max, Q
 from claimkit.alerts import lifecycle, policy
 from claimkit.alerts.judgments import noise_until
 from claimkit.alerts.rules import apply_rules
+from claimkit.errors import UnknownName
 from claimkit.events import AlertOpened, AlertResolved
 from claimkit.types import Severity, TenantKey
 from claimkit_django.alerts.models import (
@@ -95,7 +96,7 @@ def evaluate(row: Tenant, alerts: Sequence[Alert], *, now: dt.datetime, using: s
 def evaluate_due(*, now: dt.datetime, using: str) -> int:
     """Decide about alerts for which time alone changed something; return how many."""
     count = 0
-    due = Alert.unscoped.using(using).filter(look_at__lte=now)
+    due = Alert.unscoped.using(using).filter(look_at__lte=now, tenant__active=True)
     for key in due.order_by().values_list("tenant__key", flat=True).distinct():
         with transaction.atomic(using=using):
             row = take_turn(TenantKey(key), using)
@@ -109,7 +110,13 @@ def evaluate_due(*, now: dt.datetime, using: str) -> int:
 
 def _ruled(signals: list[lifecycle.AlertSignal], using: str) -> list[lifecycle.AlertSignal]:
     """Return the signals that rules let through, as severe as they say; one query."""
-    rules = [rule_of(one) for one in Rule.objects.using(using).filter(enabled=True)]
+    rules = []
+    for one in Rule.objects.using(using).filter(enabled=True):
+        try:
+            rules.append(rule_of(one))
+        except UnknownName:
+            # Of a plugin or a version that is gone: better an alert too many than none.
+            logger.warning("a rule names an unknown metric", extra={"rule": one.uid})
     if not rules:
         return signals
     ruled = (apply_rules(one, rules)[0] for one in signals)

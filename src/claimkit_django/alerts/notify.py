@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from claimkit.outbox import Lease
 
-__all__ = ["Notified", "notify_due"]
+__all__ = ["Notified", "notify_due", "send"]
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,9 @@ def _serve(leases: Sequence[Lease], outbox: OrmOutbox, using: str) -> Notified:
     done = Notified()
     tenant = leases[0].tenant
     with use_tenant(tenant):
-        channel = Channel.objects.using(using).filter(pk=int(leases[0].lane)).first()
+        channel = (
+            Channel.objects.using(using).filter(pk=int(leases[0].lane), tenant__active=True).first()
+        )
         items = _items([int(one.id) for one in leases], using)
         name = Tenant.objects.using(using).values_list("name", flat=True).get(key=tenant)
         for lease in leases:
@@ -122,9 +124,6 @@ def _items(notifications: list[int], using: str) -> dict[int, list[NotificationI
 
 
 def _send(channel: Channel, tenant: str, told: Sequence[NotificationItem]) -> core.SendResult:
-    kind = kinds().get(channel.kind)
-    if kind is None:
-        return core.SendResult(is_sent=False, reason="channel_unknown")
     notification = core.Notification(
         id=told[0].notification.uid,
         tenant_name=tenant,
@@ -132,6 +131,14 @@ def _send(channel: Channel, tenant: str, told: Sequence[NotificationItem]) -> co
             map(_item_of, told), key=lambda one: (-one.severity.rank, -one.dollars_per_month)
         ),
     )
+    return send(channel, notification)
+
+
+def send(channel: Channel, notification: core.Notification) -> core.SendResult:
+    """Send a notification by a channel, now; a channel that raises is a failure like others."""
+    kind = kinds().get(channel.kind)
+    if kind is None:
+        return core.SendResult(is_sent=False, reason="channel_unknown")
     try:
         return kind.send(notification, opened(channel.sealed_settings))
     except Exception:

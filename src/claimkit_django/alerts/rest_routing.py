@@ -17,8 +17,9 @@ from claimkit.drift.findings import Signal
 from claimkit.errors import ClaimkitError
 from claimkit.tenants import Role
 from claimkit.types import Severity
-from claimkit_django.alerts.channels import check_settings, find_kind, kinds, opened, sealed, shown
+from claimkit_django.alerts.channels import check_settings, kinds, opened, sealed, shown
 from claimkit_django.alerts.models import Alert, Channel, Route, Silence
+from claimkit_django.alerts.notify import send
 from claimkit_django.conf import config
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
@@ -347,11 +348,7 @@ class ChannelViewSet(
             dollars_per_month=0,
         )
         notification = Notification(id=f"{uid}.test", tenant_name=self.tenant.name, items=[item])
-        try:
-            kind = find_kind(row.kind)
-        except ClaimkitError as error:
-            raise exceptions.ValidationError({"kind": str(error)}, code=error.code) from None
-        result = kind.send(notification, opened(row.sealed_settings))
+        result = send(row, notification)
         return Response({"is_sent": result.is_sent, "reason": result.reason})
 
     def _put(self, row: Channel, request: Request, *, partial: bool) -> None:

@@ -10,8 +10,10 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from claimkit.alerts.channels import LogChannel
 from claimkit.events import DriftAccepted, DriftDetected, DriftResolved, DriftWorsened
 from claimkit.types import TenantKey
+from claimkit_django.alerts import notify
 from claimkit_django.alerts.board import evaluate_due
 from claimkit_django.alerts.models import (
     Alert,
@@ -19,6 +21,7 @@ from claimkit_django.alerts.models import (
     Notification,
     NotificationItem,
     Route,
+    Rule,
     Silence,
 )
 from claimkit_django.alerts.notify import notify_due
@@ -278,3 +281,40 @@ def test_a_route_that_was_deleted_leaves_the_alert_visible(northside, mailed):
     report(northside, signal("critical"))
 
     assert told(northside) == ["opened", "mute:no_route"]
+
+
+def test_a_tenant_that_was_deactivated_holds_nobody_up(northside, lakeview, add_channel, add_route):
+    add_route(northside, add_channel(northside), repeat_hours=1)
+    add_route(lakeview, add_channel(lakeview), repeat_hours=1)
+    for tenant in (northside, lakeview):
+        report(tenant, signal())
+    northside.active = False
+    northside.save()
+
+    assert notify_due(using=USING).sent == 1
+    states = Notification.unscoped.order_by("pk").values_list("state", flat=True)
+    assert list(states) == ["cancelled", "done"]
+    assert evaluate_due(now=timezone.now() + 2 * HOUR, using=USING) == 1
+
+
+def test_a_channel_that_raises_is_a_failure_like_others(northside, add_channel, add_route, caplog):
+    class Broken(LogChannel):
+        def send(self, notification, settings):
+            raise ZeroDivisionError
+
+    add_route(northside, add_channel(northside), repeat_hours=1)
+    report(northside, signal())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(notify, "kinds", lambda: {"log": Broken()})
+        assert notify_due(using=USING).retried == 1
+
+    assert told(northside)[-1] == "failed:internal"
+    assert "a channel failed" in caplog.text
+
+
+def test_a_rule_that_nobody_understands_opens_an_alert_rather_than_none(northside):
+    with enter(northside):
+        Rule.objects.create(name="Old", metric="gone", comparison="above", threshold=0)
+    report(northside, signal())
+
+    assert len(alerts(northside)) == 1
