@@ -109,7 +109,7 @@ def _in_mails() -> str:
     sent = notify_due(using=DEFAULT_DB_ALIAS).sent
     if not sent:
         return "nothing, because nothing is new"
-    return f"{sent} mail{'' if sent == 1 else 's'}, in {_shown(settings.EMAIL_FILE_PATH)}"
+    return f"{sent} mail{'' if sent == 1 else 's'}, in {_shown(settings.MAIL_DIR)}"
 
 
 def _by_kind(uploads: Iterable[Upload]) -> dict[str, list[Upload]]:

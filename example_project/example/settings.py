@@ -12,6 +12,8 @@ import secrets
 import urllib.parse
 from pathlib import Path
 
+import django
+
 PROJECT = Path(__file__).resolve().parent.parent
 #: All that the site writes: database, uploads, queue, reports, its secret key.
 DEMO_DIR = Path(os.environ.get("CLAIMKIT_DEMO_DIR") or PROJECT.parent / ".demo").resolve()
@@ -176,8 +178,12 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
 #: Mail goes into files, which the site shows to whoever tries it.
-EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-EMAIL_FILE_PATH = DEMO_DIR / "mail"
+MAIL_DIR = DEMO_DIR / "mail"
+_MAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": _MAIL_BACKEND, "OPTIONS": {"file_path": str(MAIL_DIR)}}}
+else:
+    EMAIL_BACKEND, EMAIL_FILE_PATH = _MAIL_BACKEND, MAIL_DIR
 DEFAULT_FROM_EMAIL = "claimkit@lakeshore.example"
 
 CLAIMKIT: dict[str, dict[str, object]] = {

@@ -135,7 +135,7 @@ def mail(request: HttpRequest) -> HttpResponse:
 def _mails_about(tenant: str) -> list[dict[str, str]]:
     """Return mails from the files of Django's file backend; the first line says whose they are."""
     found = []
-    for path in sorted(Path(settings.EMAIL_FILE_PATH).glob("*.log"), reverse=True):
+    for path in sorted(Path(settings.MAIL_DIR).glob("*.log"), reverse=True):
         for text in path.read_text(encoding="utf-8").split("-" * 79 + "\n"):
             read = email.message_from_string(text.strip(), policy=email.policy.default)
             part = read.get_body(("plain",))

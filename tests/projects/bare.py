@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import django
+
 from tests.projects.database import ROW_LEVEL_SECURITY, database
 
 SECRET_KEY = "only-for-tests-" + "k" * 50
@@ -61,6 +63,9 @@ TEMPLATES = [
         },
     }
 ]
+if django.VERSION >= (6, 1):
+    # In the place of EMAIL_BACKEND.
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 CLAIMKIT: dict[str, dict[str, object]] = {}
 if ROW_LEVEL_SECURITY:
     CLAIMKIT["TENANTS"] = {"ROW_LEVEL_SECURITY": True}

@@ -77,12 +77,19 @@ def check_settings(**_kwargs: Any) -> list[checks.CheckMessage]:
 
 def check_mail(**_kwargs: Any) -> list[checks.CheckMessage]:
     """Return W003 where people would never get a mail."""
-    if settings.DEBUG or not settings.EMAIL_BACKEND.endswith(_NOWHERE):
+    # Django 6.1 has MAILERS in the place of EMAIL_BACKEND.
+    mailers: Any = getattr(settings, "MAILERS", None)
+    backend = (
+        settings.EMAIL_BACKEND
+        if mailers is None
+        else mailers.get("default", {}).get("BACKEND", "smtp")
+    )
+    if settings.DEBUG or not backend.endswith(_NOWHERE):
         return []
     return [
         checks.Warning(
-            "EMAIL_BACKEND sends no mail, so nobody gets alerts by e-mail.",
-            hint="Set EMAIL_BACKEND to the one of SMTP, or of your provider.",
+            "The site's mail backend sends no mail, so nobody gets alerts by e-mail.",
+            hint="Use the backend of SMTP, or of your provider.",
             id="claimkit_alerts.W003",
         )
     ]

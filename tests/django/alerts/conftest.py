@@ -36,17 +36,31 @@ class Mailbox:
 
 
 @pytest.fixture
-def mailbox(settings):
+def mail_through(settings):
+    """Send mail to this port of this machine."""
+
+    def use(port):
+        backend = "django.core.mail.backends.smtp.EmailBackend"
+        options = {"host": "127.0.0.1", "port": port, "timeout": 5}
+        if hasattr(settings, "MAILERS"):
+            settings.MAILERS = {"default": {"BACKEND": backend, "OPTIONS": options}}
+            return
+        settings.EMAIL_BACKEND = backend
+        for name, value in options.items():
+            setattr(settings, f"EMAIL_{name.upper()}", value)
+
+    return use
+
+
+@pytest.fixture
+def mailbox(mail_through):
     controllers = pytest.importorskip("aiosmtpd.controller")
     made = Mailbox()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     controller = controllers.Controller(made, hostname="127.0.0.1", port=port)
     controller.start()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST = "127.0.0.1"
-    settings.EMAIL_PORT = port
-    settings.EMAIL_TIMEOUT = 5
+    mail_through(port)
     yield made
     controller.stop()
 

@@ -251,9 +251,8 @@ def test_a_refused_address_is_given_up_and_seen(northside, mailed, mailbox):
     assert told(northside)[-1] == "failed:recipients_refused"
 
 
-def test_attempts_have_an_end(northside, mailed, settings):
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+def test_attempts_have_an_end(northside, mailed, mail_through, settings):
+    mail_through(9)
     settings.CLAIMKIT = {**settings.CLAIMKIT, "ALERTS": {"RETRY_WAITS": ["1s"]}}
     report(northside, signal())
     assert notify_due(using=USING).retried == 1
