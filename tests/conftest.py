@@ -16,6 +16,8 @@ settings.register_profile(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+#: For a second Python, which need not look for what the first has looked for.
+settings.register_profile("again", settings.get_profile("claimkit"), max_examples=20)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "claimkit"))
 
 _ROOT = Path(__file__).parents[1]

@@ -42,7 +42,7 @@ class _Sizes(NamedTuple):
     events: int
 
 
-_SHORT = _Sizes(deliveries=4_000, on_sqlite=1_000, events=100)
+_SHORT = _Sizes(deliveries=8_000, on_sqlite=2_000, events=150)
 _FULL = _Sizes(deliveries=80_000, on_sqlite=20_000, events=2_000)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import gc
 import io
 import tracemalloc
 from importlib.metadata import entry_points
@@ -477,3 +479,18 @@ def test_many_small_transaction_sets_do_not_fill_the_memory(x12, era):
     more, _, _ = peak(x12, Stream(sets(44_000)))
 
     assert more < some * 1.25
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_search_for_cycles_is_left_as_it_was(x12, era, was_on):
+    """Between two batches, after the last, and where a file is refused half way."""
+    was = gc.isenabled()
+    try:
+        (gc.enable if was_on else gc.disable)()
+        file = io.BytesIO(era(*claims(20)).encode())
+        seen = [gc.isenabled() for _ in x12.read(file, ReadOptions(batch_size=5))]
+        with contextlib.suppress(FileRefused):
+            list(x12.read(io.BytesIO(b"ISA*no file of claims"), ReadOptions()))
+        assert {*seen, gc.isenabled()} == {was_on}
+    finally:
+        (gc.enable if was else gc.disable)()

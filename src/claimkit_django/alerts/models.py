@@ -337,10 +337,8 @@ class Rule(TenantModel):
 
     uid = models.CharField(max_length=32, default=new_rule_uid, editable=False)
     name = models.CharField(max_length=100)
-    #: Lower ones are asked first.
     priority = models.IntegerField(default=100)
     enabled = models.BooleanField(default=True)
-    #: Empty matches all.
     payers = models.JSONField(default=list, blank=True)
     kinds = models.JSONField(default=list, blank=True)
     metric = models.CharField(max_length=32)
