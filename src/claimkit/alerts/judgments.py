@@ -44,6 +44,8 @@ class Judgment:
     verdict: Verdict
     actor: str
     at: dt.datetime
+    #: How severe the alert was that the person judged.
+    severity: Severity
     #: Whether the person may mute alone.
     is_decisive: bool = False
 
@@ -64,6 +66,8 @@ def noise_until(
     if latest_real is not None:
         # One "real" lifts what was said before it.
         noise = [one for one in noise if one.at > latest_real]
+    # What people thought of it says nothing of it once it is worse.
+    noise = [one for one in noise if one.severity.rank >= severity.rank]
     if len({one.actor for one in noise}) < 2 and not any(one.is_decisive for one in noise):
         return None
     # The judgment of one who may decide is enough by itself.

@@ -16,7 +16,7 @@ from claimkit.types import Severity
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from claimkit.types import Cents
 
@@ -102,6 +102,10 @@ class Told:
     at: dt.datetime
     #: Steps of escalation that were taken.
     steps: int = 0
+    #: Keys of the channels that were told, those of steps too: they learn of the end.
+    channels: tuple[str, ...] = ()
+    #: They know that it ended, or it ended and opened again since.
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,15 +124,19 @@ class Alert:
     #: 1, and one more each time that it opens again.
     episode: int = 1
     resolved_at: dt.datetime | None = None
-    #: Key of a route → what its channels were last told in this episode.
+    #: Key of a route → what its channels were last told.
     told: Mapping[str, Told] = field(default_factory=dict)
 
     @property
+    def is_told(self) -> bool:
+        """Whether somebody was told of this episode, and not of its end."""
+        return any(not one.is_over for one in self.told.values())
+
+    @property
     def is_escalated(self) -> bool:
-        """Whether somebody was told, and it is more severe than anybody was told."""
-        return bool(self.told) and self.severity.rank > max(
-            one.severity.rank for one in self.told.values()
-        )
+        """Whether somebody was told of this episode, and it is more severe than anybody was told."""
+        known = [one.severity.rank for one in self.told.values() if not one.is_over]
+        return bool(known) and self.severity.rank > max(known)
 
 
 def apply(
@@ -154,8 +162,10 @@ def apply(
             return replace(alert, count=alert.count + 1), Change.NOTHING
         if signal.at - alert.resolved_at > reopen_within:
             return _opened(signal), Change.OPENED
+        # What was told stays known: who flaps is told of less often.
+        told = {key: replace(one, is_over=True, steps=0) for key, one in alert.told.items()}
         return replace(
-            _opened(signal), count=alert.count + 1, episode=alert.episode + 1
+            _opened(signal), count=alert.count + 1, episode=alert.episode + 1, told=told
         ), Change.REOPENED
     if signal.at < alert.seen_at:
         return replace(alert, count=alert.count + 1), Change.SEEN
@@ -190,9 +200,12 @@ def resolve(alert: Alert, *, at: dt.datetime) -> Alert:
     return replace(alert, state=AlertState.RESOLVED, resolved_at=at, seen_at=max(at, alert.seen_at))
 
 
-def forget(alert: Alert, route: str) -> Alert:
-    """Return the alert as if the channels of a route had not been told of it."""
-    return replace(alert, told={key: one for key, one in alert.told.items() if key != route})
+def forget(alert: Alert, route: str, channels: Iterable[str]) -> Alert:
+    """Return the alert as if some channels of a route had not been told of it."""
+    known = alert.told[route]
+    left = tuple(one for one in known.channels if one not in set(channels))
+    told = {key: one for key, one in alert.told.items() if key != route}
+    return replace(alert, told={**told, route: replace(known, channels=left)} if left else told)
 
 
 def _opened(signal: AlertSignal) -> Alert:

@@ -3,7 +3,7 @@
 :func:`decide` asks, in this order: is there something to say at all; has somebody silenced it; did
 people judge it to be noise; which routes want it; was it said a short while ago; is it night.
 What is muted stays visible and is never counted as told, so it is said once the mute is over.
-An alert that became more severe passes everything but a silence and a missing route.
+An alert that became more severe passes everything but a silence and a missing route or channel.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ __all__ = [
 ]
 
 
+#: Episodes that are told at once; from the next on it flaps, and is told once in so long.
+_STEADY_EPISODES = 3
+_DAMPING = dt.timedelta(hours=24)
+
+
 class Action(StrEnum):
     """What becomes of an alert now."""
 
@@ -69,6 +74,10 @@ class Reason(StrEnum):
     #: People judged it to be noise.
     JUDGED_NOISE = "judged_noise"
     NO_ROUTE = "no_route"
+    #: Every channel of the route is switched off, or gone.
+    NO_CHANNEL = "no_channel"
+    #: It ends and comes back again and again, and was told a short while ago.
+    FLAPPING = "flapping"
     #: Told already, and not to be repeated yet.
     TOLD = "told"
     QUIET_HOURS = "quiet_hours"
@@ -226,8 +235,9 @@ def decide(
         zone: The tenant's clock.
         now: The present, in UTC.
     """
-    if alert.state is AlertState.RESOLVED and not alert.told:
-        return [Decision(action=Action.MUTE, reason=Reason.NEVER_TOLD)]
+    if alert.state is AlertState.RESOLVED and not alert.is_told:
+        reason = Reason.TOLD if alert.told else Reason.NEVER_TOLD
+        return [Decision(action=Action.MUTE, reason=reason)]
     if alert.state is AlertState.ACKNOWLEDGED and not alert.is_escalated:
         return [Decision(action=Action.MUTE, reason=Reason.ACKNOWLEDGED)]
     silence = max(
@@ -262,8 +272,13 @@ def _by_route(alert: Alert, route: Route, zone: ZoneInfo, now: dt.datetime) -> D
     if reason is None:
         again_at = _next_look(alert, route, now)
         return Decision(action=Action.MUTE, reason=Reason.TOLD, by=route.key, again_at=again_at)
+    if not channels:
+        return Decision(action=Action.MUTE, reason=Reason.NO_CHANNEL, by=route.key)
+    calm_at = _calm_at(alert, route, reason)
+    if calm_at is not None and calm_at > now:
+        return Decision(action=Action.MUTE, reason=Reason.FLAPPING, by=route.key, again_at=calm_at)
     quiet = route.quiet.until(now, zone) if route.quiet else None
-    if quiet is not None and alert.severity is not Severity.CRITICAL:
+    if quiet is not None and not _is_urgent(alert, reason):
         return Decision(action=Action.WAIT, reason=Reason.QUIET_HOURS, by=route.key, again_at=quiet)
     decision = Decision(action=Action.NOTIFY, reason=reason, by=route.key, channels=channels)
     again_at = _next_look(told_now(alert, decision, now), route, now)
@@ -276,11 +291,14 @@ def _what_to_say(
     """Return why the route's channels are told now, and which; no reason where they are not."""
     told = alert.told.get(route.key)
     if alert.state is AlertState.RESOLVED:
-        return (Reason.RESOLVED if route.tells_end else None), route.channels
-    if told is None:
+        if told is None or told.is_over or not route.tells_end:
+            return None, ()
+        return Reason.RESOLVED, told.channels
+    if told is None or told.is_over:
         return Reason.FIRST, route.channels
+    everybody = tuple(dict.fromkeys((*route.channels, *told.channels)))
     if alert.severity.rank > told.severity.rank:
-        return Reason.ESCALATED, route.channels
+        return Reason.ESCALATED, everybody
     if alert.state is AlertState.ACKNOWLEDGED:
         return None, ()
     if told.steps < len(route.steps):
@@ -288,15 +306,27 @@ def _what_to_say(
         if now - alert.opened_at >= step.after:
             return Reason.STEP, step.channels
     if route.repeat_after is not None and now - told.at >= route.repeat_after:
-        return Reason.REPEATED, route.channels
+        return Reason.REPEATED, everybody
     return None, ()
 
 
-def _next_look(alert: Alert, route: Route, now: dt.datetime) -> dt.datetime | None:
-    """Return when time alone would give the route something to say."""
-    if alert.state is not AlertState.OPEN:
+def _is_urgent(alert: Alert, reason: Reason) -> bool:
+    return alert.severity is Severity.CRITICAL or reason is Reason.ESCALATED
+
+
+def _calm_at(alert: Alert, route: Route, reason: Reason) -> dt.datetime | None:
+    """Return until when an alert that flaps is not told of as new; never one that became worse."""
+    told = alert.told.get(route.key)
+    if reason is not Reason.FIRST or told is None or alert.episode <= _STEADY_EPISODES:
         return None
-    told = alert.told.get(route.key, Told(severity=alert.severity, at=now))
+    return None if alert.severity.rank > told.severity.rank else told.at + _DAMPING
+
+
+def _next_look(alert: Alert, route: Route, now: dt.datetime) -> dt.datetime | None:
+    """Return when time alone would give a route that was told something to say."""
+    told = alert.told.get(route.key)
+    if alert.state is not AlertState.OPEN or told is None:
+        return None
     looks = [alert.opened_at + one.after for one in route.steps[told.steps :]]
     if route.repeat_after is not None:
         looks.append(told.at + route.repeat_after)
@@ -306,6 +336,13 @@ def _next_look(alert: Alert, route: Route, now: dt.datetime) -> dt.datetime | No
 def told_now(alert: Alert, decision: Decision, now: dt.datetime) -> Alert:
     """Return the alert once the channels of a decision are told."""
     before = alert.told.get(decision.by)
-    steps = (before.steps if before else 0) + (decision.reason is Reason.STEP)
-    told = Told(severity=alert.severity, at=now, steps=steps)
+    if before is None or before.is_over:
+        before = Told(severity=alert.severity, at=now)
+    told = Told(
+        severity=alert.severity,
+        at=now,
+        steps=before.steps + (decision.reason is Reason.STEP),
+        channels=tuple(dict.fromkeys((*before.channels, *decision.channels))),
+        is_over=decision.reason is Reason.RESOLVED,
+    )
     return replace(alert, told={**alert.told, decision.by: told})

@@ -127,6 +127,7 @@ def judge(
             actor=actor,
             is_decisive=is_decisive,
             judged_at=timezone.now(),
+            severity=row.severity,
             recovered=recovered,
             recovered_on=recovered_on,
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections, transaction
 from django.db.models import Max, Q
+from django.utils import timezone
 
 from claimkit.alerts import lifecycle, policy
 from claimkit.alerts.judgments import noise_until
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from claimkit.events import Event
     from claimkit_django.tenants.models import Tenant
 
-__all__ = ["CHANNEL", "evaluate", "evaluate_due", "receive"]
+__all__ = ["CHANNEL", "evaluate", "evaluate_due", "look_again", "receive"]
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,15 @@ def receive(
 def evaluate(row: Tenant, alerts: Sequence[Alert], *, now: dt.datetime, using: str) -> None:
     """Decide again about alerts that somebody changed, in the caller's transaction and turn."""
     _decide(row, list(alerts), [], now=now, using=using)
+
+
+def look_again(*, using: str) -> None:
+    """Let the next worker decide about all live alerts of the tenant in scope.
+
+    For whoever changed who is told: an alert that nobody could be told of is told now.
+    """
+    live = Alert.objects.using(using).exclude(state=Alert.State.RESOLVED)
+    live.update(look_at=timezone.now())
 
 
 def evaluate_due(*, now: dt.datetime, using: str) -> int:
@@ -143,12 +153,13 @@ def _apply(
 ) -> Alert | None:
     """Apply one signal to what is known; return the row where it changed anything."""
     row = known.get(signal.fingerprint)
+    before = alert_of(row) if row is not None else None
     alert, change = lifecycle.apply(
-        alert_of(row) if row is not None else None,
+        before,
         signal,
         reopen_within=dt.timedelta(days=config().alerts.reopen_days),
     )
-    if alert is None:
+    if alert is None or alert == before:
         return None
     if change is lifecycle.Change.OPENED or row is None:
         row = Alert()
@@ -229,9 +240,9 @@ def _decide(
     wanted: list[tuple[policy.Decision, Alert]] = []
     for row in rows:
         alert = alert_of(row)
-        for route in withdrawn.get(row.pk, ()):
+        for route, channels in withdrawn.get(row.pk, {}).items():
             # They were to learn of its beginning, and nobody has told them yet.
-            alert = lifecycle.forget(alert, route)
+            alert = lifecycle.forget(alert, route, channels)
         decisions = policy.decide(
             alert,
             routes=rules.routes,
@@ -269,18 +280,24 @@ def _judgments(fingerprints: set[str], now: dt.datetime, using: str) -> dict[str
     return found
 
 
-def _withdraw(rows: list[Alert], using: str) -> dict[int, set[str]]:
-    """Take alerts that are over out of notifications that nobody has seen; return alert → routes."""
-    withdrawn: dict[int, set[str]] = defaultdict(set)
+def _withdraw(rows: list[Alert], using: str) -> dict[int, dict[str, set[str]]]:
+    """Take alerts that are over out of notifications that nobody has seen.
+
+    Returns:
+        Id of an alert → route → channels that were to learn of its beginning.
+    """
+    withdrawn: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     if not rows:
         return withdrawn
     waiting = Notification.objects.using(using).filter(state=Notification.State.DUE, attempts=0)
     items = NotificationItem.objects.using(using).filter(
         alert__in=[one.pk for one in rows], notification__in=waiting
     )
-    found = list(items.filter(reason=policy.Reason.FIRST.value).select_related("notification"))
+    found = list(
+        items.filter(reason=policy.Reason.FIRST.value).select_related("notification__lane")
+    )
     for one in found:
-        withdrawn[one.alert_id].add(one.notification.route)
+        withdrawn[one.alert_id][one.notification.route].add(one.notification.lane.uid)
     NotificationItem.objects.using(using).filter(pk__in=[one.pk for one in found]).delete()
     touched = {one.notification_id for one in found}
     waiting.filter(pk__in=touched).exclude(
@@ -302,10 +319,9 @@ def _enqueue(
     by_notification: dict[tuple[int, str], list[tuple[policy.Decision, Alert]]] = defaultdict(list)
     for decision, row in wanted:
         for uid in dict.fromkeys(decision.channels):
+            # One that was told and is switched off now hears nothing more.
             if uid in rules.channels:
                 by_notification[rules.channels[uid], decision.by].append((decision, row))
-            else:
-                logger.warning("a route names a channel that is not there", extra={"channel": uid})
     if not by_notification:
         return
     lanes = {lane for lane, _ in by_notification}
@@ -363,17 +379,26 @@ def _add_items(
     notifications: dict[tuple[int, str], Notification],
     using: str,
 ) -> None:
-    items: list[Any] = [
-        NotificationItem(
-            notification=notifications[key],
-            alert=row,
-            episode=row.episode,
-            reason=decision.reason.value,
-            severity=row.severity,
-        )
-        for key, told in by_notification.items()
-        for decision, row in told
-    ]
+    waiting = NotificationItem.objects.using(using).filter(
+        notification__in=[notifications[key].pk for key in by_notification],
+        reason=policy.Reason.FIRST.value,
+    )
+    # Whoever has not heard of an alert yet hears of it for the first time, whatever it became.
+    unheard = set(waiting.values_list("notification_id", "alert_id"))
+    items: list[Any] = []
+    for key, told in by_notification.items():
+        for decision, row in told:
+            is_first = (notifications[key].pk, row.pk) in unheard
+            reason = policy.Reason.FIRST if is_first else decision.reason
+            items.append(
+                NotificationItem(
+                    notification=notifications[key],
+                    alert=row,
+                    episode=row.episode,
+                    reason=reason.value,
+                    severity=row.severity,
+                )
+            )
     NotificationItem.objects.using(using).bulk_create(
         items,
         # Of an alert that is said twice before anybody is told, the latest is said.

@@ -203,6 +203,8 @@ class Judgment(TenantModel):
     #: Whether the person may mute alone.
     is_decisive = models.BooleanField(default=False)
     judged_at = models.DateTimeField()
+    #: How severe the alert was then.
+    severity = models.CharField(max_length=8, choices=SeverityChoices.choices)
     #: Money that came back, in cents; null where nothing is known of any.
     recovered = models.BigIntegerField(null=True, blank=True)
     recovered_on = models.DateField(null=True, blank=True)
@@ -221,6 +223,9 @@ class Judgment(TenantModel):
                 condition=Q(recovered=None, recovered_on=None)
                 | Q(recovered__gte=0, recovered_on__isnull=False),
                 name="alerts_judgment_recovered",
+            ),
+            models.CheckConstraint(
+                condition=Q(severity__in=_SEVERITIES), name="alerts_judgment_severity"
             ),
             models.CheckConstraint(
                 condition=Q(verdict__in=[one.value for one in Verdict]),
@@ -271,16 +276,13 @@ class Route(TenantModel):
 
     uid = models.CharField(max_length=32, default=new_route_uid, editable=False)
     name = models.CharField(max_length=100)
-    #: Lower ones are asked first.
     priority = models.IntegerField(default=100)
     enabled = models.BooleanField(default=True)
-    #: Empty matches all.
     payers = models.JSONField(default=list, blank=True)
     kinds = models.JSONField(default=list, blank=True)
     least_severity = models.CharField(
         max_length=8, choices=SeverityChoices.choices, default=SeverityChoices.LOW
     )
-    #: Uids of channels.
     channels = models.JSONField(default=list)
     #: ``[{"after_minutes": 240, "channels": ["chn_…"]}, …]``.
     steps = models.JSONField(default=list, blank=True)
@@ -344,7 +346,6 @@ class Rule(TenantModel):
     metric = models.CharField(max_length=32)
     comparison = models.CharField(max_length=16, choices=ComparisonChoices.choices)
     threshold = models.DecimalField(max_digits=14, decimal_places=2)
-    #: Empty: no alert.
     severity = models.CharField(max_length=8, choices=SeverityChoices.choices, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -373,7 +374,6 @@ class Silence(TenantModel):
     uid = models.CharField(max_length=32, default=new_silence_uid, editable=False)
     payers = models.JSONField(default=list, blank=True)
     kinds = models.JSONField(default=list, blank=True)
-    #: One alert only; empty for all that match.
     fingerprint = models.CharField(max_length=64, blank=True)
     begins_at = models.DateTimeField()
     ends_at = models.DateTimeField()

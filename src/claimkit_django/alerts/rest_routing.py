@@ -17,6 +17,7 @@ from claimkit.drift.findings import Signal
 from claimkit.errors import ClaimkitError
 from claimkit.tenants import Role
 from claimkit.types import Severity
+from claimkit_django.alerts.board import look_again
 from claimkit_django.alerts.channels import check_settings, kinds, opened, sealed, shown
 from claimkit_django.alerts.models import Alert, Channel, Route, Silence
 from claimkit_django.alerts.notify import send
@@ -366,6 +367,7 @@ class ChannelViewSet(
         for name, value in values.items():
             setattr(row, name, value)
         save_named(row)
+        look_again(using=DEFAULT_DB_ALIAS)
 
 
 @extend_schema_view(
@@ -399,12 +401,14 @@ class RouteViewSet(
     default_ordering = "priority"
 
     def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:
-        """Save a route under a name that is free."""
+        """Save a route under a name that is free; what is open may concern it."""
         save_named(serializer)
+        look_again(using=DEFAULT_DB_ALIAS)
 
     def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
         """Save a route under its name or another one that is free."""
         save_named(serializer)
+        look_again(using=DEFAULT_DB_ALIAS)
 
 
 @extend_schema_view(

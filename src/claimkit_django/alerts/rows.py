@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -37,16 +37,29 @@ class Policy(NamedTuple):
     @classmethod
     def load(cls, tenant: Tenant, now: dt.datetime, using: str) -> Policy:
         """Read the policy of the tenant in scope; three queries."""
-        routes = list(models.Route.objects.using(using).filter(enabled=True))
+        routes = models.Route.objects.using(using).filter(enabled=True)
         silences = models.Silence.objects.using(using).filter(ends_at__gt=now)
-        channels = models.Channel.objects.using(using).filter(enabled=True)
+        rows = models.Channel.objects.using(using).filter(enabled=True)
+        channels = dict(rows.values_list("uid", "pk"))
         return cls(
-            routes=[route_of(one) for one in routes],
+            routes=[_reaching(route_of(one), channels) for one in routes],
             silences=[silence_of(one) for one in silences],
             zone=ZoneInfo(tenant.timezone),
-            channels=dict(channels.values_list("uid", "pk")),
+            channels=channels,
             waits={one.uid: (one.wait_minutes, one.interval_minutes) for one in routes},
         )
+
+
+def _reaching(route: policy.Route, channels: Mapping[str, int]) -> policy.Route:
+    """Return the route with the channels that can be told something: others were told nothing."""
+    return replace(
+        route,
+        channels=tuple(one for one in route.channels if one in channels),
+        steps=tuple(
+            replace(step, channels=tuple(one for one in step.channels if one in channels))
+            for step in route.steps
+        ),
+    )
 
 
 def route_of(row: models.Route) -> policy.Route:
@@ -120,6 +133,8 @@ def alert_of(row: models.Alert) -> lifecycle.Alert:
                 severity=Severity(one["severity"]),
                 at=dt.datetime.fromisoformat(one["at"]),
                 steps=one["steps"],
+                channels=tuple(one["channels"]),
+                is_over=one["is_over"],
             )
             for key, one in row.told.items()
         },
@@ -149,6 +164,7 @@ def judgments_of(rows: Iterable[models.Judgment]) -> list[Judgment]:
             verdict=Verdict(one.verdict),
             actor=one.actor,
             at=one.judged_at,
+            severity=Severity(one.severity),
             is_decisive=one.is_decisive,
         )
         for one in rows

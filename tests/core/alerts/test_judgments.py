@@ -13,8 +13,16 @@ NOW = dt.datetime(2026, 4, 14, 15, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
 
 
-def judged(verdict=Verdict.NOISE, actor="user:1", *, days=0, is_decisive=False):
-    return Judgment(verdict=verdict, actor=actor, at=NOW - days * DAY, is_decisive=is_decisive)
+def judged(
+    verdict=Verdict.NOISE, actor="user:1", *, days=0, is_decisive=False, severity=Severity.CRITICAL
+):
+    return Judgment(
+        verdict=verdict,
+        actor=actor,
+        at=NOW - days * DAY,
+        severity=severity,
+        is_decisive=is_decisive,
+    )
 
 
 def until(*judgments, severity=Severity.LOW, now=NOW):
@@ -44,6 +52,13 @@ def test_what_is_to_be_followed_up_has_no_weight():
 @pytest.mark.parametrize("severity", [Severity.HIGH, Severity.CRITICAL])
 def test_what_is_severe_is_never_muted(severity):
     assert until(judged(), judged(actor="user:2"), severity=severity) is None
+
+
+def test_what_was_judged_mutes_nothing_that_is_worse():
+    noise = [judged(actor=f"user:{number}", severity=Severity.LOW) for number in range(3)]
+
+    assert until(*noise) is not None
+    assert until(*noise, severity=Severity.MEDIUM) is None
 
 
 def test_nothing_mutes_for_ever():

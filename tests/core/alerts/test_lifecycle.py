@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -109,8 +110,6 @@ def test_who_was_told_of_less_learns_of_more():
 
     assert not alert.is_escalated
     assert told.is_escalated
-    assert forget(told, "b").told.keys() == {"a"}
-    assert not forget(forget(told, "b"), "a").is_escalated
 
 
 moments = st.integers(0, 72).map(lambda hours: T0 + hours * HOUR)
@@ -146,3 +145,20 @@ def test_the_latest_decides_whatever_comes_first(sent, random):
     other, _ = run(*shuffled)
 
     assert (one.severity, one.seen_at, one.count) == (other.severity, other.seen_at, other.count)
+
+
+def test_forgetting_leaves_those_who_were_told():
+    told = Told(severity=Severity.LOW, at=T0, channels=("mail", "pager"))
+    alert = replace(run(signal())[0], told={"a": told})
+
+    assert forget(alert, "a", ["mail"]).told["a"].channels == ("pager",)
+    assert forget(alert, "a", ["mail", "pager"]).told == {}
+
+
+def test_what_opens_again_was_told_of_before_and_is_not_told_of_now():
+    told = Told(severity=Severity.LOW, at=T0, steps=2, channels=("mail",))
+    ended = replace(resolve(run(signal())[0], at=T0 + HOUR), told={"a": told})
+    again, _ = run(signal(Severity.CRITICAL, at=T0 + 2 * HOUR), alert=ended)
+
+    assert (again.is_told, again.is_escalated) == (False, False)
+    assert again.told == {"a": replace(told, is_over=True, steps=0)}

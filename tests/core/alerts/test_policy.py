@@ -37,8 +37,9 @@ def alert(severity=Severity.MEDIUM, **values):
     return replace(made, **values)
 
 
-def told(route="all", severity=Severity.MEDIUM, at=NOW, steps=0):
-    return {route: Told(severity=severity, at=at, steps=steps)}
+def told(route="all", severity=Severity.MEDIUM, at=NOW, **values):
+    values = {"channels": ("mail",), **values}
+    return {route: Told(severity=severity, at=at, **values)}
 
 
 def ask(one, *routes, now=NOW, silences=(), noise_until=None, zone=NEW_YORK):
@@ -173,6 +174,43 @@ def test_whoever_was_told_learns_of_the_end():
     assert reasons(over, quiet) == [(Action.MUTE, Reason.TOLD)]
     assert reasons(replace(over, told={})) == [(Action.MUTE, Reason.NEVER_TOLD)]
     assert reasons(replace(over, told=told("gone"))) == [(Action.MUTE, Reason.NO_ROUTE)]
+    (known,) = [told_now(over, one, NOW) for one in ask(over)]
+    assert reasons(known) == [(Action.MUTE, Reason.TOLD)]
+
+
+def test_whoever_was_told_by_a_step_learns_of_the_end_and_of_what_is_worse():
+    route = replace(ALL, steps=(Step(after=HOUR, channels=("boss",)),))
+    (step,) = ask(alert(told=told()), route, now=NOW + HOUR)
+    known = told_now(alert(told=told()), step, NOW + HOUR)
+
+    (worse,) = ask(replace(known, severity=Severity.HIGH), route, now=NOW + HOUR)
+    (over,) = ask(replace(known, state=AlertState.RESOLVED), route, now=NOW + HOUR)
+    assert step.channels == ("boss",)
+    assert worse.channels == over.channels == ("mail", "boss")
+
+
+def test_a_route_without_a_channel_has_told_nobody():
+    assert reasons(alert(), replace(ALL, channels=())) == [(Action.MUTE, Reason.NO_CHANNEL)]
+
+
+def test_who_flaps_is_told_once_a_day_unless_it_is_worse():
+    flapping = alert(episode=4, told=told(is_over=True))
+    steady = replace(flapping, episode=3)
+    (damped,) = ask(flapping, now=NOW + HOUR)
+
+    assert (damped.reason, damped.again_at) == (Reason.FLAPPING, NOW + 24 * HOUR)
+    assert reasons(flapping, now=NOW + 24 * HOUR) == [(Action.NOTIFY, Reason.FIRST)]
+    assert reasons(steady, now=NOW + HOUR) == [(Action.NOTIFY, Reason.FIRST)]
+    worse = replace(flapping, severity=Severity.HIGH)
+    assert reasons(worse, now=NOW + HOUR) == [(Action.NOTIFY, Reason.FIRST)]
+
+
+def test_what_became_worse_passes_quiet_hours_as_what_is_critical_does():
+    night = dt.datetime(2026, 7, 2, 3, tzinfo=dt.UTC)
+    route = replace(ALL, quiet=NIGHT)
+    known = alert(Severity.HIGH, told=told())
+
+    assert reasons(known, route, now=night) == [(Action.NOTIFY, Reason.ESCALATED)]
 
 
 # -- quiet hours ------------------------------------------------------------------------------
@@ -297,7 +335,10 @@ def simple(one, route, *, is_silenced, is_noise, now):
     else:
         wanted = route.repeat_after is not None and now - known.at >= route.repeat_after
     is_night = route.quiet is not None and route.quiet.until(now, NEW_YORK) is not None
-    return wanted and (one.severity is Severity.CRITICAL or not is_night)
+    is_urgent = one.severity is Severity.CRITICAL or (
+        is_worse and one.state is not AlertState.RESOLVED
+    )
+    return wanted and (is_urgent or not is_night)
 
 
 @given(alerts, routes, st.booleans(), st.booleans(), st.integers(0, 48))

@@ -23,7 +23,6 @@ def test_alerts_go_by_mail_from_a_severity_on(northside, mailbox):
     asked = ("--tenant", "northside", "--mail", "ada@example.org", "--least", "high")
     assert run("claimkit_tell", *asked) == "northside: alerts from high on go by mail\n"
     report(northside, signal("medium", number=1), signal("high", number=2))
-
     told = json.loads(run("claimkit_notify", "--once", "--format", "json"))
     assert told == {"evaluated": 0, "sent": 1, "retried": 0, "dead": 0}
     assert run("claimkit_notify", "--once") == "0 sent, 0 to be tried again, 0 given up\n"
@@ -53,3 +52,13 @@ def test_what_was_made_is_told_to_machines(northside):
 
     with enter(northside):
         assert Route.objects.get().channels == [made["channel"]]
+
+
+def test_what_is_open_already_is_told_once_there_is_somebody_to_tell(northside, mailbox):
+    report(northside, signal("high"))
+    run("claimkit_notify", "--once")
+    assert mailbox.mails == []
+
+    run("claimkit_tell", "--tenant", "northside", "--mail", "ada@example.org")
+    run("claimkit_notify", "--once")
+    assert len(mailbox.mails) == 1

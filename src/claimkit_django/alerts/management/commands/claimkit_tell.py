@@ -6,10 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import IntegrityError, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 
 from claimkit.errors import ConfigError
 from claimkit.types import Severity
+from claimkit_django.alerts.board import look_again
 from claimkit_django.alerts.channels import check_settings, sealed
 from claimkit_django.alerts.models import Channel, Route
 from claimkit_django.tenants.commands import find_active_tenant
@@ -58,6 +59,7 @@ class Command(BaseCommand):
                     channels=[channel.uid],
                     least_severity=options["least"],
                 )
+                look_again(using=DEFAULT_DB_ALIAS)
         except ConfigError as error:
             raise CommandError(str(error)) from None
         except IntegrityError:
