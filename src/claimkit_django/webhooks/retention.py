@@ -77,13 +77,7 @@ def prune(
     # A message goes with its last delivery; one that nobody wanted has none.
     silent = Message.unscoped.using(using).filter(created_at__lt=before)
     if is_dry_run:
-        kept = Delivery.unscoped.using(using).exclude(pk__in=ended.values("pk"))
-        return Pruned(
-            deliveries=ended.count(),
-            attempts=attempts.filter(delivery_id__in=ended.values("pk")).count(),
-            messages=silent.exclude(pk__in=kept.values("message_id")).count(),
-            received=received.count(),
-        )
+        return _counted(ended, silent, received, using)
     of_batch = partial(_in_batches, progress=progress)
     counts = {"attempts": 0}
 
@@ -98,6 +92,19 @@ def prune(
         ),
         received=of_batch("received", received),
         **counts,
+    )
+
+
+def _counted(
+    ended: QuerySet[Any], silent: QuerySet[Any], received: QuerySet[Any], using: str
+) -> Pruned:
+    kept = Delivery.unscoped.using(using).exclude(pk__in=ended.values("pk"))
+    gone = Attempt.unscoped.using(using).filter(delivery_id__in=ended.values("pk"))
+    return Pruned(
+        deliveries=ended.count(),
+        attempts=gone.count(),
+        messages=silent.exclude(pk__in=kept.values("message_id")).count(),
+        received=received.count(),
     )
 
 
