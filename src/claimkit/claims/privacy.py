@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any, Generic, NoReturn, TypeVar
 
 from claimkit.errors import ConfigError
 
-__all__ = ["find_personal", "mask", "may_be_personal", "patient_token", "scrub"]
+__all__ = ["Phi", "find_personal", "mask", "may_be_personal", "patient_token", "scrub"]
+
+_Value = TypeVar("_Value")
 
 _HIDDEN = "[removed]"
 #: Longest value that a problem report repeats.
 _MAX_SHOWN = 40
 
-_LABEL_END = r"[ .:#=-]{0,4}"
+# A word of its own, or a part of a name such as ``patient_ssn``.
+_START = r"(?<![^\W_])"
+# What stands between a label and its value, also in JSON and in what Python shows of a mapping.
+_LABEL_END = r"[ .:#='\"-]{0,5}"
 _NAME_WORD = r"[^\W\d_](?:[^\W\d_]|['’.-]){0,30}"
 _DETECTORS = {
     "email": re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"),
@@ -25,35 +31,41 @@ _DETECTORS = {
     # may be anything: they need their label.
     "ssn": re.compile(
         r"(?<![\d-])(?!000|666|9\d\d)\d{3}[- ](?!00)\d{2}[- ](?!0000)\d{4}(?![\d-])"
-        rf"|\b(?:SSN|SS ?(?=#)|social security(?: (?:no|number|#))?){_LABEL_END}\d{{9}}\b",
+        rf"|{_START}(?:SSN|SS ?(?=#)|social[ _]security(?:[ _](?:no|number|#))?){_LABEL_END}\d{{9}}\b",
         re.IGNORECASE,
     ),
     "phone": re.compile(
         r"(?<![\w-])(?:\+?1[-. ]?)?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-. ])\d{3}[-. ]\d{4}(?![\w-])"
         # Ten digits alone are an NPI.
-        rf"|\b(?:tel|telephone|phone|ph|cell|mobile|fax){_LABEL_END}\+?1?[2-9]\d{{9}}\b",
+        rf"|{_START}(?:tel|telephone|phone|ph|cell|mobile|fax){_LABEL_END}\+?1?[2-9]\d{{9}}\b",
         re.IGNORECASE,
     ),
     "mrn": re.compile(
-        r"\b(?:MRN|(?:medical|med) rec(?:ord)?(?: (?:no|number))?|chart(?: (?:no|number))?)\b"
+        rf"{_START}(?:MRN|(?:medical|med)[ _]rec(?:ord)?(?:[ _](?:no|number))?|chart(?: (?:no|number))?)\b"
         rf"{_LABEL_END}[A-Z]{{0,3}}\d{{4,12}}\b",
         re.IGNORECASE,
     ),
     "birth_date": re.compile(
-        rf"\b(?:DOB|birth ?date|date of birth)\b{_LABEL_END}\d{{1,4}}[-/.]\d{{1,2}}[-/.]\d{{1,4}}",
+        rf"{_START}(?:DOB|birth[ _]?date|date[ _]of[ _]birth)\b{_LABEL_END}"
+        r"(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8}\b|(?:datetime\.)?date\(\d{4}, \d{1,2}, \d{1,2}\))",
         re.IGNORECASE,
     ),
     # A name needs its label or title: two capitalized words may as well be Blue Cross, and
     # MS is a state, MR a kind of imaging.
     "name": re.compile(
-        r"(?:\b(?i:patient|pt|member|subscriber|insured|guarantor)(?i:['’]s)?(?i: ?name)?\s{0,2}[:=]\s{0,2}"
+        rf"(?:{_START}(?i:patient|pt|member|subscriber|insured|guarantor)(?i:['’]s)?"
+        r"(?:(?i:[ _]?(?:first|last|full)?[ _]?name))?['\"]?\s{0,2}[:=]\s{0,2}['\"]?"
         r"|\b(?:(?:Mr|Mrs|MRS)\.?|(?:Ms|MS|MR)\.) (?=[A-Z]))"
         rf"{_NAME_WORD}(?:,? {_NAME_WORD}){{0,3}}"
+    ),
+    # Whole segments about a person: names (of entity type 1) and demographics of X12, PID of HL7.
+    "segment": re.compile(
+        r"(?<!\w)(?:NM1\*\w{2,3}\*1\*|DMG\*D8\*)[^~\r\n]{1,300}|(?<!\w)PID\|[^\r\n]{1,600}"
     ),
 }
 #: Without any of these, and without a number in three parts, no detector finds anything.
 _SIGNS = (
-    "@", ":", "=", "#", "(", " ", "mrn", "ssn", "dob", "birth", "chart", "tel", "ph", "cell",
+    "@", ":", "=", "#", "(", " ", "*", "|", "'", '"', "mrn", "ssn", "dob", "birth", "chart", "tel", "ph", "cell",
     "mobile", "fax",
 )  # fmt: skip
 _THREE_PARTS = re.compile(r"\d{3}[-. ]\d{2,3}[-. ]\d{4}")
@@ -69,6 +81,46 @@ _MONTHS = frozenset(
 )  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _HIDDEN_RUN = re.compile(r"\[removed\](?:[\s,.]*(?:\[removed\]|\b[^\W\d_]\b\.?))+")
+
+
+class Phi(Generic[_Value]):
+    """A value about a person, which nothing prints, logs, formats, pickles or makes JSON of.
+
+    >>> name = Phi("Jane Doe")
+    >>> f"{name} {name!r} {[name]}", name.reveal()
+    ('[removed] [removed] [[removed]]', 'Jane Doe')
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: _Value) -> None:
+        self._value = value
+
+    def reveal(self) -> _Value:
+        """Return the value; where this is called is where it leaves its shell."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return _HIDDEN
+
+    def __format__(self, spec: str) -> str:
+        del spec  # A width would tell how long it is.
+        return _HIDDEN
+
+    def __eq__(self, other: object) -> bool:
+        return self._value == other._value if isinstance(other, Phi) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Phi, self._value))
+
+    def __copy__(self) -> Phi[_Value]:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Phi[_Value]:
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a value about a person cannot be pickled")
 
 
 def patient_token(member_id: str, key: bytes) -> str:
@@ -95,7 +147,9 @@ def patient_token(member_id: str, key: bytes) -> str:
 
 
 def find_personal(text: str) -> tuple[str, ...]:
-    """Return the kinds of personal details in ``text``: email, ssn, phone, mrn, birth_date, name.
+    """Return the kinds of personal details in ``text``.
+
+    They are email, ssn, phone, mrn, birth_date, name and segment (of X12 or HL7, about a person).
 
     >>> find_personal("Blue Cross of 415-555-0123"), find_personal("Blue Cross")
     (('phone',), ())

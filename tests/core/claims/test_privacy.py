@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import copy
+import json
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from claimkit.claims.privacy import (
+    Phi,
     find_personal,
     mask,
     may_be_personal,
@@ -45,6 +50,19 @@ KEY = b"a key of the tenant, not of anyone else"
         ("Guarantor: John Doe", "name"),
         ("Patient's name: Jane Doe", "name"),
         ("Mrs. Jane Doe did not show", "name"),
+        # In JSON, in what Python shows of a mapping, and as a part of a name.
+        ("{'ssn': '123456789'}", "ssn"),
+        ('{"patient_ssn":"123456789"}', "ssn"),
+        ("mobile='4155550123'", "phone"),
+        ("{'mrn': 'A778123'}", "mrn"),
+        ("medical_record_number=77123", "mrn"),
+        ("patient_dob=19600102", "birth_date"),
+        ("{'birth_date': datetime.date(1960, 1, 2)}", "birth_date"),
+        ("{'patient_name': 'Jane Doe'}", "name"),
+        ("member_last_name=Doe", "name"),
+        ("NM1*QC*1*DOE*JANE****MI*W12345~", "segment"),
+        ("DMG*D8*19600102*F", "segment"),
+        ("PID|1||778812||DOE^JANE", "segment"),
     ],
 )
 def test_c7_a_detail_is_found_and_taken_out(text, kind):
@@ -84,6 +102,9 @@ def test_c7_a_detail_is_found_and_taken_out(text, kind):
         "2025-01-02",
         "00002-7510-01",
         "55-1234567",
+        "NM1*PR*2*BLUE CROSS*****PI*00510",
+        "CLP*PCN-000417*1*250*200",
+        "member=",
         "",
     ],
 )
@@ -102,7 +123,7 @@ def test_several_details_go_and_the_rest_stays():
 _PIECES = st.sampled_from(
     ["123-45-6789", "(415) 555-0123", "a.b@c.example", "MRN 12345", "DOB: 1/2/1960", "Patient: Doe",
      "Blue Cross", "tel4155550123", "(415)555-0123", "SS#123456789", "Mr. Doe", "ph2125550123",
-     "birthdate1/2/60", " ", ", ", "-", ":", "x", "7", "[removed]"]
+     "birthdate1/2/60", "{'patient_ssn': '", "DMG*D8*1960", "NM1*IL*1*", "'", '"', "~", "_", " ", ", ", "-", ":", "x", "7", "[removed]"]
 )  # fmt: skip
 
 
@@ -119,6 +140,42 @@ def test_scrubbing_leaves_nothing_to_find_and_rests(text):
 
 def test_a_plain_number_needs_no_closer_look():
     assert not may_be_personal("PCN-000417\nA77-12/3\n1234567893\n2025.001")
+
+
+# -- values that never print ---------------------------------------------------------------------
+
+
+def test_what_is_wrapped_never_prints():
+    name = Phi("Marsupilami")
+    told = [
+        str(name),
+        repr(name),
+        f"{name}",
+        f"{name:>40}",
+        f"{name!r}",
+        "{}".format(name),  # noqa: UP032
+        str({1: [name]}),
+    ]
+
+    assert "Marsupilami" not in "".join(told)
+    assert not hasattr(name, "__dict__")
+    assert name.reveal() == "Marsupilami"
+
+
+def test_what_is_wrapped_leaves_the_process_in_no_form():
+    name = Phi("Marsupilami")
+
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(name)
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        json.dumps(name)
+    assert copy.deepcopy([name]) == [name] == [copy.copy(name)]
+
+
+def test_wrapped_values_are_compared_with_their_like_only():
+    assert Phi("Marsupilami") == Phi("Marsupilami")
+    assert Phi("Marsupilami") != "Marsupilami"
+    assert {Phi("Marsupilami"), Phi("Marsupilami"), Phi(7)} == {Phi(7), Phi("Marsupilami")}
 
 
 # -- tokens -------------------------------------------------------------------------------------
