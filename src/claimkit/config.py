@@ -18,6 +18,7 @@ __all__ = [
     "ClaimsConfig",
     "Config",
     "DriftConfig",
+    "OpsConfig",
     "PluginsConfig",
     "ReportsConfig",
     "RestConfig",
@@ -166,6 +167,34 @@ class AlertsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpsConfig:
+    """Settings of the ops room: who may see how the site fares, and what counts as well."""
+
+    #: Secrets of 16 or more characters, each of which opens health details and metrics as a
+    #: bearer token; several while one replaces another.
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    #: Networks from which both are open without a token, such as ``192.0.2.0/24``; the address is
+    #: the one behind ``REST.TRUSTED_PROXIES``.
+    allowed_networks: tuple[str, ...] = ()
+    #: Checks without which the site takes no requests; the others are told by ``health/`` only.
+    ready: tuple[str, ...] = ("database", "cache", "migrations", "row_security")
+    #: Seconds for all checks together; what has not answered then fails.
+    check_seconds: float = 2.0
+    #: Seconds for which an answer is kept, so that nobody can wear out the site by asking.
+    keep_seconds: float = 2.0
+    #: Folders that must have room. Empty: the temporary folder, and ``MEDIA_ROOT`` where it is set.
+    disk_paths: tuple[str, ...] = ()
+    #: Least share of each that is free, in percent.
+    disk_free_percent: float = 5.0
+    #: Seconds for which the oldest delivery or notification may be due.
+    outbox_lag_seconds: int = 300
+    #: Celery workers that must answer. 0: nobody asks them.
+    workers: int = 0
+    #: Which name a tenant has in metrics: none, ``key``, or ``hash``.
+    tenant_label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginsConfig:
     """Which plugins may load."""
 
@@ -184,6 +213,7 @@ class Config:
     rest: RestConfig = field(default_factory=RestConfig)
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
+    ops: OpsConfig = field(default_factory=OpsConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
 
     @classmethod

@@ -3,4 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls), path("", include("claimkit_django.urls"))]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("claimkit_django.ops.urls")),
+    path("", include("claimkit_django.urls")),
+]

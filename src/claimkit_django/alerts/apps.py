@@ -17,6 +17,8 @@ class AlertsApp(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
     #: What this room adds to every bus: see :func:`claimkit_django.runtime.make_bus`.
     bus_listeners = ("claimkit_django.alerts.signals.DriftListener",)
+    #: How this room tells that it is well: see :mod:`claimkit_django.vitals`.
+    health_checks = ("claimkit_django.alerts.vitals.health_checks",)
 
     def ready(self) -> None:
         """Register the system checks."""

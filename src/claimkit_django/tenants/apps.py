@@ -15,6 +15,8 @@ class TenantsApp(AppConfig):
     label = "claimkit_tenants"
     verbose_name = _("Tenants")
     default_auto_field = "django.db.models.BigAutoField"
+    #: How this room tells that it is well: see :mod:`claimkit_django.vitals`.
+    health_checks = ("claimkit_django.tenants.vitals.health_checks",)
 
     def ready(self) -> None:
         """Register the system checks, the guards against removal and the second wall."""

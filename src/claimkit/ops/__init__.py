@@ -1,0 +1,1 @@
+"""What operators need: logs without personal details, health, metrics."""

@@ -1,0 +1,1 @@
+"""The ops room: health, metrics and logs of a site."""

@@ -1,0 +1,24 @@
+"""The ops room as a Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+__all__ = ["OpsApp"]
+
+
+class OpsApp(AppConfig):
+    """Checkup, metrics and logs; has no tables."""
+
+    name = "claimkit_django.ops"
+    label = "claimkit_ops"
+    verbose_name = _("Operations")
+    #: How the site tells that it is well: see :mod:`claimkit_django.vitals`.
+    health_checks = ("claimkit_django.ops.probes.health_checks",)
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from claimkit_django.ops import checks
+
+        checks.register_checks()

@@ -1,0 +1,87 @@
+"""How rooms tell operators how they fare: health checks that are found by their apps.
+
+A room names functions in ``AppConfig.health_checks``; each is called with the database alias and
+returns checks (:class:`claimkit.ops.health.Check`). So rooms stay independent, and a site without
+``claimkit_django.ops`` simply asks nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from claimkit.ops.health import Status, Vital
+from claimkit_django.conf import config
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from claimkit.ops.health import Check
+
+__all__ = ["Backlog", "OutboxCheck", "backlog_of", "health_checks"]
+
+
+def health_checks(using: str) -> list[Check]:
+    """Return the checks of all installed apps, the host's included."""
+    found: list[Check] = []
+    for app in apps.get_app_configs():
+        paths: tuple[str, ...] = getattr(app, "health_checks", ())
+        for path in paths:
+            found.extend(import_string(path)(using))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What a room's outbox has to send now."""
+
+    #: Rows that are due, those of receivers that are left alone for a while included.
+    due: int
+    #: For how long the oldest is due that a worker could take; 0 where there is none.
+    oldest_seconds: float
+
+
+def backlog_of(deliveries: Any, *, using: str, now: dt.datetime | None = None) -> Backlog:
+    """Return what is due of all tenants in a room's :class:`~claimkit_django.outbox.OutboxRow`; one query."""
+    now = now or timezone.now()
+    can_be_taken = Q(lane__held_until=None) | Q(lane__held_until__lte=now)
+    found = (
+        deliveries.unscoped.using(using)
+        .filter(deliveries.live(), due_at__lte=now)
+        .order_by()
+        .aggregate(due=Count("pk"), oldest=Min("due_at", filter=can_be_taken))
+    )
+    oldest = found["oldest"]
+    return Backlog(
+        due=found["due"], oldest_seconds=(now - oldest).total_seconds() if oldest else 0.0
+    )
+
+
+class OutboxCheck:
+    """Fails where what is due in an outbox has waited for too long: no worker runs, or too few.
+
+    Args:
+        name: Name of the check.
+        deliveries: The room's rows.
+        using: Alias of the database.
+        worker: What should be running, for the note.
+    """
+
+    def __init__(self, name: str, deliveries: Any, *, using: str, worker: str) -> None:
+        self.name = name
+        self._deliveries, self._using, self._worker = deliveries, using, worker
+
+    def look(self) -> Vital:
+        """Compare the age of the oldest with ``OPS.OUTBOX_LAG_SECONDS``; one query."""
+        backlog = backlog_of(self._deliveries, using=self._using)
+        is_late = backlog.oldest_seconds > config().ops.outbox_lag_seconds
+        return Vital(
+            status=Status.FAILING if is_late else Status.OK,
+            note=f"nothing is sent; is manage.py {self._worker} running?" if is_late else "",
+            figures={"due": backlog.due, "oldest_seconds": round(backlog.oldest_seconds)},
+        )
