@@ -10,9 +10,11 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from claimkit.errors import ConfigError, did_you_mean
+
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from claimkit.types import Cents, Json, Severity
 
@@ -23,6 +25,7 @@ __all__ = [
     "NotificationItem",
     "SendResult",
     "as_text",
+    "check_names",
     "subject_line",
 ]
 
@@ -106,8 +109,12 @@ class LogChannel:
     secrets: frozenset[str] = frozenset()
 
     def check(self, settings: Mapping[str, Json]) -> Mapping[str, Json]:
-        """Return no settings, whatever was given."""
-        del settings
+        """Return no settings: there are none.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        check_names(settings)
         return {}
 
     def send(self, notification: Notification, settings: Mapping[str, Json]) -> SendResult:
@@ -119,6 +126,27 @@ class LogChannel:
                 extra={"alert": one.alert, "reason": one.reason, "severity": one.severity.value},
             )
         return SendResult(is_sent=True)
+
+
+def check_names(
+    settings: Mapping[str, Json],
+    *,
+    needed: Collection[str] = (),
+    optional: Collection[str] = (),
+) -> None:
+    """Check that the settings of a channel are those that it has.
+
+    Raises:
+        ConfigError: one is missing or unknown; the message names it, and no value.
+
+    >>> check_names({"url": "https://..."}, needed=["url"])
+    """
+    known = [*needed, *optional]
+    for name in sorted(settings.keys() - set(known)):
+        raise ConfigError(f"the channel has no setting {name!r}{did_you_mean(name, known)}")
+    for name in needed:
+        if name not in settings:
+            raise ConfigError(f"the setting {name!r} of the channel is missing")
 
 
 def subject_line(notification: Notification) -> str:

@@ -1,4 +1,4 @@
-"""Makes small, valid claims, lines, batches, findings and runs for tests; override what matters.
+"""Makes small, valid claims, findings, runs and notifications for tests; override what matters.
 
 >>> make_claim(paid=0).patient_control_number
 'PCN-000417'
@@ -10,6 +10,7 @@ import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from claimkit.alerts.channels import Notification, NotificationItem
 from claimkit.claims.model import Claim, ClaimBatch, ClaimKind, Outcome, ServiceLine
 from claimkit.drift.findings import (
     Evidence,
@@ -32,6 +33,8 @@ __all__ = [
     "make_evidence",
     "make_finding",
     "make_line",
+    "make_notification",
+    "make_notification_item",
     "make_payer_watch",
     "make_submission",
     "make_watch_report",
@@ -187,3 +190,30 @@ def make_watch_report(findings: Iterable[Finding] = (), **overrides: Any) -> Wat
         "decisions": 54_321,
     }
     return WatchReport(**{**fields, **overrides})
+
+
+def make_notification_item(**overrides: Any) -> NotificationItem:
+    """Return a new, high alert of $18,250 a month since 2026-03-02, with a link."""
+    fields: dict[str, Any] = {
+        "alert": "alr_fantasio",
+        "episode": 1,
+        "reason": "first",
+        "severity": Severity.HIGH,
+        "kind": "denial_rate",
+        "payer": "MERIDIAN OF OHIO",
+        "summary": "MERIDIAN OF OHIO denies 17 % of claims for missing authorization, up from 8 %",
+        "onset": dt.date(2026, 3, 2),
+        "dollars_per_month": 1_825_000,
+        "link": "https://claims.example.org/alerts/alr_fantasio/",
+    }
+    return NotificationItem(**{**fields, **overrides})
+
+
+def make_notification(items: Iterable[NotificationItem] = (), **overrides: Any) -> Notification:
+    """Return Northside's notification of ``items``, of one new alert if none are given."""
+    fields: dict[str, Any] = {
+        "id": "ntf_fantasio",
+        "tenant_name": "Northside Hospital",
+        "items": list(items) or [make_notification_item()],
+    }
+    return Notification(**{**fields, **overrides})

@@ -13,7 +13,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.core.validators import validate_email
 from django.template.loader import render_to_string
 
-from claimkit.alerts.channels import SendResult, as_text, subject_line
+from claimkit.alerts.channels import SendResult, as_text, check_names, subject_line
 from claimkit.errors import ConfigError, UnknownName
 from claimkit_django.runtime import plugins
 from claimkit_django.sealing import open_sealed, seal
@@ -42,8 +42,9 @@ class EmailChannel:
         Raises:
             ConfigError: no addresses, too many, or one that is none.
         """
-        to = settings.get("to")
-        if set(settings) != {"to"} or isinstance(to, str) or not isinstance(to, Sequence):
+        check_names(settings, needed=["to"])
+        to = settings["to"]
+        if isinstance(to, str) or not isinstance(to, Sequence):
             raise ConfigError('e-mail has one setting, "to": a list of addresses')
         addresses = list(dict.fromkeys(str(one).strip() for one in to))
         if not 1 <= len(addresses) <= _MOST_RECIPIENTS:

@@ -1,54 +1,43 @@
 from __future__ import annotations
 
-import datetime as dt
 import logging
 
-from claimkit.alerts.channels import (
-    LogChannel,
-    Notification,
-    NotificationItem,
-    as_text,
-    subject_line,
-)
-from claimkit.types import Severity
+import pytest
+
+from claimkit.alerts.channels import LogChannel, as_text, check_names, subject_line
+from claimkit.errors import ConfigError
+from claimkit.testing.conformance import ChannelConformance, ChannelUse
+from claimkit.testing.factories import make_notification, make_notification_item
 
 
-def item(**values):
-    made = {
-        "alert": "alr_fantasio",
-        "episode": 1,
-        "reason": "first",
-        "severity": Severity.HIGH,
-        "kind": "denial_rate",
-        "payer": "Aetna",
-        "summary": "Aetna denies 21 % of MRI claims instead of 8 %.",
-        "onset": dt.date(2026, 3, 2),
-        "dollars_per_month": 4_821_050,
-    }
-    return NotificationItem(**{**made, **values})
+class TestLogChannel(ChannelConformance):
+    @pytest.fixture
+    def use(self):
+        return ChannelUse(channel=LogChannel())
 
-
-def notification(*items):
-    return Notification(
-        id="ntf_fantasio", tenant_name="Northside Hospital", items=items or (item(),)
-    )
+    @pytest.fixture
+    def arrived(self, caplog):
+        return lambda: [(one.alert, one.reason) for one in caplog.records]
 
 
 def test_the_subject_is_one_line_and_says_what_is_worst():
-    assert subject_line(notification()) == "[high] Aetna: denial rate"
-    many = notification(item(payer="a\r\nBcc: x"), item())
+    item = make_notification_item()
+    many = make_notification([make_notification_item(payer="a\r\nBcc: x"), item])
+    over = make_notification([make_notification_item(reason="resolved")])
+
+    assert subject_line(make_notification()) == "[high] MERIDIAN OF OHIO: denial rate"
     assert subject_line(many) == "[high] a Bcc: x: denial rate and 1 more"
-    assert subject_line(notification(item(reason="resolved"))).startswith("[over]")
+    assert subject_line(over).startswith("[over]")
 
 
 def test_the_text_tells_what_since_when_and_where_to_look():
-    running = as_text(notification(item(link="https://claims.example.org/alerts/alr_fantasio/")))
-    over = as_text(notification(item(reason="resolved")))
+    running = as_text(make_notification())
+    over = as_text(make_notification([make_notification_item(reason="resolved")]))
 
     assert running.splitlines() == [
         "Northside Hospital",
         "",
-        "New (high): Aetna denies 21 % of MRI claims instead of 8 %.",
+        "New (high): MERIDIAN OF OHIO denies 17 % of claims for missing authorization, up from 8 %",
         "  since 2026-03-02",
         "  https://claims.example.org/alerts/alr_fantasio/",
     ]
@@ -57,16 +46,32 @@ def test_the_text_tells_what_since_when_and_where_to_look():
 
 def test_every_kind_of_drift_is_called_what_it_is():
     """The trap of a mail that calls every drift a denial rate."""
-    text = as_text(notification(item(kind="decision_speed", summary="Aetna decides 9 days later.")))
+    slower = make_notification_item(kind="decision_speed", summary="Aetna decides 9 days later.")
+    text = as_text(make_notification([slower]))
 
     assert "denial" not in text.lower()
 
 
 def test_the_log_names_the_alert_and_nothing_else(caplog):
     with caplog.at_level(logging.WARNING):
-        result = LogChannel().send(notification(), LogChannel().check({"x": 1}))
+        result = LogChannel().send(make_notification(), {})
 
     (record,) = caplog.records
     assert result.is_sent
     assert (record.alert, record.severity) == ("alr_fantasio", "high")
-    assert "Aetna" not in record.getMessage()
+    assert "MERIDIAN" not in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "the setting 'url' of the channel is missing"),
+        ({"url": "x", "ulr": "y"}, "the channel has no setting 'ulr'; did you mean 'url'?"),
+        ({"url": "x", "tone": "y", "zork": 1}, "the channel has no setting 'zork'"),
+    ],
+)
+def test_names_of_settings_are_checked(settings, message):
+    with pytest.raises(ConfigError) as caught:
+        check_names(settings, needed=["url"], optional=["tone"])
+
+    assert str(caught.value) == message

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from claimkit.cli import main
+from claimkit.testing.receivers import Receiver, answer, answering
 from claimkit.webhooks import generate_key, verify
-from tests.receivers import Receiver, answer, answering
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
+from claimkit.testing.receivers import Receiver, answer, answering
 from claimkit.webhooks.targets import TargetPolicy
 from claimkit.webhooks.transport import HttpTransport, Limits, Reason, SendFailed
-from tests.receivers import Receiver, answer, answering
 
 LOCAL = TargetPolicy(allow_http=True, allowed_networks=(ipaddress.ip_network("127.0.0.0/8"),))
 QUICK = Limits(total_seconds=0.6, connect_seconds=0.4)

@@ -7,11 +7,11 @@ from django.db import DEFAULT_DB_ALIAS as USING
 from django.db import transaction
 
 from claimkit.events import ClaimsImported
+from claimkit.testing.receivers import Receiver, answer, answering
 from claimkit.types import SystemClock, TenantKey
 from claimkit_django.runtime import make_bus, open_store
 from claimkit_django.tenants.scope import enter
 from claimkit_django.webhooks.endpoints import add_endpoint
-from tests.receivers import Receiver, answer, answering
 
 LOCAL = {
     "ALLOW_HTTP": True,

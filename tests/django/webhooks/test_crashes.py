@@ -21,11 +21,11 @@ from django.db import DEFAULT_DB_ALIAS as USING
 from django.db import connection, transaction
 from django.utils import timezone
 
+from claimkit.testing.receivers import answer
 from claimkit_django.runtime import make_bus, open_store
 from claimkit_django.tenants.scope import enter
 from claimkit_django.webhooks.models import Attempt, Delivery
 from tests.postgres import durable_server
-from tests.receivers import answer
 
 ROOT = Path(__file__).parents[3]
 SEED = int(os.environ.get("CLAIMKIT_CRASH_SEED", "20260412"))

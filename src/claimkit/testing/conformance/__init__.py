@@ -1,5 +1,5 @@
 # ruff: noqa: E402 - see register_assert_rewrite
-"""What every store must do: test classes for whoever writes one.
+"""What every store, outbox and channel must do: test classes for whoever writes one.
 
 Subclass the suite in your own tests and give it your store::
 
@@ -25,6 +25,8 @@ overridden beside ``store``:
     The cube tables to try; the built-in ones if not overridden.
 
 :class:`OutboxConformance` is for outboxes, which are no part of a store; it says what it needs.
+:class:`HttpChannelConformance` is for channels of alerts that tell by HTTP, :class:`ChannelConformance`
+for all others; both take one fixture, ``use``, which returns a :class:`ChannelUse`.
 
 The oracle is :class:`claimkit.stores.memory.MemoryStore`: the same claims must give the same
 positions, history, lines, totals, facts and cells. The suite needs pytest and Hypothesis.
@@ -36,6 +38,7 @@ import pytest
 
 # Before the suites are imported, so that their bare assertions explain themselves.
 pytest.register_assert_rewrite(
+    "claimkit.testing.conformance.channels",
     "claimkit.testing.conformance.claims",
     "claimkit.testing.conformance.cube",
     "claimkit.testing.conformance.findings",
@@ -43,6 +46,11 @@ pytest.register_assert_rewrite(
     "claimkit.testing.conformance.store",
 )
 
+from claimkit.testing.conformance.channels import (
+    ChannelConformance,
+    ChannelUse,
+    HttpChannelConformance,
+)
 from claimkit.testing.conformance.claims import ClaimStoreConformance
 from claimkit.testing.conformance.cube import CubeStoreConformance
 from claimkit.testing.conformance.findings import FindingLogConformance
@@ -50,9 +58,12 @@ from claimkit.testing.conformance.outbox import OutboxConformance
 from claimkit.testing.conformance.store import StoreConformance
 
 __all__ = [
+    "ChannelConformance",
+    "ChannelUse",
     "ClaimStoreConformance",
     "CubeStoreConformance",
     "FindingLogConformance",
+    "HttpChannelConformance",
     "OutboxConformance",
     "StoreConformance",
 ]
