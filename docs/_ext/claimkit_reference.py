@@ -20,6 +20,7 @@ from sphinx.pycode import ModuleAnalyzer
 
 from claimkit import cli, config, errors, events, hookspecs
 from claimkit.claims import columns
+from claimkit.ops import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,6 +124,15 @@ def event_topics() -> Iterator[str]:
         yield f"Carries {carried}.\n"
 
 
+def series() -> Iterator[str]:
+    """Every series of the metrics."""
+    yield "| series | kind | labels | tells |\n| --- | --- | --- | --- |"
+    for one in metrics.SERIES.values():
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        mark = " ◇" if one.per_tenant else ""
+        yield f"| `{one.name}`{mark} | {one.kind} | {labels} | {one.help} |"
+
+
 def commands() -> Iterator[str]:
     """The commands of ``claimkit`` and their arguments."""
     parser = cli._parser()
@@ -191,6 +201,7 @@ def csv_fields() -> Iterator[str]:
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "hooks": hooks,
     "settings": settings,
+    "metrics": series,
     "errors": error_tree,
     "events": event_topics,
     "commands": commands,

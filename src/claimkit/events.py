@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from claimkit.types import Cents, Day, TenantKey
 
@@ -36,7 +36,9 @@ __all__ = [
     "Event",
     "FactsChange",
     "Listener",
+    "OutboxSettled",
     "Phase",
+    "WatchEnded",
 ]
 
 logger = logging.getLogger(__name__)
@@ -206,6 +208,32 @@ class AlertResolved(_AlertEvent):
     """An alert is over, by itself or by a person."""
 
     topic: ClassVar[str] = "alerts.resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchEnded(Event):
+    """A watch looked at a tenant's claims, or failed to; for those who count runs."""
+
+    topic: ClassVar[str] = "drift.watched"
+
+    #: ``success`` or ``failed``.
+    status: str
+    #: How long it took.
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSettled(Event):
+    """Attempts to tell somebody ended, and how; for those who count deliveries."""
+
+    topic: ClassVar[str] = "outbox.settled"
+
+    #: The room whose outbox it is: ``webhooks`` or ``alerts``.
+    outbox: str
+    #: :class:`claimkit.outbox.Ending` → how many of them.
+    endings: Mapping[str, int]
+    #: How long each attempt took.
+    seconds: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import threading
+from collections import Counter
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -35,6 +36,7 @@ __all__ = [
     "MemoryOutbox",
     "Outbox",
     "Settlement",
+    "endings_of",
     "is_leasable",
     "lease_delivery",
     "parse_wait",
@@ -183,6 +185,16 @@ def parse_wait(text: str) -> dt.timedelta:
             f"{text!r} is no wait", remedy="Write a number and s, m, h or d, such as '30m'"
         )
     return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def endings_of(settlements: Iterable[Settlement], settled: frozenset[str]) -> dict[str, int]:
+    """Count the endings of what was really settled, as the event ``outbox.settled`` tells.
+
+    Args:
+        settlements: What was to be settled.
+        settled: Ids of those whose lease still held.
+    """
+    return dict(Counter(one.ending.value for one in settlements if one.lease.id in settled))
 
 
 def is_leasable(delivery: Delivery, now: dt.datetime) -> bool:

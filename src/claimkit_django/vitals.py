@@ -1,12 +1,14 @@
-"""How rooms tell operators how they fare: health checks that are found by their apps.
+"""How rooms tell operators how they fare: health checks and gauges that are found by their apps.
 
-A room names functions in ``AppConfig.health_checks``; each is called with the database alias and
-returns checks (:class:`claimkit.ops.health.Check`). So rooms stay independent, and a site without
+A room names functions in ``AppConfig.health_checks`` and ``AppConfig.gauges``; each is called with
+the database alias. The first return checks (:class:`claimkit.ops.health.Check`), the second samples
+(:class:`claimkit.ops.metrics.Sample`), which they read when a server scrapes. So rooms stay independent, and a site without
 ``claimkit_django.ops`` simply asks nobody.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +18,18 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from claimkit.ops.health import Status, Vital
+from claimkit.ops.metrics import OUTBOX_DUE, OUTBOX_OLDEST_DUE, SCRAPE_FAILED, Sample
 from claimkit_django.conf import config
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterator
 
     from claimkit.ops.health import Check
 
-__all__ = ["Backlog", "OutboxCheck", "backlog_of", "health_checks"]
+__all__ = ["Backlog", "OutboxCheck", "backlog_of", "gauges", "health_checks", "outbox_samples"]
+
+logger = logging.getLogger(__name__)
 
 
 def health_checks(using: str) -> list[Check]:
@@ -34,6 +40,27 @@ def health_checks(using: str) -> list[Check]:
         for path in paths:
             found.extend(import_string(path)(using))
     return found
+
+
+def gauges(using: str) -> Iterator[Sample]:
+    """Yield the samples of all installed apps, and for each whether it could tell.
+
+    What one cannot read is left out and said so by ``claimkit_scrape_failed``: a
+    database that is away must not cost the series that a process keeps itself.
+    """
+    for app in apps.get_app_configs():
+        paths: tuple[str, ...] = getattr(app, "gauges", ())
+        if not paths:
+            continue
+        try:
+            found = [sample for path in paths for sample in import_string(path)(using)]
+        except Exception:
+            # Isolation point: see above.
+            logger.exception("gauges could not be read", extra={"source": app.label})
+            yield Sample(SCRAPE_FAILED, 1, (app.label,))
+            continue
+        yield from found
+        yield Sample(SCRAPE_FAILED, 0, (app.label,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +87,13 @@ def backlog_of(deliveries: Any, *, using: str, now: dt.datetime | None = None) -
     return Backlog(
         due=found["due"], oldest_seconds=(now - oldest).total_seconds() if oldest else 0.0
     )
+
+
+def outbox_samples(outbox: str, deliveries: Any, *, using: str) -> Iterator[Sample]:
+    """Yield how much is due in a room's outbox and for how long; one query."""
+    backlog = backlog_of(deliveries, using=using)
+    yield Sample(OUTBOX_DUE, backlog.due, (outbox,))
+    yield Sample(OUTBOX_OLDEST_DUE, backlog.oldest_seconds, (outbox,))
 
 
 class OutboxCheck:

@@ -19,6 +19,7 @@ class AlertsApp(AppConfig):
     bus_listeners = ("claimkit_django.alerts.signals.DriftListener",)
     #: How this room tells that it is well: see :mod:`claimkit_django.vitals`.
     health_checks = ("claimkit_django.alerts.vitals.health_checks",)
+    gauges = ("claimkit_django.alerts.vitals.gauges",)
 
     def ready(self) -> None:
         """Register the system checks."""

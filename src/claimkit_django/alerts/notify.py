@@ -18,7 +18,8 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from claimkit.alerts import channels as core
-from claimkit.outbox import Backoff, Ending, Settlement, parse_wait
+from claimkit.events import OutboxSettled
+from claimkit.outbox import Backoff, Ending, Settlement, endings_of, parse_wait
 from claimkit.tenants import use_tenant
 from claimkit.types import Severity
 from claimkit_django.alerts.board import evaluate_due
@@ -26,6 +27,7 @@ from claimkit_django.alerts.channels import kinds, opened
 from claimkit_django.alerts.models import AlertEntry, Channel, Notification, NotificationItem
 from claimkit_django.conf import config
 from claimkit_django.outbox import DatabaseClock, OrmOutbox
+from claimkit_django.runtime import make_bus, open_store
 from claimkit_django.tenants.models import Tenant
 from claimkit_django.tenants.scope import across_tenants
 
@@ -186,9 +188,18 @@ def _record(
     using: str,
 ) -> None:
     """Write down what happened: what becomes of the notification, and a line for each of its alerts."""
-    with transaction.atomic(using=using):
+    bus = make_bus(open_store(using))
+    with bus.transaction(transaction.atomic(using=using)):
         with across_tenants():
             settled = outbox.settle([settlement])
+        bus.stage(
+            OutboxSettled(
+                tenant=settlement.lease.tenant,
+                at=timezone.now(),
+                outbox="alerts",
+                endings=endings_of([settlement], settled),
+            )
+        )
         if not settled or settlement.ending is Ending.CANCELLED:
             return
         is_sent = settlement.ending is Ending.DONE

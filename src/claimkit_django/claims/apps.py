@@ -20,6 +20,8 @@ class ClaimsApp(AppConfig):
         "claims": "claimkit_django.claims.store.OrmClaimStore",
         "quality": "claimkit_django.claims.quality.OrmQualityLog",
     }
+    #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
+    gauges = ("claimkit_django.claims.vitals.gauges",)
 
     def ready(self) -> None:
         """Register the system checks."""

@@ -20,6 +20,8 @@ class DriftApp(AppConfig):
         "cube": "claimkit_django.drift.store.OrmCubeStore",
         "findings": "claimkit_django.drift.store.OrmFindingLog",
     }
+    #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
+    gauges = ("claimkit_django.drift.vitals.gauges",)
 
     def ready(self) -> None:
         """Register the system checks."""

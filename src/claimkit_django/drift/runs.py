@@ -8,6 +8,7 @@ findings: recording is where writers of a tenant take turns.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
@@ -17,6 +18,7 @@ from claimkit.claims.ledger import facts_of
 from claimkit.drift.acceptance import accept_finding
 from claimkit.drift.watch import rebuild_cube, watch
 from claimkit.errors import ClaimkitError
+from claimkit.events import WatchEnded
 from claimkit.tenants import use_tenant
 from claimkit.types import SystemClock
 from claimkit_django.conf import config
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from claimkit.drift.findings import Finding
     from claimkit.drift.watch import WatchReport
+    from claimkit.events import Bus
     from claimkit.types import Clock, Progress, TenantKey
 
 __all__ = ["dead_runs", "run_accept", "run_rebuild", "run_watch"]
@@ -51,6 +54,7 @@ def run_watch(
         ClaimkitError: no such tenant or detector; the run is marked as failed.
     """
     store = open_store(using)
+    bus, began = make_bus(store), time.monotonic()
     with use_tenant(tenant):
         row = _begin(using, actor)
         try:
@@ -60,7 +64,7 @@ def run_watch(
                 detectors=plugins().detectors,
                 config=config().drift,
                 as_of=as_of,
-                bus=make_bus(store),
+                bus=bus,
                 clock=clock or SystemClock(),
                 progress=_with_heartbeat(row, using, progress),
                 holds=store.quality.holds(tenant) if store.has("quality") else (),
@@ -68,8 +72,10 @@ def run_watch(
         except Exception as error:
             # Isolation point: the row must not say "running" for ever. Told on, of course.
             _fail(row, using, error)
+            _tell(bus, tenant, WatchRun.Status.FAILED, time.monotonic() - began)
             raise
         _end(row, using, report)
+        _tell(bus, tenant, WatchRun.Status.SUCCESS, time.monotonic() - began)
     return report
 
 
@@ -148,6 +154,11 @@ def _begin(using: str, actor: str) -> WatchRun:
     row = WatchRun(started_at=now, heartbeat_at=now, actor=actor)
     row.save(using=using)
     return row
+
+
+def _tell(bus: Bus, tenant: TenantKey, status: str, seconds: float) -> None:
+    with bus.transaction():
+        bus.stage(WatchEnded(tenant=tenant, at=timezone.now(), status=str(status), seconds=seconds))
 
 
 def _with_heartbeat(row: WatchRun, using: str, progress: Progress | None) -> Progress:

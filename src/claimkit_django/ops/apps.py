@@ -16,9 +16,12 @@ class OpsApp(AppConfig):
     verbose_name = _("Operations")
     #: How the site tells that it is well: see :mod:`claimkit_django.vitals`.
     health_checks = ("claimkit_django.ops.probes.health_checks",)
+    #: What this room adds to every bus: see :func:`claimkit_django.runtime.make_bus`.
+    bus_listeners = ("claimkit_django.ops.counting.MetricsListener",)
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from claimkit_django.ops import checks
+        """Register the system checks, and count tasks."""
+        from claimkit_django.ops import checks, counting
 
         checks.register_checks()
+        counting.count_tasks()

@@ -4,6 +4,8 @@
 ``claimkit_ops.E001``  a setting of the ops room cannot be used
 ``claimkit_ops.E002``  a token is short enough to be guessed
 ``claimkit_ops.W001``  nobody but staff may see metrics and health details
+``claimkit_ops.W002``  requests are to be counted, and ``prometheus-client`` is not installed
+``claimkit_ops.W003``  middleware before the one that counts answers requests that it never sees
 ====================  ========================================================================
 """
 
@@ -12,11 +14,13 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core import checks
 from django.db import DEFAULT_DB_ALIAS
 
 from claimkit.errors import ConfigError, did_you_mean
 from claimkit_django.conf import read_config
+from claimkit_django.ops.metrics import is_installed
 from claimkit_django.vitals import health_checks
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["register_checks"]
 
 _LEAST_TOKEN = 16
+_MIDDLEWARE = "claimkit_django.ops.middleware.MetricsMiddleware"
 _TENANT_LABELS = ("", "key", "hash")
 
 
@@ -33,6 +38,7 @@ def register_checks() -> None:
     checks.register(check_settings)
     checks.register(check_tokens)
     checks.register(check_access, deploy=True)
+    checks.register(check_metrics)
 
 
 def check_settings(**_kwargs: Any) -> list[checks.CheckMessage]:
@@ -100,6 +106,31 @@ def check_access(**_kwargs: Any) -> list[checks.CheckMessage]:
             id="claimkit_ops.W001",
         )
     ]
+
+
+def check_metrics(**_kwargs: Any) -> list[checks.CheckMessage]:
+    """Return W002 and W003 where requests would not be counted, or not all of them."""
+    listed = list(settings.MIDDLEWARE)
+    if _MIDDLEWARE not in listed:
+        return []
+    found: list[checks.CheckMessage] = []
+    if not is_installed():
+        found.append(
+            checks.Warning(
+                "The package prometheus-client is not installed, so nothing is counted.",
+                hint="Install 'claimkit[metrics]'.",
+                id="claimkit_ops.W002",
+            )
+        )
+    if listed[0] != _MIDDLEWARE:
+        found.append(
+            checks.Warning(
+                "Requests that earlier middleware answers are not counted.",
+                hint=f"List {_MIDDLEWARE!r} first in MIDDLEWARE.",
+                id="claimkit_ops.W003",
+            )
+        )
+    return found
 
 
 def _names() -> set[str]:

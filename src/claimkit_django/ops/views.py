@@ -1,15 +1,17 @@
-"""Health over HTTP, for load balancers, orchestrators and people on call."""
+"""Health and metrics over HTTP, for load balancers, orchestrators and people on call."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.http import JsonResponse
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.http import HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from claimkit.ops.health import Status
-from claimkit_django.ops.access import may_look
+from claimkit_django.ops.access import may_look, refuse
 from claimkit_django.ops.health import examine, examine_readiness
+from claimkit_django.ops.metrics import expose, is_installed
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from claimkit.ops.health import Checkup
     from claimkit.types import Json
 
-__all__ = ["health", "livez", "readyz"]
+__all__ = ["health", "livez", "metrics", "readyz"]
 
 
 @require_safe
@@ -37,6 +39,19 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def health(request: HttpRequest) -> JsonResponse:
     """Answer 200 where nothing fails, else 503; degraded is told and is no failure."""
     return _told(request, examine())
+
+
+@transaction.non_atomic_requests
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer all series to whoever may see them; 501 where ``prometheus_client`` is not installed."""
+    if not may_look(request):
+        return refuse()
+    if not is_installed():
+        text = "501: install 'claimkit[metrics]'\n"
+        return HttpResponse(text, status=501, content_type="text/plain; charset=utf-8")
+    body, content_type = expose(request.headers.get("Accept", ""), using=DEFAULT_DB_ALIAS)
+    return HttpResponse(body, content_type=content_type, headers={"Cache-Control": "no-store"})
 
 
 def _told(request: HttpRequest, found: Checkup) -> JsonResponse:

@@ -19,6 +19,7 @@ class WebhooksApp(AppConfig):
     bus_listeners = ("claimkit_django.webhooks.enqueue.WebhookListener",)
     #: How this room tells that it is well: see :mod:`claimkit_django.vitals`.
     health_checks = ("claimkit_django.webhooks.vitals.health_checks",)
+    gauges = ("claimkit_django.webhooks.vitals.gauges",)
 
     def ready(self) -> None:
         """Register the system checks."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import connections, transaction
 
-from claimkit.events import EndpointDisabled
+from claimkit.events import EndpointDisabled, OutboxSettled
+from claimkit.outbox import endings_of
 from claimkit.tenants import use_tenant
 from claimkit.webhooks.deliver import Courier, Parcel, judge
 from claimkit.webhooks.deliver import Endpoint as EndpointValue
@@ -94,6 +95,15 @@ class OrmDeliveryBook:
         bus = make_bus(open_store(self._using))
         with use_tenant(tenant), bus.transaction(transaction.atomic(using=self._using)):
             settled = self._outbox.settle(report.settlements)
+            bus.stage(
+                OutboxSettled(
+                    tenant=tenant,
+                    at=report.at,
+                    outbox="webhooks",
+                    endings=endings_of(report.settlements, settled),
+                    seconds=[one.seconds for one in report.attempts],
+                )
+            )
             self._keep_attempts(report)
             verdict = self._judge(report)
             if verdict is not None and verdict.disable:

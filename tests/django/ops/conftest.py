@@ -7,7 +7,9 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
-from claimkit_django.alerts.models import Channel, Notification
+from claimkit import events
+from claimkit_django.alerts.models import Alert, Channel, Notification
+from claimkit_django.drift.models import WatchRun
 from claimkit_django.tenants.scope import enter
 from claimkit_django.webhooks.models import Delivery, Endpoint, Message
 
@@ -68,5 +70,49 @@ def notification(northside):
                 planned_at=now,
                 due_at=now - dt.timedelta(seconds=seconds),
             )
+
+    return make
+
+
+@pytest.fixture
+def drifted():
+    """Make an event of a drift of northside."""
+
+    def make(kind):
+        return getattr(events, kind)(
+            tenant="northside", at=timezone.now(), finding="fp-1", signal="denial_rate",
+            payer="Aetna", severity="high", onset=dt.date(2026, 3, 2), dollars_per_month=5_000_000,
+            summary="Aetna denies more.",
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def opened():
+    """Open an alert of a tenant."""
+
+    def make(tenant, severity, **values):
+        now = timezone.now()
+        with enter(tenant):
+            return Alert.objects.create(
+                fingerprint="fp-1", severity=severity, source="drift", kind="denial_rate",
+                opened_at=now, seen_at=now, **values,
+            )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def watched():
+    """Note that a tenant was watched so many days ago."""
+
+    def make(tenant, *, days, status="success"):
+        at = timezone.now() - dt.timedelta(days=days, minutes=1)
+        with enter(tenant):
+            return WatchRun.objects.create(
+                status=status, started_at=at, heartbeat_at=at, finished_at=at,
+                as_of=at.date(), error_code="" if status == "success" else "run_died",
+            )  # fmt: skip
 
     return make

@@ -66,3 +66,23 @@ def test_a_broken_setting_is_told_by_the_tenants_room(settings):
     settings.CLAIMKIT = {"MARSUPILAMI": {}}
 
     assert checks.check_settings() + checks.check_tokens() + checks.check_access() == []
+
+
+MIDDLEWARE = "claimkit_django.ops.middleware.MetricsMiddleware"
+
+
+def test_requests_are_counted_by_the_first_middleware(room, settings, monkeypatch):
+    listed = settings.MIDDLEWARE
+    assert checks.check_metrics() == []
+    settings.MIDDLEWARE = [MIDDLEWARE, *listed]
+    monkeypatch.setattr("claimkit_django.ops.metrics._INSTALLED", True)
+    assert checks.check_metrics() == []
+    settings.MIDDLEWARE = [*listed, MIDDLEWARE]
+    assert [one.id for one in checks.check_metrics()] == ["claimkit_ops.W003"]
+
+
+def test_counting_needs_a_package(settings, monkeypatch):
+    settings.MIDDLEWARE = [MIDDLEWARE]
+    monkeypatch.setattr("claimkit_django.ops.metrics._INSTALLED", False)
+
+    assert [one.id for one in checks.check_metrics()] == ["claimkit_ops.W002"]

@@ -1,0 +1,206 @@
+"""The series that claimkit writes: one registry, which exposition, dashboards and alert rules share.
+
+Names follow Prometheus: base units, ``_total`` for what only grows. Labels have few values, which
+come from the code, never from claims: no payer, no person, no file, no address. A tenant is a label
+only where the site asks for it (``OPS.TENANT_LABEL``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+__all__ = [
+    "ALERTS",
+    "ALERTS_OPEN",
+    "CLAIMS",
+    "DELIVERIES",
+    "DELIVERY_SECONDS",
+    "DRIFT_FINDINGS",
+    "DRIFT_OLDEST_WATCH",
+    "DRIFT_RUNS",
+    "DRIFT_RUN_SECONDS",
+    "FILES",
+    "HTTP_REQUESTS",
+    "HTTP_SECONDS",
+    "OUTBOX_DUE",
+    "OUTBOX_OLDEST_DUE",
+    "SCRAPE_FAILED",
+    "SERIES",
+    "TASKS",
+    "TASK_SECONDS",
+    "UPLOADS_OLDEST_WAITING",
+    "UPLOADS_WAITING",
+    "Kind",
+    "Sample",
+    "Series",
+]
+
+
+class Kind(StrEnum):
+    """What a series means."""
+
+    #: Only grows; every process counts its own.
+    COUNTER = "counter"
+    #: How things are now; read from the database when a server scrapes.
+    GAUGE = "gauge"
+    #: How long things took; every process counts its own.
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One series, in all values of its labels."""
+
+    name: str
+    kind: Kind
+    #: One sentence.
+    help: str
+    labels: tuple[str, ...] = ()
+    #: Upper bounds of a histogram, in seconds.
+    buckets: tuple[float, ...] = ()
+    #: Has the label ``tenant`` where the site asks for it.
+    per_tenant: bool = False
+
+
+class Sample(NamedTuple):
+    """One value of a gauge."""
+
+    series: Series
+    value: float
+    #: Values of its labels, in their order.
+    labels: tuple[str, ...] = ()
+
+
+HTTP_REQUESTS: Final = Series(
+    name="claimkit_http_requests_total",
+    kind=Kind.COUNTER,
+    help="Requests by method, template of the route, and status of the answer.",
+    labels=("method", "route", "status"),
+)
+HTTP_SECONDS: Final = Series(
+    name="claimkit_http_request_duration_seconds",
+    kind=Kind.HISTOGRAM,
+    help="Time from the request to the head of its answer.",
+    labels=("method", "route"),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+TASKS: Final = Series(
+    name="claimkit_tasks_total",
+    kind=Kind.COUNTER,
+    help="Celery tasks that ended, by name and state.",
+    labels=("task", "state"),
+)
+TASK_SECONDS: Final = Series(
+    name="claimkit_task_duration_seconds",
+    kind=Kind.HISTOGRAM,
+    help="Time that a Celery task ran.",
+    labels=("task",),
+    buckets=(0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0),
+)
+FILES: Final = Series(
+    name="claimkit_files_imported_total",
+    kind=Kind.COUNTER,
+    help="Files that are in, whole or with rejected rows.",
+    per_tenant=True,
+)
+CLAIMS: Final = Series(
+    name="claimkit_claims_total",
+    kind=Kind.COUNTER,
+    help="Claims read from files by what became of them: new, changed, same or rejected.",
+    labels=("result",),
+    per_tenant=True,
+)
+DRIFT_RUNS: Final = Series(
+    name="claimkit_drift_runs_total",
+    kind=Kind.COUNTER,
+    help="Watches that ended, by status.",
+    labels=("status",),
+    per_tenant=True,
+)
+DRIFT_RUN_SECONDS: Final = Series(
+    name="claimkit_drift_run_duration_seconds",
+    kind=Kind.HISTOGRAM,
+    help="Time that a watch of one tenant took.",
+    buckets=(0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0),
+)
+DRIFT_FINDINGS: Final = Series(
+    name="claimkit_drift_findings_total",
+    kind=Kind.COUNTER,
+    help="Drifts by what happened to them and how severe they are.",
+    labels=("change", "severity"),
+    per_tenant=True,
+)
+DRIFT_OLDEST_WATCH: Final = Series(
+    name="claimkit_drift_oldest_watch_seconds",
+    kind=Kind.GAUGE,
+    help="Age of the last good watch of the tenant that waits the longest.",
+)
+ALERTS: Final = Series(
+    name="claimkit_alerts_total",
+    kind=Kind.COUNTER,
+    help="Alerts that were opened or resolved, by severity.",
+    labels=("change", "severity"),
+    per_tenant=True,
+)
+ALERTS_OPEN: Final = Series(
+    name="claimkit_alerts_open",
+    kind=Kind.GAUGE,
+    help="Alerts that are not resolved, by severity.",
+    labels=("severity",),
+)
+DELIVERIES: Final = Series(
+    name="claimkit_deliveries_total",
+    kind=Kind.COUNTER,
+    help="Attempts to deliver from an outbox, by how they ended: done, retry, dead, cancelled.",
+    labels=("outbox", "result"),
+    per_tenant=True,
+)
+DELIVERY_SECONDS: Final = Series(
+    name="claimkit_delivery_duration_seconds",
+    kind=Kind.HISTOGRAM,
+    help="Time that one attempt to deliver a webhook took.",
+    labels=("outbox",),
+    buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0),
+)
+OUTBOX_DUE: Final = Series(
+    name="claimkit_outbox_due",
+    kind=Kind.GAUGE,
+    help="Deliveries that are due now.",
+    labels=("outbox",),
+)
+OUTBOX_OLDEST_DUE: Final = Series(
+    name="claimkit_outbox_oldest_due_seconds",
+    kind=Kind.GAUGE,
+    help="For how long the oldest delivery is due that a worker could take.",
+    labels=("outbox",),
+)
+UPLOADS_WAITING: Final = Series(
+    name="claimkit_uploads_waiting",
+    kind=Kind.GAUGE,
+    help="Files that are queued or being imported.",
+    labels=("status",),
+)
+UPLOADS_OLDEST_WAITING: Final = Series(
+    name="claimkit_uploads_oldest_waiting_seconds",
+    kind=Kind.GAUGE,
+    help="Age of the oldest file that is not imported yet.",
+)
+SCRAPE_FAILED: Final = Series(
+    name="claimkit_scrape_failed",
+    kind=Kind.GAUGE,
+    help="Whether the gauges of an app could not be read this time.",
+    labels=("source",),
+)
+
+#: All of them, by name.
+SERIES: Final = {
+    one.name: one
+    for one in (
+        *(HTTP_REQUESTS, HTTP_SECONDS, TASKS, TASK_SECONDS, FILES, CLAIMS),
+        *(DRIFT_RUNS, DRIFT_RUN_SECONDS, DRIFT_FINDINGS, DRIFT_OLDEST_WATCH),
+        *(ALERTS, ALERTS_OPEN, DELIVERIES, DELIVERY_SECONDS, OUTBOX_DUE, OUTBOX_OLDEST_DUE),
+        *(UPLOADS_WAITING, UPLOADS_OLDEST_WAITING, SCRAPE_FAILED),
+    )
+}

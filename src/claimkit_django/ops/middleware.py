@@ -1,0 +1,51 @@
+"""Middleware that counts and times requests."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from claimkit.ops import metrics
+from claimkit_django.http.middleware import AnswerMiddleware
+from claimkit_django.ops.metrics import meter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+__all__ = ["MetricsMiddleware"]
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+#: Of requests that no route took, whatever they asked for: anybody can make up any number of paths.
+_UNMATCHED = "unmatched"
+
+
+class MetricsMiddleware(AnswerMiddleware):
+    """Count requests by method, template of the route, and status. Sync and async.
+
+    List it first, so that it times the others and counts what they answer.
+    """
+
+    def around(self, request: HttpRequest) -> AbstractContextManager[object]:
+        """Note when the request began."""
+        return _timed(request)
+
+    def answer(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Count the answer, whose body may still be to come."""
+        match: Any = request.resolver_match
+        route = f"/{match.route}" if match is not None else _UNMATCHED
+        method = request.method if request.method in _METHODS else "OTHER"
+        seconds = time.perf_counter() - request._claimkit_began  # type: ignore[attr-defined]
+        meter().count(metrics.HTTP_REQUESTS, str(method), route, str(response.status_code))
+        meter().time(metrics.HTTP_SECONDS, str(method), route, seconds=seconds)
+        return response
+
+
+@contextmanager
+def _timed(request: HttpRequest) -> Iterator[None]:
+    request._claimkit_began = time.perf_counter()  # type: ignore[attr-defined]
+    yield
