@@ -15,6 +15,7 @@ from claimkit.errors import ConfigError, did_you_mean
 
 __all__ = [
     "AlertsConfig",
+    "AuthorizationsConfig",
     "ClaimsConfig",
     "Config",
     "DriftConfig",
@@ -195,6 +196,22 @@ class OpsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationsConfig:
+    """Settings of the authorizations room."""
+
+    #: Days before an end at which people are warned.
+    warn_days: tuple[str, ...] = ("30", "14", "3")
+    #: Days that a payer needs to answer where the tenant says nothing of it; one is warned then too.
+    lead_days: int = 14
+    #: Probability that units run out within the interval of the forecast.
+    interval: float = 0.8
+    #: Days for which the address of a calendar can be read.
+    calendar_days: int = 365
+    #: Largest file in bytes that is imported.
+    max_import_bytes: int = 10_485_760
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginsConfig:
     """Which plugins may load."""
 
@@ -214,6 +231,7 @@ class Config:
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
     ops: OpsConfig = field(default_factory=OpsConfig)
+    authorizations: AuthorizationsConfig = field(default_factory=AuthorizationsConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
 
     @classmethod

@@ -16,6 +16,7 @@
     ├── FileRefused            (ValueError)   a file that cannot be read as claims at all
     ├── FindingUnknown         (LookupError)  a finding that does not exist or is not open
     ├── AlertConflict          (ValueError)   an alert that is not in the state that an act needs
+    ├── AuthorizationInvalid   (ValueError)   an authorization that no payer can have given
     ├── VerificationError      (ValueError)   a received webhook that must not be trusted
     ├── InvalidSigningKey      (ValueError)   text or bytes that are no key for webhooks
     ├── InvalidTarget          (ValueError)   an address that webhooks may not be sent to
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlertConflict",
+    "AuthorizationInvalid",
     "ClaimkitError",
     "ConfigError",
     "FileRefused",
@@ -188,6 +190,12 @@ class AlertConflict(ClaimkitError, ValueError):
 
     code = "alert_conflict"
     remedy = "Look at the alert again; somebody was faster"
+
+
+class AuthorizationInvalid(ClaimkitError, ValueError):
+    """An authorization that no payer can have given: a reversed period, negative or absurd units."""
+
+    code = "authorization_invalid"
 
 
 class MappingRefused(ClaimkitError, ValueError):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AlertOpened",
     "AlertResolved",
+    "AuthorizationExhausting",
+    "AuthorizationExpiring",
+    "AuthorizationRenewed",
     "Bus",
     "ClaimFacts",
     "ClaimsChanged",
@@ -234,6 +237,46 @@ class OutboxSettled(Event):
     endings: Mapping[str, int]
     #: How long each attempt took.
     seconds: Sequence[float] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AuthorizationEvent(Event):
+    #: Public identifier, ``aut_…``; never the payer's number.
+    authorization: str
+    payer: str
+    procedure: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AuthorizationEnding(_AuthorizationEvent):
+    #: Days before the end at which this is told, once.
+    step: int
+    days_left: int
+    ends_on: dt.date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationExpiring(_AuthorizationEnding):
+    """The period of an authorization ends soon, and it was not renewed."""
+
+    topic: ClassVar[str] = "authorizations.expiring"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationExhausting(_AuthorizationEnding):
+    """The units of an authorization may run out before its period ends; at step 0 they did."""
+
+    topic: ClassVar[str] = "authorizations.exhausting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationRenewed(_AuthorizationEvent):
+    """An authorization has a successor; warnings of it are over."""
+
+    topic: ClassVar[str] = "authorizations.renewed"
+
+    #: Public identifier of the successor.
+    renewal: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

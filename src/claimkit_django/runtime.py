@@ -35,7 +35,15 @@ if TYPE_CHECKING:
     from claimkit.plugins import Plugins
     from claimkit.types import TenantKey
 
-__all__ = ["OrmStore", "QualityLog", "make_bus", "open_store", "patient_key", "plugins"]
+__all__ = [
+    "OrmStore",
+    "QualityLog",
+    "VisitSource",
+    "make_bus",
+    "open_store",
+    "patient_key",
+    "plugins",
+]
 
 
 class QualityLog(Protocol):
@@ -43,6 +51,14 @@ class QualityLog(Protocol):
 
     def holds(self, tenant: TenantKey) -> Sequence[DataHold]:
         """Return the doubts that alerts of a tenant wait for; one query."""
+        ...
+
+
+class VisitSource(Protocol):
+    """What was done for whom."""
+
+    def sql(self, *, patients: str) -> str:
+        """Return a SELECT with one placeholder, the id of the tenant; see the claims room."""
         ...
 
 
@@ -109,8 +125,13 @@ class OrmStore:
         """Doubts about data, where ``claimkit_django.claims`` is installed."""
         return cast("QualityLog", self._part("quality"))
 
+    @property
+    def visits(self) -> VisitSource:
+        """Services by patient, where ``claimkit_django.claims`` is installed."""
+        return cast("VisitSource", self._part("visits"))
+
     def has(self, part: str) -> bool:
-        """Whether an installed room provides ``part``: claims, cube, findings or quality."""
+        """Whether an installed room provides ``part``: claims, cube, findings, quality or visits."""
         return _find_part(part) is not None
 
     @contextmanager

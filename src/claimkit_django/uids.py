@@ -9,11 +9,14 @@ import secrets
 
 __all__ = [
     "new_alert_uid",
+    "new_authorization_import_uid",
+    "new_authorization_uid",
     "new_backtest_uid",
     "new_channel_uid",
     "new_delivery_uid",
     "new_endpoint_uid",
     "new_finding_uid",
+    "new_lead_time_uid",
     "new_mapping_uid",
     "new_message_uid",
     "new_notification_uid",
@@ -115,3 +118,18 @@ def new_notification_uid() -> str:
 def new_rule_uid() -> str:
     """Return a new identifier of a rule: ``rul_`` and 26 characters."""
     return _new_uid("rul")
+
+
+def new_authorization_uid() -> str:
+    """Return a new identifier of an authorization: ``aut_`` and 26 characters."""
+    return _new_uid("aut")
+
+
+def new_authorization_import_uid() -> str:
+    """Return a new identifier of an import of authorizations: ``aim_`` and 26 characters."""
+    return _new_uid("aim")
+
+
+def new_lead_time_uid() -> str:
+    """Return a new identifier of a payer's lead time: ``ltm_`` and 26 characters."""
+    return _new_uid("ltm")

@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "claimkit_django.drift",
     "claimkit_django.webhooks",
     "claimkit_django.alerts",
+    "claimkit_django.authorizations",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -18,6 +18,9 @@ from claimkit.errors import ConfigError, InvalidPayload, UnknownName
 from claimkit.events import (
     AlertOpened,
     AlertResolved,
+    AuthorizationExhausting,
+    AuthorizationExpiring,
+    AuthorizationRenewed,
     ClaimsImported,
     DriftAccepted,
     DriftDetected,
@@ -211,6 +214,7 @@ def builtin_event_types() -> tuple[EventType, ...]:
         _drift(DriftAccepted.topic, "A person took the new level of a drift as normal."),
         _alert(AlertOpened.topic, "There is something that people should deal with."),
         _alert(AlertResolved.topic, "An alert is over, by itself or by a person."),
+        *_authorizations(),
         EventType(
             name=EndpointDisabled.topic,
             description="Webhooks are no longer sent to an endpoint of yours.",
@@ -303,6 +307,60 @@ def _alert(name: str, description: str) -> EventType:
 def _alert_thin(event: Event) -> Mapping[str, Json]:
     alert = cast("AlertOpened", event)
     return {"alert": alert.alert, "kind": alert.kind, "severity": alert.severity}
+
+
+def _authorizations() -> tuple[EventType, ...]:
+    return (
+        _ending(AuthorizationExpiring.topic, "The period of an authorization ends soon."),
+        _ending(AuthorizationExhausting.topic, "Units of an authorization may run out too early."),
+        EventType(
+            name=AuthorizationRenewed.topic,
+            description="An authorization has a successor.",
+            thin=_renewed,
+            properties={
+                "authorization": _text("Identifier of the authorization."),
+                "renewal": _text("Identifier of its successor."),
+            },
+            example={
+                "authorization": "aut_3f8k1d6z0q5v9m2r7x4t1nyc8b",
+                "renewal": "aut_7m2r7x4t1nyc8b3f8k1d6z0q5v",
+            },
+        ),
+    )
+
+
+def _ending(name: str, description: str) -> EventType:
+    return EventType(
+        name=name,
+        description=description,
+        thin=_ending_thin,
+        properties={
+            "authorization": _text("Identifier of the authorization."),
+            "step": _count("Days before the end at which this is told, once."),
+            "days_left": _count("Days that are left."),
+            "ends_on": {"type": "string", "format": "date", "description": "When it ends."},
+        },
+        example={
+            "authorization": "aut_3f8k1d6z0q5v9m2r7x4t1nyc8b",
+            "step": 14,
+            "days_left": 13,
+            "ends_on": "2026-04-25",
+        },
+    )
+
+
+def _ending_thin(event: Event) -> Mapping[str, Json]:
+    ending = cast("AuthorizationExpiring | AuthorizationExhausting", event)
+    return {
+        "authorization": ending.authorization,
+        "step": ending.step,
+        "days_left": ending.days_left,
+        "ends_on": ending.ends_on.isoformat(),
+    }
+
+
+def _renewed(event: AuthorizationRenewed) -> Mapping[str, Json]:
+    return {"authorization": event.authorization, "renewal": event.renewal}
 
 
 def _drift(name: str, description: str) -> EventType:

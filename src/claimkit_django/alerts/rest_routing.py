@@ -56,7 +56,12 @@ _ADMINS: Mapping[str, Role] = dict.fromkeys(
 )
 _CHANNEL_UID = "chn_3f8k1d6z0q5v9m2r7x4t1nyc8b"
 #: What an alert can be about: a closed set, so that a typing error is one when it is made.
-_KINDS = [*(one.value for one in Signal), "endpoint_disabled"]
+_KINDS = [
+    *(one.value for one in Signal),
+    "endpoint_disabled",
+    "authorization_expiring",
+    "authorization_exhausting",
+]
 
 
 def payers_field() -> serializers.ListField:

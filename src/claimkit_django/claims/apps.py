@@ -19,6 +19,7 @@ class ClaimsApp(AppConfig):
     store_parts = {
         "claims": "claimkit_django.claims.store.OrmClaimStore",
         "quality": "claimkit_django.claims.quality.OrmQualityLog",
+        "visits": "claimkit_django.claims.visits.Visits",
     }
     #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
     gauges = ("claimkit_django.claims.vitals.gauges",)

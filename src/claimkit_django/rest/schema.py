@@ -47,6 +47,7 @@ TAGS = {
     "drift": "What changed in how payers treat claims, since when, and how much money it is.",
     "dashboard": "Figures of the whole tenant.",
     "alerts": "What people deal with, who is told of it, and what came of it.",
+    "authorizations": "What payers allow until when, what was used of it, and when to ask again.",
     "webhooks": "Who is told what happened, and what was delivered to them.",
     "meta": "The API itself: its root, its kinds of problems.",
 }

@@ -9,6 +9,9 @@ from claimkit.errors import ConfigError, InvalidPayload, UnknownName
 from claimkit.events import (
     AlertOpened,
     AlertResolved,
+    AuthorizationExhausting,
+    AuthorizationExpiring,
+    AuthorizationRenewed,
     ClaimsImported,
     DriftAccepted,
     DriftDetected,
@@ -48,6 +51,15 @@ _ALERT = {
     "summary": "Aetna denies 21 % of MRI claims instead of 8 %.",
     "dollars_per_month": 4_821_050,
 }
+_ENDING = {
+    **_COMMON,
+    "authorization": "aut_marsupilami",
+    "payer": "Aetna",
+    "procedure": "97110",
+    "step": 14,
+    "days_left": 13,
+    "ends_on": dt.date(2026, 4, 25),
+}
 KNOWN = {one.name: one for one in builtin_event_types()}
 EVENTS = {
     "claims.imported": ClaimsImported(
@@ -59,6 +71,15 @@ EVENTS = {
     "drift.accepted": DriftAccepted(**_DRIFT, by="user:marsupilami"),
     "alerts.opened": AlertOpened(**_ALERT),
     "alerts.resolved": AlertResolved(**_ALERT),
+    "authorizations.expiring": AuthorizationExpiring(**_ENDING),
+    "authorizations.exhausting": AuthorizationExhausting(**_ENDING),
+    "authorizations.renewed": AuthorizationRenewed(
+        **_COMMON,
+        authorization="aut_marsupilami",
+        payer="Aetna",
+        procedure="97110",
+        renewal="aut_spirou",
+    ),
     "webhooks.endpoint_disabled": EndpointDisabled(
         **_COMMON, endpoint="whe_marsupilami", reason="gone"
     ),

@@ -19,6 +19,7 @@ from rest_framework.test import APIClient
 from claimkit.tenants import Role
 from claimkit_django.accounts.tokens import issue_token
 from claimkit_django.alerts.models import Alert, Channel, Route, Rule, Silence
+from claimkit_django.authorizations.models import Authorization, AuthorizationImport, LeadTime
 from claimkit_django.claims.models import CsvTemplate, MappingVersion
 from claimkit_django.drift.models import BacktestRun
 from claimkit_django.tenants.models import Membership
@@ -91,6 +92,21 @@ LEAST = {
     "POST /alerts/silences/": Role.ANALYST,
     "GET /alerts/silences/{uid}/": Role.VIEWER,
     "POST /alerts/silences/{uid}/end/": Role.ANALYST,
+    "GET /authorizations/": Role.VIEWER,
+    "POST /authorizations/": Role.ANALYST,
+    "GET /authorizations/{uid}/": Role.VIEWER,
+    "PATCH /authorizations/{uid}/": Role.ANALYST,
+    "POST /authorizations/{uid}/renew/": Role.ANALYST,
+    "GET /authorizations/calendar/": Role.VIEWER,
+    "GET /authorizations/imports/": Role.VIEWER,
+    "POST /authorizations/imports/": Role.ANALYST,
+    "GET /authorizations/imports/{uid}/": Role.VIEWER,
+    "GET /authorizations/lead-times/": Role.VIEWER,
+    "POST /authorizations/lead-times/": Role.ANALYST,
+    "GET /authorizations/lead-times/{uid}/": Role.VIEWER,
+    "PUT /authorizations/lead-times/{uid}/": Role.ANALYST,
+    "PATCH /authorizations/lead-times/{uid}/": Role.ANALYST,
+    "DELETE /authorizations/lead-times/{uid}/": Role.ANALYST,
     "PATCH /webhooks/endpoints/{uid}/": Role.ADMIN,
     "GET /webhooks/event-types/": Role.VIEWER,
     "GET /webhooks/endpoints/": Role.ADMIN,
@@ -146,6 +162,16 @@ def world(world):
                 opened_at=now,
                 seen_at=now,
             )
+            house.authorization = Authorization.objects.create(
+                number="A-417",
+                payer="Aetna",
+                procedure="97110",
+                valid_from=now.date(),
+                valid_until=now.date(),
+                units_authorized=24,
+            )
+            house.lead_time = LeadTime.objects.create(payer="Aetna", days=21)
+            house.authorization_import = AuthorizationImport.objects.create(imported_at=now)
             house.channel = Channel.objects.create(name="Log", kind="log")
             house.route = Route.objects.create(name="All")
             house.rule = Rule.objects.create(
@@ -198,6 +224,9 @@ def address(operation, house):
     method, where = operation.split()
     objects = {
         "alerts": house.alert.uid,
+        "authorizations": house.authorization.uid,
+        "imports": house.authorization_import.uid,
+        "lead-times": house.lead_time.uid,
         "channels": house.channel.uid,
         "routes": house.route.uid,
         "rules": house.rule.uid,

@@ -1,0 +1,1 @@
+"""Prior authorizations: what a payer allows until when, and when to ask again. Pure."""

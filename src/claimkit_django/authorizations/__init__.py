@@ -1,0 +1,1 @@
+"""Prior authorizations as a room of a Django site."""
