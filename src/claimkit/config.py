@@ -15,6 +15,7 @@ from claimkit.errors import ConfigError, did_you_mean
 
 __all__ = [
     "AlertsConfig",
+    "AuditConfig",
     "AuthorizationsConfig",
     "ClaimsConfig",
     "Config",
@@ -212,6 +213,18 @@ class AuthorizationsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditConfig:
+    """Settings of the audit room."""
+
+    #: Leading bits of an IPv4 address that are kept; 32 keeps all of it, 0 nothing.
+    ipv4_bits: int = 24
+    #: Leading bits of an IPv6 address that are kept; 128 keeps all of it, 0 nothing.
+    ipv6_bits: int = 48
+    #: Minutes after which ``claimkit_audit_verify`` minds an entry that no link holds yet.
+    seal_minutes: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginsConfig:
     """Which plugins may load."""
 
@@ -231,6 +244,7 @@ class Config:
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
     ops: OpsConfig = field(default_factory=OpsConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
     authorizations: AuthorizationsConfig = field(default_factory=AuthorizationsConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
 

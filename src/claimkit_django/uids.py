@@ -9,6 +9,7 @@ import secrets
 
 __all__ = [
     "new_alert_uid",
+    "new_audit_uid",
     "new_authorization_import_uid",
     "new_authorization_uid",
     "new_backtest_uid",
@@ -133,3 +134,8 @@ def new_authorization_import_uid() -> str:
 def new_lead_time_uid() -> str:
     """Return a new identifier of a payer's lead time: ``ltm_`` and 26 characters."""
     return _new_uid("ltm")
+
+
+def new_audit_uid() -> str:
+    """Return a new identifier of an entry of the audit trail: ``aud_`` and 26 characters."""
+    return _new_uid("aud")

@@ -35,6 +35,7 @@ _rooms: list[URLPattern | URLResolver] = [
         "claimkit_django.drift",
         "claimkit_django.webhooks",
         "claimkit_django.alerts",
+        "claimkit_django.audit",
         "claimkit_django.authorizations",
     )
     if apps.is_installed(app)

@@ -21,6 +21,7 @@ ROOMS = {
     "webhooks": True,
     "alerts": True,
     "ops": True,
+    "audit": True,
     "authorizations": True,
 }
 #: Rooms whose app has no tables, and therefore no furniture for them.

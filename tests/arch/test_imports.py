@@ -81,7 +81,7 @@ settings.configure(
         "django.contrib.messages", "django.contrib.sessions", "rest_framework", "drf_spectacular",
         "claimkit_django.tenants", "claimkit_django.accounts", "claimkit_django.claims",
         "claimkit_django.drift", "claimkit_django.webhooks", "claimkit_django.alerts",
-        "claimkit_django.ops", "claimkit_django.authorizations",
+        "claimkit_django.ops", "claimkit_django.authorizations", "claimkit_django.audit",
     ],
 )
 django.setup()

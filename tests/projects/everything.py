@@ -14,6 +14,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "claimkit_django.accounts",
     "claimkit_django.ops",
+    "claimkit_django.audit",
 ]
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from claimkit_django.tenants.models import Tenant
+from claimkit_django.trail import Audited, AuditedQuerySet, Tracked
 from claimkit_django.uids import new_token_uid
 
 if TYPE_CHECKING:
@@ -20,11 +21,15 @@ __all__ = ["ApiToken"]
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class ApiToken(models.Model):
+class ApiToken(Tracked, models.Model):
     """A secret by which a program acts as one person in one tenant; only its digest is kept.
 
     What it may do is what the person may do now, within its scope.
     """
+
+    audited = Audited(
+        kind="api_token", shown=("user_id", "prefix", "scope", "expires_at", "revoked_at")
+    )
 
     class Scope(models.TextChoices):
         """What a token may do at most."""
@@ -51,6 +56,8 @@ class ApiToken(models.Model):
     #: To the minute or so: noting each request would make every read a write.
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AuditedQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at", "-id"]

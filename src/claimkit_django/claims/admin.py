@@ -21,7 +21,7 @@ from claimkit_django.claims.admin_rules import CsvTemplateAdmin, MappingVersionA
 from claimkit_django.claims.codes import OUTCOMES
 from claimkit_django.claims.models import Claim, Dimension, Upload
 from claimkit_django.claims.quality import release_holds
-from claimkit_django.claims.repair import write_repair
+from claimkit_django.claims.repair import note_download, write_repair
 from claimkit_django.claims.tasks import queue_import
 from claimkit_django.tenants.admin import TenantModelAdmin
 from claimkit_django.tenants.directory import actor_of
@@ -120,6 +120,7 @@ class UploadAdmin(TenantModelAdmin):
         upload = get_object_or_404(Upload.objects.all(), uid=uid)
         if not upload.rows_rejected:
             raise Http404
+        note_download(upload)
         # Closed by the response.
         out = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
         write_repair(upload, out)  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ from claimkit.errors import UnknownName
 from claimkit_django.claims.intake import problems_of
 from claimkit_django.claims.models import RejectedRow, Upload
 from claimkit_django.claims.quality import release_holds
+from claimkit_django.claims.repair import note_download
 from claimkit_django.claims.tasks import queue_import
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
@@ -400,6 +401,7 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
         """
         refuse_unknown(request, ())
         upload = self.get_object()
+        note_download(upload)
         body = io.BytesIO()
         repair_csv(problems_of(upload), body, header=upload.header)
         return HttpResponse(

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from claimkit_django.tenants.models import TenantModel
+from claimkit_django.trail import Audited
 from claimkit_django.uids import new_mapping_uid, new_template_uid
 
 __all__ = ["CsvTemplate", "MappingVersion"]
@@ -20,6 +21,8 @@ class MappingVersion(TenantModel):
     A version never changes once it is applied; taking one back is a further version with the
     rules of an earlier one. The highest applied number is in force.
     """
+
+    audited = Audited(kind="mapping", shown=("number", "status", "restores"), hidden=("rules",))
 
     class Status(models.TextChoices):
         """``failed``: nothing of it is in force."""
@@ -78,6 +81,10 @@ class MappingVersion(TenantModel):
 
 class CsvTemplate(TenantModel):
     """How exports with one header are read: :class:`claimkit.claims.templates.CsvTemplate`."""
+
+    audited = Audited(
+        kind="csv_template", shown=("name", "date_order"), hidden=("header", "columns", "nulls")
+    )
 
     class DateOrder(models.TextChoices):
         """Empty lets the file tell."""

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from claimkit_django.claims.files import upload_path
 from claimkit_django.tenants.keys import TenantForeignKey
 from claimkit_django.tenants.models import TenantModel
+from claimkit_django.trail import Audited
 from claimkit_django.uids import new_upload_uid
 
 __all__ = ["RejectedRow", "Upload"]
@@ -18,6 +19,14 @@ __all__ = ["RejectedRow", "Upload"]
 
 class Upload(TenantModel):
     """One file that somebody handed in, what became of it, and how far it is."""
+
+    #: Names of files may hold names of people.
+    audited = Audited(
+        kind="upload",
+        shown=("source", "bytes_total", "known_on"),
+        hidden=("name",),
+        on=frozenset({"made", "removed"}),
+    )
 
     class Status(models.TextChoices):
         """``partial``: the file is in, except for the rejected rows."""

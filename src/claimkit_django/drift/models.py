@@ -19,6 +19,7 @@ from claimkit.drift.findings import FindingState, Signal, Tier
 from claimkit.types import Severity
 from claimkit_django.tenants.keys import TenantForeignKey
 from claimkit_django.tenants.models import TenantModel, narrow_tenant
+from claimkit_django.trail import Audited
 from claimkit_django.uids import new_backtest_uid, new_finding_uid, new_run_uid
 
 __all__ = [
@@ -182,6 +183,10 @@ class CubeSlice(TenantModel):
 
 class Finding(TenantModel):
     """One incident and its life: :class:`claimkit.drift.findings.Finding` in a row."""
+
+    audited = Audited(
+        kind="finding", shown=("accepted_on", "accepted_by"), on=frozenset({"changed"})
+    )
 
     shown_in: ClassVar[str] = "drift"
 

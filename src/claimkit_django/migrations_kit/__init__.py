@@ -7,6 +7,7 @@ databases each does what Django's own operation does, so that the schema is the 
 
 from __future__ import annotations
 
+from claimkit_django.migrations_kit.append_only import AppendOnly
 from claimkit_django.migrations_kit.backfill import Backfill
 from claimkit_django.migrations_kit.constraints import AddConstraintSafely, RemoveConstraintSafely
 from claimkit_django.migrations_kit.indexes import AddIndexSafely, RemoveIndexSafely
@@ -17,6 +18,7 @@ __all__ = [
     "AddConstraintSafely",
     "AddIndexSafely",
     "AddTenantPolicy",
+    "AppendOnly",
     "Backfill",
     "LockNotObtained",
     "Patience",

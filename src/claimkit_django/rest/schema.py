@@ -49,6 +49,7 @@ TAGS = {
     "alerts": "What people deal with, who is told of it, and what came of it.",
     "authorizations": "What payers allow until when, what was used of it, and when to ask again.",
     "webhooks": "Who is told what happened, and what was delivered to them.",
+    "audit": "Who did what, in a trail that shows tampering.",
     "meta": "The API itself: its root, its kinds of problems.",
 }
 

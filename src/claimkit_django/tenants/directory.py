@@ -5,21 +5,36 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from django.core.cache import cache
+from django.db import DEFAULT_DB_ALIAS
+
 from claimkit.tenants import Tenant as TenantValue
 from claimkit.tenants import TenantHint
 from claimkit.types import TenantKey
 from claimkit_django import runtime
 from claimkit_django.conf import config
+from claimkit_django.http.networks import client_address
 from claimkit_django.tenants.changes import state_columns
 from claimkit_django.tenants.models import Membership, Tenant
+from claimkit_django.trail import SYSTEM, Actor, record
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-__all__ = ["SESSION_KEY", "OrmTenantDirectory", "choose_tenant", "permitted_tenants", "resolve"]
+__all__ = [
+    "SESSION_KEY",
+    "OrmTenantDirectory",
+    "actor_of",
+    "choose_tenant",
+    "describe_actor",
+    "permitted_tenants",
+    "resolve",
+]
 
 logger = logging.getLogger(__name__)
 
+#: Requests of one superuser in one tenant within this time are one entry.
+_ENTRY_SECONDS = 900
 #: Where the admin keeps the tenant that a person chose.
 SESSION_KEY = "claimkit_tenant"
 
@@ -61,6 +76,7 @@ def resolve(user: Any, *, wanted: str) -> Tenant | None:
                 "superuser enters a tenant without membership",
                 extra={"actor": actor_of(user), "tenant": outside.key},
             )
+            _tell_of_entry(user, outside)
     if not permitted:
         return None
     hint = TenantHint(actor=actor_of(user), permitted=tuple(sorted(permitted)), wanted=wanted)
@@ -71,6 +87,36 @@ def resolve(user: Any, *, wanted: str) -> Tenant | None:
 def actor_of(user: Any) -> str:
     """Return the stable key by which rows remember a person; empty for nobody."""
     return f"user:{user.pk}" if user.is_authenticated else ""
+
+
+def describe_actor(request: HttpRequest, user: Any, *, via: str) -> Actor:
+    """Return who acts in a request, for the trail.
+
+    Args:
+        request: Where they come from.
+        user: Whom the request signed in.
+        via: With what: ``session``, ``token tok_…``.
+    """
+    rest = config().rest
+    address = client_address(
+        request, trusted_proxies=rest.trusted_proxies, header=rest.forwarded_header
+    )
+    if not user.is_authenticated:
+        return Actor(key=SYSTEM.key, address=address)
+    return Actor(key=actor_of(user), via=via, address=address)
+
+
+def _tell_of_entry(user: Any, tenant: Tenant) -> None:
+    """Tell the trail that somebody who does not belong there enters; once in a while for each."""
+    using = tenant._state.db or DEFAULT_DB_ALIAS
+    if cache.add(f"claimkit.entered.{tenant.pk}.{user.pk}", 1, timeout=_ENTRY_SECONDS):
+        record(
+            "tenant.entered_by_superuser",
+            tenant_id=tenant.pk,
+            target=tenant.key,
+            changes={"actor": (None, actor_of(user))},
+            using=using,
+        )
 
 
 def choose_tenant(request: HttpRequest) -> Tenant | None:

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.db import models, router, transaction
+from django.db import router, transaction
 from django.db.models.signals import post_delete, pre_delete
 
 from claimkit.errors import ClaimkitError, TenantForbidden
 from claimkit.tenants import Role
+from claimkit_django.trail import AuditedQuerySet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ class TenantInUse(ClaimkitError, ValueError):
     remedy = "Set active to false; deleting would orphan the tenant's data"
 
 
-class MembershipQuerySet(models.QuerySet["Membership"]):
+class MembershipQuerySet(AuditedQuerySet["Membership"]):
     """Memberships; roles change one by one, so that the last owner is seen."""
 
     def update(self, **kwargs: Any) -> int:
@@ -159,6 +160,8 @@ def _keep_tenant_in_use(instance: Tenant, using: str, **_kwargs: Any) -> None:
     for model in apps.get_models():
         unscoped = getattr(model, "unscoped", None)
         if unscoped is None:
+            continue
+        if getattr(model, "outlives_tenant", False):
             continue
         rows = unscoped.using(using).filter(tenant_id=instance.pk)
         if getattr(model, "goes_with_tenant", False):

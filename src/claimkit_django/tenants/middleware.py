@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import StreamingHttpResponse
 
-from claimkit_django.tenants.directory import choose_tenant
+from claimkit_django.tenants.directory import choose_tenant, describe_actor
 from claimkit_django.tenants.scope import enter
+from claimkit_django.trail import SYSTEM, Actor, acting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -48,23 +49,31 @@ class TenantMiddleware:
         """Answer the request inside its tenant's scope."""
         if self._is_async:
             return self._answer_async(request)
-        tenant = choose_tenant(request)
-        request.claimkit_tenant = tenant  # type: ignore[attr-defined]
-        if tenant is None:
-            return self._respond(request)
-        with enter(tenant):
-            response = self._respond(request)
+        with acting(_actor_of(request)):
+            tenant = choose_tenant(request)
+            request.claimkit_tenant = tenant  # type: ignore[attr-defined]
+            if tenant is None:
+                return self._respond(request)
+            with enter(tenant):
+                response = self._respond(request)
         return _keep_scope(response, tenant)
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        tenant = await sync_to_async(choose_tenant)(request)
-        request.claimkit_tenant = tenant  # type: ignore[attr-defined]
-        if tenant is None:
-            untouched: HttpResponseBase = await self._respond(request)
-            return untouched
-        with enter(tenant):
-            response: HttpResponseBase = await self._respond(request)
+        actor = await sync_to_async(_actor_of)(request)
+        with acting(actor):
+            tenant = await sync_to_async(choose_tenant)(request)
+            request.claimkit_tenant = tenant  # type: ignore[attr-defined]
+            if tenant is None:
+                untouched: HttpResponseBase = await self._respond(request)
+                return untouched
+            with enter(tenant):
+                response: HttpResponseBase = await self._respond(request)
         return _keep_scope(response, tenant)
+
+
+def _actor_of(request: HttpRequest) -> Actor:
+    user = getattr(request, "user", None)
+    return SYSTEM if user is None else describe_actor(request, user, via="session")
 
 
 def _keep_scope(response: HttpResponseBase, tenant: Tenant) -> HttpResponseBase:

@@ -17,6 +17,7 @@ from claimkit_django.tenants.guards import guard_delete, guard_save, remember_te
 from claimkit_django.tenants.members import MembershipQuerySet, guard_membership
 from claimkit_django.tenants.scope import TenantManager, UnscopedManager
 from claimkit_django.tenants.timezones import validate_timezone
+from claimkit_django.trail import Audited, AuditedQuerySet, Tracked
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,8 +34,12 @@ __all__ = [
 _KEY = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 
 
-class Tenant(models.Model):
+class Tenant(Tracked, models.Model):
     """An organization whose claims are kept apart from everyone else's."""
+
+    audited = Audited(
+        kind="tenant", shown=("key", "name", "timezone", "active"), target="key", tenant="pk"
+    )
 
     key = models.CharField(
         max_length=63,
@@ -55,6 +60,8 @@ class Tenant(models.Model):
 
     #: The membership that was read along with the row; spares the query that asks for the role.
     known_member: Membership | None = None
+
+    objects = AuditedQuerySet.as_manager()
 
     class Meta:
         ordering = ["key"]
@@ -86,8 +93,10 @@ class RoleChoices(models.TextChoices):
     OWNER = Role.OWNER.value, _("Owner")
 
 
-class Membership(models.Model):
+class Membership(Tracked, models.Model):
     """One person's role in one tenant; a person may belong to several."""
+
+    audited = Audited(kind="membership", shown=("user_id", "role"), target="actor")
 
     tenant = models.ForeignKey(
         Tenant, on_delete=models.CASCADE, related_name="memberships", db_index=False
@@ -126,6 +135,11 @@ class Membership(models.Model):
         with guard_membership(self):
             super().save(*args, **kwargs)
 
+    @property
+    def actor(self) -> str:
+        """The key by which rows remember the person."""
+        return f"user:{self.user_id}"
+
     def to_role(self) -> Role:
         """Return the role as the core knows it."""
         return Role(self.role)
@@ -147,7 +161,7 @@ def narrow_tenant() -> models.ForeignKey[Tenant, Tenant]:
     )
 
 
-class TenantModel(models.Model):
+class TenantModel(Tracked, models.Model):
     """A row that belongs to one tenant.
 
     ``objects`` is bound to the tenant in scope and raises
@@ -163,6 +177,8 @@ class TenantModel(models.Model):
     shown_in: ClassVar[str] = ""
     #: Rows about the tenant itself, which do not keep it from being deleted.
     goes_with_tenant: ClassVar[bool] = False
+    #: Rows that stay when the tenant is deleted: what was done in it.
+    outlives_tenant: ClassVar[bool] = False
 
     objects = TenantManager()
     unscoped = UnscopedManager()

@@ -27,13 +27,14 @@ from claimkit_django.rest.problems import PreconditionFailed
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiView, ApiViewSet, ListSettings
 from claimkit_django.tenants.changes import data_version, states_of
-from claimkit_django.tenants.directory import actor_of, resolve
+from claimkit_django.tenants.directory import actor_of, describe_actor, resolve
 from claimkit_django.tenants.idempotency import HEADER as IDEMPOTENCY_KEY
 from claimkit_django.tenants.idempotency import claim
 from claimkit_django.tenants.members import role_of
 from claimkit_django.tenants.models import Membership, Tenant
 from claimkit_django.tenants.scope import enter
 from claimkit_django.tenants.timezones import validate_timezone
+from claimkit_django.trail import acting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from claimkit_django.tenants.idempotency import Claimed
     from claimkit_django.tenants.models import TenantModel
+    from claimkit_django.trail import Actor
 
 __all__ = ["ADMIN_ONLY", "ANALYST_WRITES", "READ", "TenantRowsView", "TenantView", "TenantViewSet"]
 
@@ -127,6 +129,7 @@ class TenantView(ApiView):
         super().perform_authentication(request)
         if not request.user.is_authenticated:
             return
+        self._scope.enter_context(acting(_actor_of(request)))
         self.tenant, self.role = _choose(request)
         self._scope.enter_context(enter(self.tenant))
 
@@ -236,7 +239,9 @@ class TenantViewSet(
         # One statement that changes what was read, or nothing.
         unchanged = Tenant.objects.filter(pk=tenant.pk, name=tenant.name, timezone=tenant.timezone)
         values = dict(asked.validated_data)
-        if not unchanged.update(**values, updated_at=timezone.now()):
+        with acting(_actor_of(request)):
+            changed = unchanged.update(**values, updated_at=timezone.now())
+        if not changed:
             raise PreconditionFailed
         for name, value in values.items():
             setattr(tenant, name, value)
@@ -249,6 +254,12 @@ class TenantViewSet(
 
 def _etag_of(tenant: Any) -> str:
     return content_etag(tenant.key, tenant.name, tenant.timezone, tenant.role)
+
+
+def _actor_of(request: Request) -> Actor:
+    token = getattr(request.auth, "uid", "")
+    via = f"token {token}" if token else "session" if request.auth is None else "other"
+    return describe_actor(request._request, request.user, via=via)
 
 
 def header_name() -> str:

@@ -28,6 +28,7 @@ from claimkit.errors import TenantForbidden, TenantRequired, TenantUnknown
 from claimkit.tenants import current_tenant, in_tenant, use_tenant
 from claimkit.types import TenantKey
 from claimkit_django.tenants.changes import note_change
+from claimkit_django.trail import tell_made, updating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -346,7 +347,7 @@ class TenantQuerySet(models.QuerySet[_T]):
         if kwargs.keys() & {"tenant", "tenant_id"}:
             raise TenantForbidden("a row never changes its tenant")
         tenants = self._tenants_shown()
-        changed = super().update(**kwargs)
+        changed = updating(self, kwargs, functools.partial(super().update, **kwargs))
         self._note_change(tenants)
         return changed
 
@@ -372,6 +373,7 @@ class TenantQuerySet(models.QuerySet[_T]):
         rows = list(objs)
         self._claim_rows(rows)
         made = super().bulk_create(rows, *args, **kwargs)
+        tell_made(made, self.db)
         self._note_change({row.tenant_id for row in rows})
         return made
 

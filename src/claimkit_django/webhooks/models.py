@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +14,7 @@ from claimkit.webhooks.payloads import Detail
 from claimkit_django.outbox import LaneRow, OutboxRow
 from claimkit_django.tenants.keys import TenantForeignKey
 from claimkit_django.tenants.models import TenantModel
+from claimkit_django.trail import Audited
 from claimkit_django.uids import new_delivery_uid, new_endpoint_uid
 
 __all__ = ["Attempt", "Delivery", "Endpoint", "EndpointKey", "Message", "ReceivedMessage"]
@@ -19,6 +22,14 @@ __all__ = ["Attempt", "Delivery", "Endpoint", "EndpointKey", "Message", "Receive
 
 class Endpoint(LaneRow, TenantModel):
     """A receiver, what it wants to hear, and how it fares."""
+
+    audited = Audited(
+        kind="webhook_endpoint",
+        shown=("event_types", "detail", "enabled", "disabled_reason", "legacy_signature"),
+        # Addresses and headers may hold the receiver's own secrets.
+        hidden=("url", "sealed_headers"),
+        computed={"host": "url"},
+    )
 
     class DetailChoices(models.TextChoices):
         """Mirrors :class:`claimkit.webhooks.payloads.Detail`."""
@@ -69,6 +80,11 @@ class Endpoint(LaneRow, TenantModel):
     def __str__(self) -> str:
         return self.description or self.uid
 
+    @property
+    def host(self) -> str:
+        """Name of the receiver, without what follows it."""
+        return urlsplit(self.url).hostname or ""
+
     def to_health(self) -> Health:
         """Return how it fares, as the core knows it."""
         return Health(
@@ -80,6 +96,8 @@ class Endpoint(LaneRow, TenantModel):
 
 class EndpointKey(TenantModel):
     """A key that signs for one endpoint; the key itself is encrypted and was shown once."""
+
+    audited = Audited(kind="webhook_key", shown=("version", "expires_at"), target="fingerprint")
 
     endpoint = models.ForeignKey(
         Endpoint, models.CASCADE, related_name="keys", db_index=False, db_constraint=False

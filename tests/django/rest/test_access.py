@@ -19,6 +19,7 @@ from rest_framework.test import APIClient
 from claimkit.tenants import Role
 from claimkit_django.accounts.tokens import issue_token
 from claimkit_django.alerts.models import Alert, Channel, Route, Rule, Silence
+from claimkit_django.audit.models import AuditEntry
 from claimkit_django.authorizations.models import Authorization, AuthorizationImport, LeadTime
 from claimkit_django.claims.models import CsvTemplate, MappingVersion
 from claimkit_django.drift.models import BacktestRun
@@ -92,6 +93,8 @@ LEAST = {
     "POST /alerts/silences/": Role.ANALYST,
     "GET /alerts/silences/{uid}/": Role.VIEWER,
     "POST /alerts/silences/{uid}/end/": Role.ANALYST,
+    "GET /audit/": Role.ADMIN,
+    "GET /audit/{uid}/": Role.ADMIN,
     "GET /authorizations/": Role.VIEWER,
     "POST /authorizations/": Role.ANALYST,
     "GET /authorizations/{uid}/": Role.VIEWER,
@@ -202,6 +205,7 @@ def world(world):
             scope="read",
             expires_at=timezone.now() + dt.timedelta(days=1),
         )
+        house.audited = AuditEntry.unscoped.filter(tenant=house.tenant)[0]
         # Of somebody who is not asking: not there, in one's own tenant too.
         house.token = row.uid if house is world.south else "tok_0"
     return world
@@ -224,6 +228,7 @@ def address(operation, house):
     method, where = operation.split()
     objects = {
         "alerts": house.alert.uid,
+        "audit": house.audited.uid,
         "authorizations": house.authorization.uid,
         "imports": house.authorization_import.uid,
         "lead-times": house.lead_time.uid,

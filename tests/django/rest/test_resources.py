@@ -722,7 +722,8 @@ def test_rules_are_tried_put_in_force_and_brought_back(world, django_capture_on_
     assert tried == {"statements": 0, "names": 0, "renamings": []}
     assert (kept["number"], kept["status"], kept["rules"]) == (1, "queued", [RULE])
     assert answer["Location"] == kept["_links"]["self"]
-    assert len(callbacks) == 1
+    queued = [one for one in callbacks if "queue_mapping" in getattr(one, "__qualname__", "")]
+    assert len(queued) == 1
     assert bad(client.post(f"{kept['_links']['self']}restore/"), 400)
     apply_version("northside", kept["uid"])
     assert good(client.get(kept["_links"]["self"]))["status"] == "applied"

@@ -40,6 +40,8 @@ PATHS = {
     "/api/v1/alerts/silences/": {"get", "post"},
     "/api/v1/alerts/silences/{uid}/": {"get"},
     "/api/v1/alerts/silences/{uid}/end/": {"post"},
+    "/api/v1/audit/": {"get"},
+    "/api/v1/audit/{uid}/": {"get"},
     "/api/v1/authorizations/": {"get", "post"},
     "/api/v1/authorizations/{uid}/": {"get", "patch"},
     "/api/v1/authorizations/{uid}/renew/": {"post"},

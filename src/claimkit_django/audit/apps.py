@@ -1,0 +1,26 @@
+"""The audit room as a Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig, apps
+from django.utils.translation import gettext_lazy as _
+
+__all__ = ["AuditApp"]
+
+
+class AuditApp(AppConfig):
+    """Who did what in each tenant, in a chain that shows tampering."""
+
+    name = "claimkit_django.audit"
+    label = "claimkit_audit"
+    verbose_name = _("Audit trail")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Begin to listen, and register the system checks."""
+        from claimkit_django import trail
+        from claimkit_django.audit import checks, record
+
+        trail.deeds_done.connect(record.keep, sender=trail.Deed, dispatch_uid="claimkit_audit")
+        trail.follow_deletions(list(apps.get_models()))
+        checks.register_checks()
