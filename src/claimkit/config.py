@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from claimkit.errors import ConfigError, did_you_mean
 
 __all__ = [
+    "AccountsConfig",
     "AlertsConfig",
     "AuditConfig",
     "AuthorizationsConfig",
@@ -225,6 +226,32 @@ class AuditConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountsConfig:
+    """Settings of the accounts room; a rate is a number of attempts and a period."""
+
+    #: Attempts to sign in to one account from one network. Empty: no limit.
+    login_rate: str = "5/15m"
+    #: The same from all networks together, except those that the person signed in from lately.
+    login_account_rate: str = "50/1h"
+    #: Attempts to sign in to any account from one network.
+    login_network_rate: str = "30/15m"
+    #: Mails to one account that let its person choose a new password. Empty: no limit.
+    reset_rate: str = "3/1h"
+    #: The same for all accounts together, from one network.
+    reset_network_rate: str = "10/1h"
+    #: Hours for which a link in such a mail holds; Django's PASSWORD_RESET_TIMEOUT may end it earlier.
+    reset_hours: int = 24
+    #: Host name for such links, such as ``claims.example.org``. Empty: that of the request.
+    domain: str = ""
+    #: Minutes without a request after which a session ends.
+    idle_minutes: int = 30
+    #: Hours after which a session ends however busy it is.
+    session_hours: int = 12
+    #: Beginnings of paths that pages ask by themselves, and that keep no session alive.
+    idle_paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginsConfig:
     """Which plugins may load."""
 
@@ -245,6 +272,7 @@ class Config:
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
     ops: OpsConfig = field(default_factory=OpsConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
+    accounts: AccountsConfig = field(default_factory=AccountsConfig)
     authorizations: AuthorizationsConfig = field(default_factory=AuthorizationsConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
 

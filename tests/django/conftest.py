@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import sys
 
 import pytest
@@ -16,6 +17,7 @@ from claimkit_django.tenants import changes
 from claimkit_django.tenants.models import Tenant
 from claimkit_django.tenants.policies import disable, enable
 from claimkit_django.tenants.scope import enter
+from tests.mailboxes import Mailbox
 from tests.projects.database import APP_ROLE, ROW_LEVEL_SECURITY
 
 _APP_RIGHTS = f"""
@@ -139,3 +141,33 @@ def make_member(django_user_model):
         return user
 
     return make
+
+
+@pytest.fixture
+def mail_through(settings):
+    """Send mail to this port of this machine."""
+
+    def use(port):
+        backend = "django.core.mail.backends.smtp.EmailBackend"
+        options = {"host": "127.0.0.1", "port": port, "timeout": 5}
+        if hasattr(settings, "MAILERS"):
+            settings.MAILERS = {"default": {"BACKEND": backend, "OPTIONS": options}}
+            return
+        settings.EMAIL_BACKEND = backend
+        for name, value in options.items():
+            setattr(settings, f"EMAIL_{name.upper()}", value)
+
+    return use
+
+
+@pytest.fixture
+def mailbox(mail_through):
+    controllers = pytest.importorskip("aiosmtpd.controller")
+    made = Mailbox()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = controllers.Controller(made, hostname="127.0.0.1", port=port)
+    controller.start()
+    mail_through(port)
+    yield made
+    controller.stop()

@@ -9,9 +9,16 @@ __all__ = ["AccountsApp"]
 
 
 class AccountsApp(AppConfig):
-    """API tokens."""
+    """API tokens, and pages to sign in and out."""
 
     name = "claimkit_django.accounts"
     label = "claimkit_accounts"
     verbose_name = _("Accounts")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks, and note when sessions begin."""
+        from claimkit_django.accounts import checks, sessions
+
+        checks.register_checks()
+        sessions.connect_sign_ins()

@@ -115,6 +115,11 @@ class Quota:
         window, _ = self._window(time.time() if now is None else now)
         caches[self.cache].delete_many([self._key(who, window), self._key(who, window - 1)])
 
+    def give_back(self, who: str, *, now: float | None = None) -> None:
+        """Give the last one back, as after an attempt that was none."""
+        window, _ = self._window(time.time() if now is None else now)
+        self._give_back(who, window)
+
     def _ask(self, who: str, now: float, *, amount: int) -> Verdict:
         window, elapsed = self._window(now)
         try:
