@@ -222,7 +222,7 @@ class AuditConfig:
     #: Leading bits of an IPv6 address that are kept; 128 keeps all of it, 0 nothing.
     ipv6_bits: int = 48
     #: Minutes after which ``claimkit_audit_verify`` minds an entry that no link holds yet.
-    seal_minutes: int = 10
+    link_minutes: int = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ __all__ = ["APPEND_ONLY", "register_checks"]
 
 #: Tables of which no row is changed or deleted.
 APPEND_ONLY = ("claimkit_audit_auditentry", "claimkit_audit_auditlink")
-_RANGES = {"ipv4_bits": (0, 32), "ipv6_bits": (0, 128), "seal_minutes": (1, 1_440)}
+_RANGES = {"ipv4_bits": (0, 32), "ipv6_bits": (0, 128), "link_minutes": (1, 1_440)}
 
 
 def register_checks() -> None:

@@ -66,7 +66,7 @@ def verify_chain(
         broken = Break(number=kept.number + 1, reason="not_counted")
     if broken is None and anchor is not None:
         head, broken = verify(_links(tenant_id, using), anchor)
-    patience = dt.timedelta(minutes=config().audit.seal_minutes)
+    patience = dt.timedelta(minutes=config().audit.link_minutes)
     late = unlinked(using).filter(tenant_id=tenant_id, at__lt=now - patience)
     return ChainReport(
         tenant_id=tenant_id,

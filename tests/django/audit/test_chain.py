@@ -245,7 +245,7 @@ def test_the_check_misses_walls(chain):
 
 
 @pytest.mark.parametrize(
-    "room", [{"IPV4_BITS": 33}, {"IPV6_BITS": -1}, {"SEAL_MINUTES": 0}, {"SEAL_MINUTES": 9999}]
+    "room", [{"IPV4_BITS": 33}, {"IPV6_BITS": -1}, {"LINK_MINUTES": 0}, {"LINK_MINUTES": 9999}]
 )
 def test_settings_out_of_range_are_errors(settings, room):
     settings.CLAIMKIT = {"AUDIT": room}
