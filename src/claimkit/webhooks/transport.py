@@ -198,7 +198,7 @@ class HttpTransport:
         self._policy = policy
         self._limits = limits or Limits()
         self._resolver = resolver or SystemResolver()
-        self._tls = tls or _verifying_tls()
+        self._tls = tls
         self._clock = clock
         self._kept: dict[tuple[str, str, int], _Kept] = {}
 
@@ -287,6 +287,9 @@ class HttpTransport:
 
     def _handshake(self, sock: socket.socket, target: Target, ends: float) -> ssl.SSLSocket:
         sock.settimeout(max(0.001, min(self._limits.connect_seconds, ends - self._clock())))
+        if self._tls is None:
+            # Reading all authorities takes a while, and what never speaks TLS need not.
+            self._tls = _verifying_tls()
         # Certificate and SNI are of the name, whatever address it led to.
         return self._tls.wrap_socket(sock, server_hostname=target.host)
 

@@ -67,7 +67,7 @@ def test_what_passes_says_when_to_come_again(post, status):
     ("url", "reason", "is_permanent"),
     [
         ("https://user:marsupilami@example.org/", "target_invalid", True),
-        ("https://10.1.2.3/", "blocked_address", False),
+        ("https://192.168.4.17/", "blocked_address", False),
     ],
 )
 def test_an_address_that_may_not_be_reached(transport, url, reason, is_permanent):
