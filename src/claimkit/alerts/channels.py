@@ -56,6 +56,11 @@ class NotificationItem:
         """Whether it tells of the end."""
         return self.reason == "resolved"
 
+    @property
+    def word(self) -> str:
+        """Why it is told, in a word or three for people."""
+        return _WORDS[self.reason]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
@@ -163,7 +168,7 @@ def as_text(notification: Notification) -> str:
     """Return the notification as plain text."""
     lines = [notification.tenant_name, ""]
     for one in notification.items:
-        lines.append(f"{_WORDS[one.reason]} ({one.severity.value}): {one.summary or one.kind}")
+        lines.append(f"{one.word} ({one.severity.value}): {one.summary or one.kind}")
         if one.onset is not None:
             lines.append(f"  since {one.onset.isoformat()}")
         if one.link:
