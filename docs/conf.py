@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+# Plugins need not be installed to be described.
+_PLUGINS = sorted(HERE.parent.glob("plugins/*/src"))
+sys.path[:0] = [str(one) for one in (HERE / "_ext", HERE.parent, *_PLUGINS)]
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
 import django  # noqa: E402

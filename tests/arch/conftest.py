@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-_PACKAGES = ("src/claimkit", "src/claimkit_django", "plugins/claimkit-x12/src/claimkit_x12")
+#: All that are shipped; a plugin is found by its folder.
+PACKAGES = tuple(
+    sorted(
+        folder.relative_to(ROOT).as_posix()
+        for pattern in ("src/claimkit*", "plugins/*/src/claimkit_*")
+        for folder in ROOT.glob(pattern)
+        if (folder / "__init__.py").exists()
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ def _parse(path: Path) -> ast.Module:
 @functools.cache
 def _sources() -> tuple[Source, ...]:
     found = []
-    for package in _PACKAGES:
+    for package in PACKAGES:
         folder = ROOT / package
         for path in sorted(folder.rglob("*.py")):
             parts = path.relative_to(folder.parent).with_suffix("").parts
@@ -60,6 +68,11 @@ def _sources() -> tuple[Source, ...]:
 def pytest_generate_tests(metafunc):
     if "source" in metafunc.fixturenames:
         metafunc.parametrize("source", _sources(), ids=str)
+
+
+@pytest.fixture(scope="session")
+def packages() -> tuple[str, ...]:
+    return PACKAGES
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """Stands for ``pip`` while the documentation is tried: what it asks for must be installable.
 
 Packages by name must be installed here already, with the extras that are asked for. A local
-folder is built into a wheel and unpacked into the folder that ``CLAIMKIT_DOCS_SITE`` names.
+folder, and a plugin of this repository that is not installed, is built into a wheel and unpacked
+into the folder that ``CLAIMKIT_DOCS_SITE`` names.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import hatchling.build
 from packaging.requirements import Requirement
 
 
+PLUGINS = Path(__file__).parents[2] / "plugins"
+
+
 def main(arguments: list[str]) -> None:
     """Do what ``pip install ARGUMENTS`` would have done, or raise."""
     verb, *wanted = arguments
@@ -30,7 +34,13 @@ def main(arguments: list[str]) -> None:
 
 
 def _check(requirement: Requirement) -> None:
-    installed = importlib.metadata.distribution(requirement.name)
+    try:
+        installed = importlib.metadata.distribution(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        folder = PLUGINS / requirement.name
+        if not folder.is_dir():
+            raise
+        return _install_folder(folder)
     offered = set(installed.metadata.get_all("Provides-Extra") or ())
     if not requirement.extras <= offered:
         raise SystemExit(f"{requirement.name} has no extra {requirement.extras - offered}")

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PLUGINS = ("apprise", "pagerduty", "slack", "x12")
 DISTRIBUTIONS = (ROOT, *sorted((ROOT / "plugins").iterdir()))
 DIST = ROOT / "dist"
 REMITTANCE = ROOT / "tests" / "samples" / "x12" / "pairp.835"
@@ -50,16 +51,17 @@ def home(wheels, tmp_path_factory):
     run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
     python = folder / "venv" / "bin" / "python"
     pip = (python, "-m", "pip", "--disable-pip-version-check", "--quiet")
-    run(*pip, "download", "--dest", folder / "others", *_others(wheels), cwd=folder)
+    run(*pip, "download", "--dest", folder / "others", *_others(*wheels.values()), cwd=folder)
     local = ("--no-index", "--find-links", DIST, "--find-links", folder / "others")
-    run(*pip, "install", *local, "claimkit", "claimkit-x12", cwd=folder)
+    ours = ("claimkit", *(f"claimkit-{name}" for name in PLUGINS))
+    run(*pip, "install", *local, *ours, cwd=folder)
     return python.parent
 
 
-def _others(wheels):
+def _others(*wheels):
     """Return what the wheels ask of other people's packages, without any extra."""
     wanted = set()
-    for wheel in wheels.values():
+    for wheel in wheels:
         for line in _metadata(wheel).splitlines():
             name, _, requirement = line.partition(": ")
             if name == "Requires-Dist" and ";" not in requirement:
@@ -79,13 +81,20 @@ def _names(wheel):
 
 
 def test_the_core_needs_only_two_packages(wheels):
-    assert [re.match(r"\w+", one)[0] for one in _others(wheels)] == ["numpy", "pluggy"]
+    needed = [re.match(r"\w+", one)[0] for one in _others(wheels["claimkit"])]
+
+    assert needed == ["numpy", "pluggy"]
 
 
 def test_a_wheel_has_all_that_the_source_has(wheels):
     sources = {
         "claimkit": (ROOT / "src" / "claimkit", ROOT / "src" / "claimkit_django"),
-        "claimkit_x12": (ROOT / "plugins" / "claimkit-x12" / "src" / "claimkit_x12",),
+        **{
+            f"claimkit_{name}": (
+                ROOT / "plugins" / f"claimkit-{name}" / "src" / f"claimkit_{name}",
+            )
+            for name in PLUGINS
+        },
     }
     for name, folders in sources.items():
         wanted = {
@@ -109,11 +118,14 @@ def test_a_wheel_tells_its_licence_and_what_it_is_for(wheels):
         assert any(one.endswith("licenses/LICENSE") for one in _names(wheel))
 
 
-def test_the_command_lists_both_plugins(home):
+def test_the_command_lists_all_plugins(home):
     told = [json.loads(line) for line in _claimkit(home, "plugins", "--format", "json")]
+    adds = {one["plugin"]: one["adds"] for one in told}
 
-    assert {one["plugin"] for one in told} == {"builtins", "x12"}
-    assert next(one for one in told if one["plugin"] == "x12")["adds"] == {"readers": ["x12"]}
+    assert adds.keys() == {"builtins", *PLUGINS}
+    assert adds["x12"] == {"readers": ["x12"]}
+    for name in ("apprise", "pagerduty", "slack"):
+        assert adds[name] == {"channels": [name]}
 
 
 def test_the_installation_is_well(home):
