@@ -217,6 +217,8 @@ class AuthorizationsConfig:
 class AuditConfig:
     """Settings of the audit room."""
 
+    #: Also keep who opened or looked up which claim.
+    reads: bool = True
     #: Leading bits of an IPv4 address that are kept; 32 keeps all of it, 0 nothing.
     ipv4_bits: int = 24
     #: Leading bits of an IPv6 address that are kept; 128 keeps all of it, 0 nothing.

@@ -37,6 +37,7 @@ __all__ = [
     "acting",
     "current_actor",
     "deeds_done",
+    "digest_of",
     "follow_deletions",
     "record",
     "tell",
@@ -75,6 +76,8 @@ class Deed:
     target: str = ""
     #: Field → what it was before and is now, of what JSON has. No secrets, no PHI.
     changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    #: Whether somebody only looked.
+    is_read: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,7 @@ def record(
     tenant_id: int,
     target: str = "",
     changes: Mapping[str, tuple[Any, Any]] | None = None,
+    is_read: bool = False,
     using: str,
 ) -> None:
     """Tell the trail of something that is no change of an audited row.
@@ -142,9 +146,16 @@ def record(
         tenant_id: Database id of the tenant that it is about.
         target: Public identifier of what it was done to.
         changes: Field → before and after; no secrets, no PHI.
+        is_read: Whether somebody only looked.
         using: Alias of the database of what was done.
     """
-    deed = Deed(tenant_id=tenant_id, action=action, target=target, changes=changes or {})
+    deed = Deed(
+        tenant_id=tenant_id,
+        action=action,
+        target=target,
+        changes=changes or {},
+        is_read=is_read,
+    )
     tell([deed], using)
 
 
@@ -281,7 +292,7 @@ def _state(
         if is_at_hand and (source not in row.__dict__ or "." in name):
             continue
         value = attrgetter(name)(row)
-        state[name] = _digest(name, value) if name in audited.hidden else _plain(value)
+        state[name] = digest_of(name, value) if name in audited.hidden else _plain(value)
     return state
 
 
@@ -334,7 +345,8 @@ def _plain(value: Any) -> Any:
     return json.loads(text, parse_float=str)
 
 
-def _digest(name: str, value: Any) -> str:
+def digest_of(name: str, value: Any) -> str:
+    """Return what is told of something secret: the same for the same, and of no use to others."""
     if not value:
         return ""
     secret = bytes(value) if isinstance(value, (bytes, memoryview)) else str(value).encode()

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import django_filters
+from django.db import DEFAULT_DB_ALIAS
 from django.http import Http404
 from drf_spectacular.utils import (
     OpenApiExample,
@@ -28,12 +29,15 @@ from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.tenants.rest import TenantRowsView
+from claimkit_django.trail import digest_of, record
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
     from django.db.models import QuerySet
+    from rest_framework.request import Request
+    from rest_framework.response import Response
 
     from claimkit_django.tenants.models import Tenant
 
@@ -74,6 +78,10 @@ class NameFilter(django_filters.CharFilter):
             text = exceptions.ErrorDetail(f"no claim has this name{near}", "invalid_choice")
             raise exceptions.ValidationError({str(self.field_name): [text]})
         return qs.filter(**{str(self.field_name): code})
+
+
+#: Filters by which somebody looks for the claim of one patient.
+_LOOKUPS = ("patient_control_number", "search")
 
 
 class ClaimFilters(StrictFilterSet):
@@ -260,6 +268,26 @@ class ClaimViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet,
         "listed_on": Ordering(SortKey("listed_on"), SortKey("id"))
     }
     default_ordering = "-listed_on"
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return what is known of the claim; the audit trail keeps who asked."""
+        answer = super().retrieve(request, *args, **kwargs)
+        self._tell("claim.read", target=str(self.kwargs["uid"]))
+        return answer
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return a page of claims; the audit trail keeps who looked for a number."""
+        answer = super().list(request, *args, **kwargs)
+        asked = [text for name in _LOOKUPS if (text := request.query_params.get(name))]
+        if asked:
+            told = digest_of("claim", " ".join(asked))
+            rows = len(answer.data["results"])
+            self._tell("claim.looked_up", changes={"number": (None, told), "rows": (None, rows)})
+        return answer
+
+    def _tell(self, action: str, **told: Any) -> None:
+        using = self.tenant._state.db or DEFAULT_DB_ALIAS
+        record(action, tenant_id=self.tenant.pk, is_read=True, using=using, **told)
 
     def get_object(self) -> Claim:
         """Return the claim behind the identifier, or 404.

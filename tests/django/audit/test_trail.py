@@ -12,12 +12,13 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from claimkit.claims.ledger import claim_key
 from claimkit.tenants import Role
 from claimkit_django.accounts.models import ApiToken
 from claimkit_django.accounts.tokens import issue_token
 from claimkit_django.alerts.models import Channel, Route, Rule, Silence
 from claimkit_django.audit.models import AuditEntry, AuditLink
-from claimkit_django.claims.models import CsvTemplate, MappingVersion, RejectedRow, Upload
+from claimkit_django.claims.models import Claim, CsvTemplate, MappingVersion, RejectedRow, Upload
 from claimkit_django.tenants.models import Membership, Tenant
 from claimkit_django.tenants.scope import enter
 from claimkit_django.trail import Actor, acting
@@ -191,6 +192,31 @@ def test_mappings_uploads_and_their_repair_files_are_told(client, anna, northsid
     assert last(northside, "csv_template.made")
     assert last(northside, "upload.made").changes["name"]["new"].startswith("digest:")
     assert "Jane" not in json.dumps([one.changes for one in AuditEntry.unscoped.all()])
+
+
+def test_who_opens_or_looks_up_a_claim_is_told(client, anna, northside, settings):
+    with enter(northside):
+        claim = Claim.objects.create(
+            claim_key=claim_key("A1007"),
+            patient_control_number="A1007",
+            listed_on=dt.date(2026, 3, 1),
+        )
+    where = f"/api/v1/claims/{claim.uid}/"
+    etag = client.get(where)["ETag"]
+    assert client.get(where, headers={"if-none-match": etag}).status_code == 304
+    assert client.get("/api/v1/claims/").status_code == 200
+    assert client.get("/api/v1/claims/clm_0/").status_code == 404
+    for query in ("search=A1007", "patient_control_number=a1007"):
+        assert client.get(f"/api/v1/claims/?{query}").status_code == 200
+    (read,) = told(northside, "claim.read")
+    looked_up = told(northside, "claim.looked_up")
+
+    assert (read.actor, read.target, read.changes) == (f"user:{anna.pk}", claim.uid, {})
+    assert [one.changes["rows"]["new"] for one in looked_up] == [1, 1]
+    assert "A1007" not in json.dumps([one.changes for one in AuditEntry.unscoped.all()])
+    settings.CLAIMKIT = {"AUDIT": {"READS": False}}
+    client.get(where)
+    assert len(told(northside, "claim.read")) == 1
 
 
 def test_a_superuser_who_enters_is_told_to_the_tenant(django_user_model, northside):
