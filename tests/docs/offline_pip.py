@@ -17,7 +17,6 @@ from pathlib import Path
 import hatchling.build
 from packaging.requirements import Requirement
 
-
 PLUGINS = Path(__file__).parents[2] / "plugins"
 
 
@@ -30,17 +29,19 @@ def main(arguments: list[str]) -> None:
         if one.startswith((".", "/")):
             _install_folder(Path(one).resolve())
         elif one != "-e":
-            _check(Requirement(one))
+            _look_for(Requirement(one))
+
+
+def _look_for(requirement: Requirement) -> None:
+    folder = PLUGINS / requirement.name
+    if folder.is_dir() and not list(importlib.metadata.distributions(name=requirement.name)):
+        _install_folder(folder)
+    else:
+        _check(requirement)
 
 
 def _check(requirement: Requirement) -> None:
-    try:
-        installed = importlib.metadata.distribution(requirement.name)
-    except importlib.metadata.PackageNotFoundError:
-        folder = PLUGINS / requirement.name
-        if not folder.is_dir():
-            raise
-        return _install_folder(folder)
+    installed = importlib.metadata.distribution(requirement.name)
     offered = set(installed.metadata.get_all("Provides-Extra") or ())
     if not requirement.extras <= offered:
         raise SystemExit(f"{requirement.name} has no extra {requirement.extras - offered}")

@@ -22,6 +22,7 @@ from claimkit.events import ClaimsImported, OutboxSettled
 from claimkit.ops import metrics
 from claimkit.ops.metrics import SERIES, Kind
 from claimkit.outbox import Ending
+from claimkit.testing.receivers import Receiver, answer, answering
 from claimkit.types import SystemClock, TenantKey
 from claimkit.webhooks.deliver import deliver
 from claimkit_django.alerts.channels import sealed
@@ -36,7 +37,6 @@ from claimkit_django.tenants.scope import enter
 from claimkit_django.vitals import gauges
 from claimkit_django.webhooks.endpoints import add_endpoint
 from claimkit_django.webhooks.store import make_courier
-from tests.receivers import Receiver, answer, answering
 
 NORTHSIDE = TenantKey("northside")
 
