@@ -12,12 +12,14 @@ from claimkit.drift.lattice import LatticeDetector
 from claimkit.drift.threshold import ThresholdDetector
 from claimkit.drift.volume import VolumeDetector
 from claimkit.hookspecs import hookimpl
+from claimkit.reports.pdf import PdfRenderer
 from claimkit.reports.renderers import (
     CsvRenderer,
     HtmlRenderer,
     JsonRenderer,
     MarkdownRenderer,
 )
+from claimkit.reports.xlsx import XlsxRenderer
 from claimkit.stores.memory import MemoryStore
 from claimkit.stores.sqlite import SqliteStore
 from claimkit.webhooks.payloads import builtin_event_types
@@ -63,8 +65,15 @@ def claimkit_register_detectors() -> Iterable[Detector]:
 
 @hookimpl
 def claimkit_register_renderers() -> Iterable[ReportRenderer]:
-    """Return the formats that need nothing but the standard library."""
-    return (HtmlRenderer(), JsonRenderer(), MarkdownRenderer(), CsvRenderer())
+    """Return the formats of claimkit itself."""
+    return (
+        HtmlRenderer(),
+        JsonRenderer(),
+        MarkdownRenderer(),
+        PdfRenderer(),
+        XlsxRenderer(),
+        CsvRenderer(),
+    )
 
 
 @hookimpl

@@ -31,8 +31,9 @@ from claimkit.drift.watch import watch
 from claimkit.errors import ClaimkitError, ConfigError
 from claimkit.events import Bus
 from claimkit.plugins import Plugins, load_plugins
-from claimkit.reports.compose import FileSummary, Volume, compose, compose_backtest
+from claimkit.reports.compose import Volume, compose, compose_backtest
 from claimkit.reports.document import as_plain
+from claimkit.reports.sections import FileSummary
 from claimkit.reports.terminal import render_backtest, render_text
 from claimkit.types import SystemClock, TenantKey, from_cents
 

@@ -1,7 +1,7 @@
-"""Charts as SVG: run charts with their band, bars, and mixes before and since.
+"""Charts as SVG: run charts with their band, bars, mixes, waterfalls and heat maps.
 
 Hides geometry. Colors are CSS classes, so the page decides on light and dark; every chart has a title
-and a description for those who do not see it. Standard library only.
+and a description for those who do not see it. Standard library only: what people see is ours.
 """
 
 from __future__ import annotations
@@ -10,13 +10,20 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from claimkit.reports.document import BarChart, MixChart, RunChart, ValueKind, format_value
+from claimkit.reports.document import (
+    BarChart,
+    MixChart,
+    RunChart,
+    ValueKind,
+    Waterfall,
+    format_value,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
-    from claimkit.reports.document import Figure
+    from claimkit.reports.document import Figure, HeatMap
 
 __all__ = ["CSS", "draw"]
 
@@ -40,6 +47,11 @@ CSS = """
 .chart .bar.medium{fill:var(--warn)}
 .chart .before{fill:var(--line-strong)}
 .chart .since{fill:var(--accent)}
+.chart .total{fill:var(--line-strong)}
+.chart .rise{fill:var(--alarm)}
+.chart .fall{fill:var(--accent)}
+.chart .link{stroke:var(--line-strong);stroke-width:1}
+.chart .cell{fill:var(--panel)}
 """
 
 _WIDTH = 680
@@ -57,8 +69,12 @@ def draw(figure: Figure, *, identity: str) -> str:
         body, height = _run_chart(figure)
     elif isinstance(figure, BarChart):
         body, height = _bar_chart(figure)
-    else:
+    elif isinstance(figure, MixChart):
         body, height = _mix_chart(figure)
+    elif isinstance(figure, Waterfall):
+        body, height = _waterfall(figure)
+    else:
+        body, height = _heat_map(figure)
     return (
         f'<svg class="chart" role="img" viewBox="0 0 {_WIDTH} {height}" '
         f'aria-labelledby="{identity}-title {identity}-desc">'
@@ -244,3 +260,83 @@ def _mix_chart(chart: MixChart) -> tuple[list[str], int]:
 
 def _short(text: str, longest: int = 72) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+# -- waterfall --------------------------------------------------------------------------------
+
+_STEP_HEIGHT, _LABELS, _VALUES = 34, 230, 96
+
+
+def _waterfall(chart: Waterfall) -> tuple[list[str], int]:
+    """Bars from where the one before ended, downwards, so that labels have room."""
+    levels = [0.0, chart.start.value]
+    for step in chart.steps:
+        levels.append(levels[-1] + step.value)
+    low, high = min(0.0, *levels, chart.end.value), max(*levels, chart.end.value, 0.0)
+    scale = (_WIDTH - _LABELS - _VALUES) / ((high - low) or 1.0)
+    spans = [(0.0, chart.start.value, "total")]
+    for step, begin, end in zip(chart.steps, levels[1:], levels[2:], strict=False):
+        spans.append((begin, end, "rise" if step.value > 0 else "fall"))
+    spans.append((0.0, chart.end.value, "total"))
+    body = []
+    for at, (step, (begin, end, style)) in enumerate(
+        zip((chart.start, *chart.steps, chart.end), spans, strict=True)
+    ):
+        y = at * _STEP_HEIGHT
+        left = _LABELS + (min(begin, end) - low) * scale
+        width = max(2.0, abs(end - begin) * scale)
+        written = format_value(step.value, chart.kind)
+        signed = f"+{written}" if style == "rise" else written
+        body.append(
+            f'<text class="label" x="{_LABELS - 12}" y="{y + 19}" text-anchor="end">'
+            f"{escape(_short(step.label, 34))}</text>"
+            f'<rect class="{style}" x="{left:.1f}" y="{y + 6}" width="{width:.1f}" height="18" rx="2"/>'
+            f'<text class="value" x="{left + width + 8:.1f}" y="{y + 19}">{escape(signed)}</text>'
+        )
+        if at + 1 < len(spans):
+            x = _LABELS + (end - low) * scale
+            body.append(
+                f'<line class="link" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 24}" y2="{y + 40}"/>'
+            )
+    return body, _STEP_HEIGHT * len(spans) + 4
+
+
+# -- heat map ---------------------------------------------------------------------------------
+
+_CELL_HEIGHT, _HEAD, _ROW_LABELS = 30, 96, 170
+
+
+def _heat_map(chart: HeatMap) -> tuple[list[str], int]:
+    """Cells with their value written in, colored by how far they moved."""
+    width = (_WIDTH - _ROW_LABELS - 40) / max(1, len(chart.columns))
+    body = []
+    for at, label in enumerate(chart.columns):
+        x = _ROW_LABELS + (at + 0.5) * width
+        body.append(
+            f'<text x="{x:.1f}" y="{_HEAD - 8}" transform="rotate(-35 {x:.1f} {_HEAD - 8})">'
+            f"{escape(_short(label, 18))}</text>"
+        )
+    for row, label in enumerate(chart.rows):
+        y = _HEAD + row * _CELL_HEIGHT
+        body.append(
+            f'<text class="label" x="{_ROW_LABELS - 10}" y="{y + 19}" text-anchor="end">'
+            f"{escape(_short(label, 24))}</text>"
+        )
+        for at, (value, moved) in enumerate(zip(chart.values[row], chart.moved[row], strict=True)):
+            if value is None:
+                continue
+            x = _ROW_LABELS + at * width
+            body.append(_heat_cell(x, y, width, value, moved or 0.0, chart))
+    return body, _HEAD + _CELL_HEIGHT * max(1, len(chart.rows)) + 4
+
+
+def _heat_cell(x: float, y: float, width: float, value: float, moved: float, chart: HeatMap) -> str:
+    strength = min(1.0, abs(moved) / chart.scale) if chart.scale else 0.0
+    style = "rise" if moved > 0 else "fall"
+    box = f'x="{x + 1:.1f}" y="{y + 1}" width="{width - 2:.1f}" height="{_CELL_HEIGHT - 2}" rx="3"'
+    color = f'<rect class="{style}" {box} fill-opacity="{0.6 * strength:.2f}"/>' if strength else ""
+    text = f"{100 * value:.0f}" if chart.kind is ValueKind.SHARE else _number(value, chart.kind)
+    return (
+        f'<rect class="cell" {box}/>{color}'
+        f'<text class="label" x="{x + width / 2:.1f}" y="{y + 19}" text-anchor="middle">{text}</text>'
+    )

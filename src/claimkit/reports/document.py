@@ -24,13 +24,16 @@ __all__ = [
     "BarChart",
     "Column",
     "Figure",
+    "HeatMap",
     "KeyFigure",
     "MixChart",
     "Report",
     "RunChart",
     "Section",
+    "Step",
     "Table",
     "ValueKind",
+    "Waterfall",
     "as_plain",
     "format_value",
 ]
@@ -128,7 +131,45 @@ class MixChart:
     rows: tuple[tuple[str, float, float], ...]
 
 
-Figure: TypeAlias = RunChart | BarChart | MixChart
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a waterfall: what it adds, or takes away where it is negative."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waterfall:
+    """How one total became another: ``start + Σ steps = end``, exactly up to rounding of steps."""
+
+    title: str
+    description: str
+    kind: ValueKind
+    start: Step
+    steps: tuple[Step, ...]
+    end: Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatMap:
+    """A value per row and column, with how far each moved; None where there is nothing to say.
+
+    ``moved`` gives the color: positive is worse. Both are row by column.
+    """
+
+    title: str
+    description: str
+    kind: ValueKind
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    moved: tuple[tuple[float | None, ...], ...]
+    #: The move that gets the full color.
+    scale: float
+
+
+Figure: TypeAlias = RunChart | BarChart | MixChart | Waterfall | HeatMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,11 +214,14 @@ class Report:
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
+_FIGURES = (RunChart, BarChart, MixChart, Waterfall, HeatMap)
+
+
 def as_plain(value: Any) -> Any:
     """Return a document as what ``json.dumps`` takes; dates in ISO 8601, figures with their type."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain = {one.name: as_plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
-        if isinstance(value, (RunChart, BarChart, MixChart)):
+        if isinstance(value, _FIGURES):
             plain["type"] = type(value).__name__
         return plain
     if isinstance(value, (list, tuple)):

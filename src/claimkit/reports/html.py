@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from claimkit.reports.document import KeyFigure, Report, Section, Table
 
-__all__ = ["page"]
+__all__ = ["PRINT_COLORS", "page"]
 
 _CSS = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#16202c;--muted:#5a6675;--line:#e6eaef;--line-strong:#b7c0cb;
@@ -52,16 +52,34 @@ a{color:var(--accent)}
 footer{color:var(--muted);font-size:.85rem;padding-top:2rem;padding-bottom:3rem}
 footer code{font-size:.8rem;overflow-wrap:anywhere}
 @media(max-width:36rem){.headline{font-size:1.5rem}header{padding-top:1.5rem}}
-@media print{:root{--paper:#fff;--ink:#000;--muted:#444;--line:#ddd;--line-strong:#999;--accent:#1f5fbf;--band:#e3ecf8;
---alarm:#b3261e;--warn:#7a4e00;--panel:#f3f3f3}section{break-inside:avoid}figure,.scroll{overflow:visible}
+@media print{section{break-inside:avoid}figure,.scroll{overflow:visible}
 body{font-size:11pt}details{display:block}}
 """
+#: Colors on paper; on screens they follow light and dark.
+PRINT_COLORS = {
+    "paper": "#fff",
+    "ink": "#000",
+    "muted": "#444",
+    "line": "#ddd",
+    "line-strong": "#999",
+    "accent": "#1f5fbf",
+    "band": "#e3ecf8",
+    "alarm": "#b3261e",
+    "warn": "#7a4e00",
+    "panel": "#f3f3f3",
+}
+_PRINT = "".join(f"--{name}:{color};" for name, color in PRINT_COLORS.items())
 _TEXT_KINDS = (ValueKind.TEXT, ValueKind.DATE)
 
 
-def page(report: Report) -> str:
-    """Return the whole page."""
-    css = f"{_CSS}{charts.CSS}"
+def page(report: Report, *, more_css: str = "") -> str:
+    """Return the whole page.
+
+    Args:
+        report: What it shows.
+        more_css: Styles after its own, for paper of another kind.
+    """
+    css = f"{_CSS}@media print{{:root{{{_PRINT}}}}}{charts.CSS}{more_css}"
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     title = f"{report.title}: {report.tenant}"
     return (

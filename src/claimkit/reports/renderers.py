@@ -36,7 +36,11 @@ class ReportRenderer(Protocol):
     extension: str
 
     def render(self, report: Report, out: BinaryIO) -> None:
-        """Write the whole report to ``out``; the same report gives the same bytes."""
+        """Write the whole report to ``out``: the same bytes for the same report, where the format can.
+
+        Raises:
+            ConfigError: a package that the format needs is not installed.
+        """
         ...
 
 

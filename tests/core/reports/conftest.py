@@ -9,7 +9,8 @@ import pytest
 
 from claimkit.drift.findings import Segment, Signal, Tier
 from claimkit.drift.power import PayerState
-from claimkit.reports.compose import FileSummary, Volume, compose
+from claimkit.reports.compose import Volume, compose
+from claimkit.reports.sections import FileSummary
 from claimkit.testing.factories import (
     make_evidence,
     make_finding,

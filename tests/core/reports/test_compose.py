@@ -9,8 +9,9 @@ from claimkit.config import ReportsConfig
 from claimkit.drift.findings import Evidence, Signal, Tier
 from claimkit.drift.power import PayerState
 from claimkit.drift.watch import WatchState
-from claimkit.reports.compose import FileSummary, compose
+from claimkit.reports.compose import compose
 from claimkit.reports.document import BarChart, MixChart, RunChart, ValueKind
+from claimkit.reports.sections import FileSummary
 from claimkit.testing.factories import (
     make_evidence,
     make_finding,

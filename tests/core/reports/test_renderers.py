@@ -37,12 +37,16 @@ def test_every_built_in_format_is_registered_by_its_name():
         "json": "json",
         "markdown": "md",
         "csv": "csv",
+        "pdf": "pdf",
+        "xlsx": "xlsx",
     }
     assert {one.media_type.partition(";")[0] for one in registered.values()} == {
         "text/html",
         "application/json",
         "text/markdown",
         "text/csv",
+        "application/pdf",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     }
 
 

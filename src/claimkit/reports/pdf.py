@@ -1,0 +1,62 @@
+"""The report as PDF: the HTML page, printed by WeasyPrint (extra ``reports``)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+from claimkit.errors import ConfigError
+from claimkit.reports import charts
+from claimkit.reports.html import PRINT_COLORS, page
+
+if TYPE_CHECKING:
+    from claimkit.reports.document import Report
+
+__all__ = ["PdfRenderer"]
+
+_VARIABLE = re.compile(r"var\(--([a-z-]+)\)")
+_CHART = re.compile(r'<svg class="chart"[^>]*>')
+
+#: Paper; the page's own styles for printing do the rest.
+_PAPER = """@page{size:Letter;margin:16mm 15mm 18mm;@bottom-right{content:counter(page) " / " counter(pages);
+font:9pt sans-serif;color:#555}}body{font-size:10pt}header,main,footer{max-width:none;padding:0}
+dl{grid-template-columns:repeat(3,1fr);gap:8px}dl div{padding:6px 10px}dd{font-size:13pt}
+figure{overflow:visible}figure .chart{min-width:0}section{break-inside:auto;padding-top:14pt;margin-top:14pt}h2{break-after:avoid}figure,dl,.scroll{break-inside:avoid}"""
+
+
+class PdfRenderer:
+    """Pages to print and to attach: the same words and pictures each time, not the same bytes."""
+
+    name: str = "pdf"
+    media_type: str = "application/pdf"
+    extension: str = "pdf"
+
+    def render(self, report: Report, out: BinaryIO) -> None:
+        """Write the document. Nothing is fetched from anywhere.
+
+        Raises:
+            ConfigError: WeasyPrint, or Pango, which it draws text with, is not installed.
+        """
+        try:
+            import weasyprint
+        except (ImportError, OSError):
+            raise ConfigError(
+                "PDF needs WeasyPrint and Pango, which are not installed",
+                remedy="Install 'claimkit[reports]' and the system's Pango",
+            ) from None
+        html = weasyprint.HTML(string=_for_paper(report), url_fetcher=_refuse)
+        identity = bytes.fromhex(report.content_hash)[:16]
+        html.write_pdf(out, pdf_identifier=identity, pdf_tags=True)
+
+
+def _for_paper(report: Report) -> str:
+    """Return the page with its colors written out and in its charts, where WeasyPrint looks."""
+    text = _VARIABLE.sub(lambda found: PRINT_COLORS[found[1]], page(report, more_css=_PAPER))
+    styles = _VARIABLE.sub(lambda found: PRINT_COLORS[found[1]], charts.CSS)
+    # Inside the drawing nothing is inside of a .chart.
+    inner = styles.replace(".chart{", "svg{").replace(".chart ", "")
+    return _CHART.sub(lambda found: f"{found[0]}<style>{inner}</style>", text)
+
+
+def _refuse(url: str, *_args: Any, **_kwargs: Any) -> NoReturn:
+    raise ValueError(f"a report needs nothing from {url.partition(':')[0]}")
