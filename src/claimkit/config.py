@@ -87,6 +87,17 @@ class ReportsConfig:
 
     #: Findings shown in a report, most expensive first.
     max_findings: int = 50
+    #: Address of a report's page, in which ``{uid}`` stands for it, such as
+    #: ``https://claims.example.org/reports/{uid}/``; empty: mails have no link.
+    page: str = ""
+    #: Attempts to mail a report to somebody, ten minutes and then twice as long apart.
+    mail_attempts: int = 6
+    #: Largest attachment of a mail in bytes; what is larger is told of and not attached.
+    max_attachment_bytes: int = 10_485_760
+    #: Hours for which an export can be downloaded; then ``claimkit_export --prune`` removes it.
+    keep_export_hours: int = 72
+    #: Minutes after which a run whose heart stopped is dead; reports are then made again.
+    dead_after_minutes: int = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

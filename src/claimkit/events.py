@@ -37,10 +37,12 @@ __all__ = [
     "EndpointDisabled",
     "EndpointPinged",
     "Event",
+    "ExportMade",
     "FactsChange",
     "Listener",
     "OutboxSettled",
     "Phase",
+    "ReportReady",
     "WatchEnded",
 ]
 
@@ -277,6 +279,37 @@ class AuthorizationRenewed(_AuthorizationEvent):
 
     #: Public identifier of the successor.
     renewal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportReady(Event):
+    """The report of a period is made, for the first time or again, and can be read."""
+
+    topic: ClassVar[str] = "reports.ready"
+
+    #: Public identifier, ``rpt_…``.
+    report: str
+    #: weekly, monthly, quarterly or custom.
+    kind: str
+    first: dt.date
+    last: dt.date
+    headline: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportMade(Event):
+    """Rows left the site as a file."""
+
+    topic: ClassVar[str] = "exports.made"
+
+    #: Public identifier, ``exp_…``.
+    export: str
+    #: What was exported, such as claims.
+    source: str
+    rows: int
+    columns: tuple[str, ...]
+    #: Who asked for it.
+    actor: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

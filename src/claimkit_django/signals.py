@@ -19,6 +19,8 @@ from claimkit.events import (
     DriftDetected,
     DriftResolved,
     DriftWorsened,
+    ExportMade,
+    ReportReady,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ __all__ = [
     "drift_detected",
     "drift_resolved",
     "drift_worsened",
+    "export_made",
+    "report_ready",
 ]
 
 logger = logging.getLogger(__name__)
@@ -46,6 +50,10 @@ drift_worsened = Signal()
 drift_resolved = Signal()
 #: A person took a new level as normal: :class:`claimkit.events.DriftAccepted`.
 drift_accepted = Signal()
+#: The report of a period can be read: :class:`claimkit.events.ReportReady`.
+report_ready = Signal()
+#: Rows left the site as a file: :class:`claimkit.events.ExportMade`.
+export_made = Signal()
 
 #: Topic → signal.
 SIGNALS: Final[dict[str, Signal]] = {
@@ -54,6 +62,8 @@ SIGNALS: Final[dict[str, Signal]] = {
     DriftWorsened.topic: drift_worsened,
     DriftResolved.topic: drift_resolved,
     DriftAccepted.topic: drift_accepted,
+    ReportReady.topic: report_ready,
+    ExportMade.topic: export_made,
 }
 
 

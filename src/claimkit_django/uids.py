@@ -16,14 +16,17 @@ __all__ = [
     "new_channel_uid",
     "new_delivery_uid",
     "new_endpoint_uid",
+    "new_export_uid",
     "new_finding_uid",
     "new_lead_time_uid",
     "new_mapping_uid",
     "new_message_uid",
     "new_notification_uid",
+    "new_report_uid",
     "new_route_uid",
     "new_rule_uid",
     "new_run_uid",
+    "new_schedule_uid",
     "new_silence_uid",
     "new_template_uid",
     "new_token_uid",
@@ -139,3 +142,18 @@ def new_lead_time_uid() -> str:
 def new_audit_uid() -> str:
     """Return a new identifier of an entry of the audit trail: ``aud_`` and 26 characters."""
     return _new_uid("aud")
+
+
+def new_report_uid() -> str:
+    """Return a new identifier of a report: ``rpt_`` and 26 characters."""
+    return _new_uid("rpt")
+
+
+def new_schedule_uid() -> str:
+    """Return a new identifier of a schedule of reports: ``sch_`` and 26 characters."""
+    return _new_uid("sch")
+
+
+def new_export_uid() -> str:
+    """Return a new identifier of an export: ``exp_`` and 26 characters."""
+    return _new_uid("exp")

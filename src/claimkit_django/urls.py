@@ -37,6 +37,7 @@ _rooms: list[URLPattern | URLResolver] = [
         "claimkit_django.alerts",
         "claimkit_django.audit",
         "claimkit_django.authorizations",
+        "claimkit_django.reports",
     )
     if apps.is_installed(app)
 ]

@@ -17,7 +17,7 @@ ROOMS = {
     "tenants": True,
     "claims": True,
     "drift": True,
-    "reports": False,
+    "reports": True,
     "webhooks": True,
     "alerts": True,
     "ops": True,

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "claimkit_django.webhooks",
     "claimkit_django.alerts",
     "claimkit_django.authorizations",
+    "claimkit_django.reports",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

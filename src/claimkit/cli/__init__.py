@@ -1,7 +1,7 @@
 """The command ``claimkit``: read claims files, keep them, and say which payer changed.
 
-``watch`` reads files and reports drift, ``backtest`` says what past nights would have told,
-``import`` puts files into a store (or, with ``--dry-run``, only says what is in them), ``plugins``
+``watch`` reads files and reports drift, ``report`` writes the report of a period, ``export`` claims
+or findings as a table, ``backtest`` says what past nights would have told, ``import`` puts files into a store (or, with ``--dry-run``, only says what is in them), ``plugins``
 shows what is loaded, ``doctor`` checks the installation, ``deliver`` tries a receiver of webhooks.
 Results go to standard output, progress and errors to standard error; every
 command has ``--format json``. Exit status: 0 done, 1 something could not be done, 2 wrong usage.
@@ -22,6 +22,12 @@ from typing import TYPE_CHECKING, Any
 from claimkit import __version__
 from claimkit.claims.intake import ImportReport, repair_csv
 from claimkit.cli.files import Imported, open_kept, read_template
+from claimkit.cli.reports import (
+    add_export_arguments,
+    add_report_arguments,
+    export_rows,
+    report_period,
+)
 from claimkit.cli.terminal import fail, one_line, print_json, progress_for, wants_color
 from claimkit.cli.webhooks import add_deliver_arguments, deliver_one
 from claimkit.config import Config
@@ -187,6 +193,38 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return 0 if all(one.ok for one in results) else 1
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    config, plugins = _configure(arguments)
+    with open_kept(arguments.store, plugins, dimensions=config.drift.dimensions) as kept:
+        imported = Imported.read(arguments, plugins, kept, dry_run=False)
+        if imported.refused and not imported.reports:
+            return imported.tell_refused()
+        if imported.reports:
+            # What was read now is looked at first: a report tells what was found.
+            watch(
+                tenant=TenantKey(arguments.tenant),
+                store=kept.store,
+                detectors=plugins.detectors,
+                config=config.drift,
+                as_of=None,
+                bus=Bus([*plugins.listeners.values()]),
+                clock=SystemClock(),
+                progress=progress_for(arguments),
+            )
+        report_period(arguments, config, plugins, kept.store)
+    return imported.tell_refused()
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    config, plugins = _configure(arguments)
+    with open_kept(arguments.store, plugins, dimensions=config.drift.dimensions) as kept:
+        imported = Imported.read(arguments, plugins, kept, dry_run=False)
+        if imported.refused and not imported.reports:
+            return imported.tell_refused()
+        export_rows(arguments, kept.store)
+    return imported.tell_refused()
+
+
 def _deliver(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
     return deliver_one(arguments, config.webhooks, plugins)
@@ -335,6 +373,8 @@ def _parser() -> argparse.ArgumentParser:
         _command(commands, "backtest", _backtest, "say what past nights would have told")
     )
     _import_parser(_command(commands, "import", _import, "read claims files into a store"))
+    _report_parser(_command(commands, "report", _report, "write the report of a period"))
+    _export_parser(_command(commands, "export", _export, "write claims or findings as a table"))
     _command(commands, "plugins", _plugins, "show what is loaded, from which distribution")
     doctor = _command(commands, "doctor", _doctor, "check the installation")
     doctor.add_argument("--store", metavar="URL", default="memory:", help="store to try")
@@ -398,6 +438,16 @@ def _file_arguments(parser: argparse.ArgumentParser, *, store: str, files: str =
     parser.add_argument(
         "--null", action="append", default=[], metavar="TEXT", help="a CSV text for 'no value'"
     )
+
+
+def _report_parser(parser: argparse.ArgumentParser) -> None:
+    _file_arguments(parser, store="memory:", files="*")
+    add_report_arguments(parser)
+
+
+def _export_parser(parser: argparse.ArgumentParser) -> None:
+    _file_arguments(parser, store="memory:", files="*")
+    add_export_arguments(parser)
 
 
 def _watch_parser(parser: argparse.ArgumentParser) -> None:

@@ -28,6 +28,7 @@ from claimkit.events import (
     DriftWorsened,
     EndpointDisabled,
     EndpointPinged,
+    ReportReady,
 )
 from claimkit.types import Severity, from_cents
 
@@ -229,6 +230,28 @@ def builtin_event_types() -> tuple[EventType, ...]:
             example={"endpoint": "whe_3f8k1d6z0q5v9m2r7x4t1nyc8b", "reason": "failing"},
         ),
         EventType(
+            name=ReportReady.topic,
+            description="The report of a period is made and can be read.",
+            thin=_report,
+            more=lambda event: {"headline": event.headline},
+            properties={
+                "report": _text("Identifier of the report."),
+                "kind": {"enum": ["weekly", "monthly", "quarterly", "custom"]},
+                "first": {"type": "string", "format": "date", "description": "First day."},
+                "last": {"type": "string", "format": "date", "description": "Last day."},
+            },
+            more_properties={"headline": _text("The report in one sentence.")},
+            example={
+                "report": "rpt_3f8k1d6z0q5v9m2r7x4t1nyc8b",
+                "kind": "monthly",
+                "first": "2026-03-01",
+                "last": "2026-03-31",
+            },
+            more_example={
+                "headline": "1 payer treats your claims worse than before: about $48,000 a month."
+            },
+        ),
+        EventType(
             name=EndpointPinged.topic,
             description="A test that somebody asked for.",
             thin=_pinged,
@@ -302,6 +325,15 @@ def _alert(name: str, description: str) -> EventType:
         },
         more_example=_MONEY_AND_PAYER_SHOWN,
     )
+
+
+def _report(event: ReportReady) -> Mapping[str, Json]:
+    return {
+        "report": event.report,
+        "kind": event.kind,
+        "first": event.first.isoformat(),
+        "last": event.last.isoformat(),
+    }
 
 
 def _alert_thin(event: Event) -> Mapping[str, Json]:

@@ -20,6 +20,9 @@ class AlertsApp(AppConfig):
     #: How this room tells that it is well: see :mod:`claimkit_django.vitals`.
     health_checks = ("claimkit_django.alerts.vitals.health_checks",)
     gauges = ("claimkit_django.alerts.vitals.gauges",)
+    #: What this room adds to the reports room, where that is installed.
+    export_sources = {"alerts": "claimkit_django.alerts.exports.AlertExport"}
+    report_parts = "claimkit_django.alerts.exports.report_parts"
 
     def ready(self) -> None:
         """Register the system checks."""

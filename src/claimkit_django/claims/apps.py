@@ -23,6 +23,9 @@ class ClaimsApp(AppConfig):
     }
     #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
     gauges = ("claimkit_django.claims.vitals.gauges",)
+    #: What this room adds to the reports room, where that is installed.
+    export_sources = {"claims": "claimkit_django.claims.exports.ClaimExport"}
+    report_parts = "claimkit_django.claims.exports.report_parts"
 
     def ready(self) -> None:
         """Register the system checks."""

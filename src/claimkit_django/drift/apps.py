@@ -22,6 +22,8 @@ class DriftApp(AppConfig):
     }
     #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
     gauges = ("claimkit_django.drift.vitals.gauges",)
+    #: What this room adds to the reports room, where that is installed.
+    export_sources = {"findings": "claimkit_django.drift.exports.FindingExport"}
 
     def ready(self) -> None:
         """Register the system checks."""

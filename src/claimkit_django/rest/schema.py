@@ -48,6 +48,8 @@ TAGS = {
     "dashboard": "Figures of the whole tenant.",
     "alerts": "What people deal with, who is told of it, and what came of it.",
     "authorizations": "What payers allow until when, what was used of it, and when to ask again.",
+    "reports": "What a week, a month or a quarter brought, to read, forward and schedule.",
+    "exports": "Rows as files: ask for them, follow them, download them while they are there.",
     "webhooks": "Who is told what happened, and what was delivered to them.",
     "audit": "Who did what, in a trail that shows tampering.",
     "meta": "The API itself: its root, its kinds of problems.",

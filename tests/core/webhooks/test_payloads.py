@@ -17,6 +17,7 @@ from claimkit.events import (
     DriftDetected,
     EndpointDisabled,
     EndpointPinged,
+    ReportReady,
 )
 from claimkit.plugins import load_plugins
 from claimkit.types import TenantKey
@@ -79,6 +80,14 @@ EVENTS = {
         payer="Aetna",
         procedure="97110",
         renewal="aut_spirou",
+    ),
+    "reports.ready": ReportReady(
+        **_COMMON,
+        report="rpt_marsupilami",
+        kind="monthly",
+        first=dt.date(2026, 3, 1),
+        last=dt.date(2026, 3, 31),
+        headline="No payer has changed how it treats your claims in March 2026.",
     ),
     "webhooks.endpoint_disabled": EndpointDisabled(
         **_COMMON, endpoint="whe_marsupilami", reason="gone"

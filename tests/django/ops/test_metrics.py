@@ -17,6 +17,7 @@ from django.utils import timezone
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
+from tests.receivers import Receiver, answer, answering
 
 from claimkit.events import ClaimsImported, OutboxSettled
 from claimkit.ops import metrics

@@ -11,6 +11,7 @@ import re
 
 import pytest
 from django.core.cache import caches
+from django.core.files.base import ContentFile
 from django.db import transaction
 from django.urls import include, path
 from django.utils import timezone
@@ -23,6 +24,7 @@ from claimkit_django.audit.models import AuditEntry
 from claimkit_django.authorizations.models import Authorization, AuthorizationImport, LeadTime
 from claimkit_django.claims.models import CsvTemplate, MappingVersion
 from claimkit_django.drift.models import BacktestRun
+from claimkit_django.reports.models import ExportRun, ReportFile, ReportRun, ReportSchedule
 from claimkit_django.tenants.models import Membership
 from claimkit_django.tenants.scope import enter
 from claimkit_django.webhooks.models import Delivery, Endpoint, Message
@@ -62,6 +64,20 @@ LEAST = {
     "PUT /templates/{uid}/": Role.ANALYST,
     "PATCH /templates/{uid}/": Role.ANALYST,
     "DELETE /templates/{uid}/": Role.ANALYST,
+    "GET /reports/": Role.VIEWER,
+    "POST /reports/": Role.ANALYST,
+    "GET /reports/{uid}/": Role.VIEWER,
+    "GET /reports/{uid}/files/{renderer}/": Role.VIEWER,
+    "GET /reports/schedules/": Role.VIEWER,
+    "POST /reports/schedules/": Role.ADMIN,
+    "GET /reports/schedules/{uid}/": Role.VIEWER,
+    "PATCH /reports/schedules/{uid}/": Role.ADMIN,
+    "DELETE /reports/schedules/{uid}/": Role.ADMIN,
+    "GET /exports/": Role.ANALYST,
+    "POST /exports/": Role.ANALYST,
+    "GET /exports/sources/": Role.ANALYST,
+    "GET /exports/{uid}/": Role.ANALYST,
+    "GET /exports/{uid}/file/": Role.ANALYST,
     "GET /alerts/": Role.VIEWER,
     "GET /alerts/{uid}/": Role.VIEWER,
     "POST /alerts/{uid}/acknowledge/": Role.ANALYST,
@@ -153,6 +169,20 @@ def world(world):
                 number=1, status=MappingVersion.Status.APPLIED
             )
             house.template = CsvTemplate.objects.create(name="export of the practice")
+            house.report = ReportRun.objects.create(
+                kind="monthly", first=dt.date(2026, 3, 1), last=dt.date(2026, 3, 31)
+            )
+            ReportFile.objects.create(
+                run=house.report,
+                renderer="html",
+                media_type="text/html",
+                file=ContentFile(b"<p>", "report.html"),
+                bytes=3,
+            )
+            house.schedule = ReportSchedule.objects.create(kind="monthly", formats=["html"])
+            house.export = ExportRun.objects.create(
+                source="claims", form="csv", file=ContentFile(b"uid", "export.csv")
+            )
             house.endpoint = Endpoint.objects.create(
                 url="https://hooks.example.org/in", event_types=["*"]
             )
@@ -236,6 +266,9 @@ def address(operation, house):
         "routes": house.route.uid,
         "rules": house.rule.uid,
         "silences": house.silence.uid,
+        "reports": house.report.uid,
+        "schedules": house.schedule.uid,
+        "exports": house.export.uid,
         "claims": house.claims[0].uid,
         "drift": house.backtest.uid,
         "deliveries": house.delivery.uid,
@@ -252,7 +285,9 @@ def address(operation, house):
     }
     first, second = (*where.split("/"), "")[1:3]
     room = second if first == "webhooks" or second in objects else first
-    return method.lower(), _ROOT + re.sub(r"\{\w+\}", objects.get(room, ""), where)
+    return method.lower(), _ROOT + re.sub(
+        r"\{\w+\}", objects.get(room, ""), where.replace("{renderer}", "html")
+    )
 
 
 def status(client, operation, house, **told):

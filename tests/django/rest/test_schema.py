@@ -21,6 +21,15 @@ urlpatterns = [
 ]
 
 PATHS = {
+    "/api/v1/reports/": {"get", "post"},
+    "/api/v1/reports/{uid}/": {"get"},
+    "/api/v1/reports/{uid}/files/{renderer}/": {"get"},
+    "/api/v1/reports/schedules/": {"get", "post"},
+    "/api/v1/reports/schedules/{uid}/": {"get", "patch", "delete"},
+    "/api/v1/exports/": {"get", "post"},
+    "/api/v1/exports/sources/": {"get"},
+    "/api/v1/exports/{uid}/": {"get"},
+    "/api/v1/exports/{uid}/file/": {"get"},
     "/api/v1/alerts/": {"get"},
     "/api/v1/alerts/{uid}/": {"get"},
     "/api/v1/alerts/{uid}/acknowledge/": {"post"},

@@ -1,0 +1,1 @@
+"""Reports as a room of a Django site."""

@@ -1,0 +1,131 @@
+"""``claimkit report`` and ``claimkit export``, from files to a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from claimkit.cli import main
+
+HEADER = (
+    "claim id,payer,cpt,dos,submitted,paid date,billed,allowed,paid,status,denial code,member id"
+)
+ROWS = [
+    "C1,MERIDIAN,99213,2026-01-02,2026-01-03,2026-01-20,100.00,80.00,60.00,PAID,,M-7731",
+    "C2,LAKE MUTUAL,99213,2026-01-02,2026-01-03,2026-01-20,120.50,,0,DENIED,CO-197,M-7732",
+    "C3,LAKE MUTUAL,36415,2026-01-05,2026-01-06,,20.00,,,PENDING,,M-7733",
+]
+
+
+@pytest.fixture
+def store(tmp_path):
+    path = tmp_path / "billing.csv"
+    path.write_text("\n".join([HEADER, *ROWS]) + "\n", encoding="utf-8")
+    url = f"sqlite:///{tmp_path / 'claims.db'}"
+    assert main(["import", str(path), "--store", url, "--quiet"]) == 0
+    return url
+
+
+@pytest.fixture
+def run(capfdbinary):
+    def one(*arguments):
+        capfdbinary.readouterr()
+        status = main([*arguments, "--quiet"])
+        out, err = capfdbinary.readouterr()
+        return status, out.decode(), err.decode()
+
+    return one
+
+
+def test_claims_are_exported_without_anything_personal(store, run):
+    status, out, err = run("export", "--store", store)
+
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert (status, err) == (0, "")
+    assert sorted(one["charge"] for one in rows) == ["100.00", "120.50", "20.00"]
+    assert "patient_control_number" not in rows[0]
+
+
+def test_an_export_goes_to_a_file_in_its_format(store, run, tmp_path):
+    target = tmp_path / "claims.ndjson"
+    status, out, _ = run(
+        *("export", "--store", store, "--as", "ndjson", "--to", str(target)),
+        *("--columns", "patient_control_number", "outcome", "--format", "json"),
+    )
+
+    assert status == 0
+    assert json.loads(out) == {"source": "claims", "rows": 3, "file": str(target)}
+    read = [json.loads(one) for one in target.read_text().splitlines()]
+    assert {one["patient_control_number"]: one["outcome"] for one in read} == {
+        "C1": "paid",
+        "C2": "denied",
+        "C3": "pending",
+    }
+
+
+def test_findings_are_exported(store, run):
+    status, out, _ = run("export", "--store", store, "--source", "findings", "--as", "json")
+
+    assert (status, json.loads(out)) == (0, [])
+
+
+def test_a_column_that_is_not_there_is_one_clear_line(store, run, tmp_path):
+    target = tmp_path / "claims.csv"
+    status, _, err = run("export", "--store", store, "--columns", "payr", "--to", str(target))
+
+    assert status == 1
+    assert "unknown column 'payr'; did you mean 'payer'?" in err
+    assert list(tmp_path.glob("claims.csv*")) == []
+
+
+def test_the_report_is_of_the_month_of_the_last_decision(store, run):
+    status, out, _ = run("report", "--store", store, "--as", "json")
+
+    report = json.loads(out)
+    assert status == 0
+    assert report["title"] == "Monthly payer report"
+    assert report["as_of"] == "2026-01-31"
+
+
+def test_a_report_goes_to_a_file_and_says_what_it_says(store, run, tmp_path):
+    target = tmp_path / "q1.html"
+    status, out, _ = run(
+        *("report", "--store", store, "--kind", "quarterly", "--first", "2026-02-01"),
+        *("--to", str(target)),
+    )
+
+    assert status == 0
+    assert out.startswith("No payer has changed how it treats your claims in the first quarter")
+    assert "Quarterly payer report" in target.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--as", "docx"], "unknown report format 'docx'"),
+        (["--kind", "custom"], "needs --first and --last"),
+        (
+            ["--kind", "custom", "--first", "2026-02-02", "--last", "2026-02-01"],
+            "before it begins",
+        ),
+    ],
+)
+def test_what_is_no_report_is_one_clear_line(store, run, arguments, said):
+    status, out, err = run("report", "--store", store, *arguments)
+
+    assert (status, out) == (1, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_files_are_read_first(run, tmp_path):
+    path = tmp_path / "billing.csv"
+    path.write_text("\n".join([HEADER, *ROWS]) + "\n", encoding="utf-8")
+
+    status, out, _ = run("report", str(path), "--as", "json")
+
+    assert status == 0
+    assert json.loads(out)["as_of"] == "2026-01-31"
