@@ -33,7 +33,7 @@ _TABLES = ("models.py", "admin.py", "rest.py", "migrations")
 _VERBS = (
     ("claims", "claimkit.claims.intake", "import_claims"),
     ("drift", "claimkit.drift.watch", "watch"),
-    ("reports", "claimkit.reports.compose", "compose"),
+    ("reports", "claimkit.reports.period", "compose_period"),
     ("webhooks", "claimkit.webhooks.deliver", "deliver"),
 )
 

@@ -82,6 +82,7 @@ settings.configure(
         "claimkit_django.tenants", "claimkit_django.accounts", "claimkit_django.claims",
         "claimkit_django.drift", "claimkit_django.webhooks", "claimkit_django.alerts",
         "claimkit_django.ops", "claimkit_django.authorizations", "claimkit_django.audit",
+        "claimkit_django.reports",
     ],
 )
 django.setup()

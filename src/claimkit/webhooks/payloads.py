@@ -229,28 +229,7 @@ def builtin_event_types() -> tuple[EventType, ...]:
             },
             example={"endpoint": "whe_3f8k1d6z0q5v9m2r7x4t1nyc8b", "reason": "failing"},
         ),
-        EventType(
-            name=ReportReady.topic,
-            description="The report of a period is made and can be read.",
-            thin=_report,
-            more=lambda event: {"headline": event.headline},
-            properties={
-                "report": _text("Identifier of the report."),
-                "kind": {"enum": ["weekly", "monthly", "quarterly", "custom"]},
-                "first": {"type": "string", "format": "date", "description": "First day."},
-                "last": {"type": "string", "format": "date", "description": "Last day."},
-            },
-            more_properties={"headline": _text("The report in one sentence.")},
-            example={
-                "report": "rpt_3f8k1d6z0q5v9m2r7x4t1nyc8b",
-                "kind": "monthly",
-                "first": "2026-03-01",
-                "last": "2026-03-31",
-            },
-            more_example={
-                "headline": "1 payer treats your claims worse than before: about $48,000 a month."
-            },
-        ),
+        _report_ready(),
         EventType(
             name=EndpointPinged.topic,
             description="A test that somebody asked for.",
@@ -324,6 +303,31 @@ def _alert(name: str, description: str) -> EventType:
             "severity": "high",
         },
         more_example=_MONEY_AND_PAYER_SHOWN,
+    )
+
+
+def _report_ready() -> EventType:
+    return EventType(
+        name=ReportReady.topic,
+        description="The report of a period is made and can be read.",
+        thin=_report,
+        more=lambda event: {"headline": event.headline},
+        properties={
+            "report": _text("Identifier of the report."),
+            "kind": {"enum": ["weekly", "monthly", "quarterly", "custom"]},
+            "first": {"type": "string", "format": "date", "description": "First day."},
+            "last": {"type": "string", "format": "date", "description": "Last day."},
+        },
+        more_properties={"headline": _text("The report in one sentence.")},
+        example={
+            "report": "rpt_3f8k1d6z0q5v9m2r7x4t1nyc8b",
+            "kind": "monthly",
+            "first": "2026-03-01",
+            "last": "2026-03-31",
+        },
+        more_example={
+            "headline": "1 payer treats your claims worse than before: about $48,000 a month."
+        },
     )
 
 
