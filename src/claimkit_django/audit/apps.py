@@ -16,6 +16,9 @@ class AuditApp(AppConfig):
     verbose_name = _("Audit trail")
     default_auto_field = "django.db.models.BigAutoField"
 
+    #: What this room adds to the reports room, where that is installed.
+    export_sources = {"audit": "claimkit_django.audit.exports.AuditExport"}
+
     def ready(self) -> None:
         """Begin to listen, and register the system checks."""
         from claimkit_django import trail

@@ -45,6 +45,7 @@ __all__ = [
     "check_wanted",
     "find_source",
     "prune_exports",
+    "readable_sources",
     "run_export",
     "sources",
 ]
@@ -92,6 +93,15 @@ def sources(using: str = DEFAULT_DB_ALIAS) -> Mapping[str, ExportSource]:
     return found
 
 
+def readable_sources(role: Role, using: str = DEFAULT_DB_ALIAS) -> Mapping[str, ExportSource]:
+    """Return what somebody in this role may have at least one column of."""
+    return {
+        name: source
+        for name, source in sources(using).items()
+        if any(role.includes(one.least_role) for one in source.columns)
+    }
+
+
 def find_source(name: str, using: str = DEFAULT_DB_ALIAS) -> ExportSource:
     """Return what is offered under a name.
 
@@ -120,7 +130,10 @@ def check_wanted(
         raise InvalidWindow(
             f"the export ends on {wanted.until}, before it begins on {wanted.since}"
         )
-    return choose_columns(offered.columns, wanted=wanted.columns, role=role)
+    chosen = choose_columns(offered.columns, wanted=wanted.columns, role=role)
+    if not chosen:
+        raise UnknownName.of("export", wanted.source, readable_sources(role, using))
+    return chosen
 
 
 def ask_export(

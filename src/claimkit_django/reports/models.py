@@ -13,6 +13,7 @@ from claimkit.reports.periods import PeriodKind
 from claimkit_django.reports.files import export_path, report_path
 from claimkit_django.tenants.keys import TenantForeignKey
 from claimkit_django.tenants.models import TenantModel
+from claimkit_django.trail import Audited
 from claimkit_django.uids import new_export_uid, new_report_uid, new_schedule_uid
 
 __all__ = ["ExportRun", "ReportFile", "ReportMail", "ReportRun", "ReportSchedule"]
@@ -199,6 +200,11 @@ class ReportMail(TenantModel):
 class ReportSchedule(TenantModel):
     """Which reports are made by themselves, when, and who gets them."""
 
+    audited = Audited(
+        kind="report_schedule",
+        shown=("kind", "at", "after_days", "formats", "attach", "enabled", "catch_up"),
+        hidden=("recipients",),
+    )
     shown_in: ClassVar[str] = "reports"
 
     uid = models.CharField(max_length=32, default=new_schedule_uid, editable=False)
@@ -245,6 +251,11 @@ class ReportSchedule(TenantModel):
 class ExportRun(TenantModel):
     """Rows of one kind as a file: what was asked for, how far it is, and until when it is there."""
 
+    audited = Audited(
+        kind="export",
+        shown=("source", "form", "columns", "since", "until"),
+        on=frozenset({"made", "removed"}),
+    )
     shown_in: ClassVar[str] = "reports"
     Status = RunStatus
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import django_filters
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import F
 from django.http import FileResponse, Http404
 from drf_spectacular.utils import (
@@ -19,7 +20,7 @@ from rest_framework.response import Response
 from claimkit.errors import ClaimkitError
 from claimkit.reports.exports import FORMATS
 from claimkit.tenants import Role
-from claimkit_django.reports.exports import Wanted, ask_export, sources
+from claimkit_django.reports.exports import Wanted, ask_export, readable_sources
 from claimkit_django.reports.models import ExportRun
 from claimkit_django.reports.rest import (
     ERROR_SCHEMA,
@@ -37,6 +38,7 @@ from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.tenants.directory import actor_of
 from claimkit_django.tenants.rest import TenantRowsView, TenantView
+from claimkit_django.trail import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -218,7 +220,7 @@ class ExportSourcesView(TenantView):
                     "name": name,
                     "columns": [one for one in source.columns if role.includes(one.least_role)],
                 }
-                for name, source in sorted(sources().items())
+                for name, source in sorted(readable_sources(role).items())
             ],
         }
         return Response(SourcesSerializer(body).data)
@@ -305,5 +307,13 @@ class ExportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
             raise Http404("the export is not made, or it has expired; ask for it again")
         form = FORMATS[row.form]
         answer = file_answer(row, f"{row.source}-{row.uid}.{form.extension}", form.media_type)
-        ExportRun.objects.filter(pk=row.pk).update(downloads=F("downloads") + 1)
+        with transaction.atomic():
+            ExportRun.objects.filter(pk=row.pk).update(downloads=F("downloads") + 1)
+            record(
+                "export.downloaded",
+                tenant_id=row.tenant_id,
+                target=row.uid,
+                changes={"rows": (None, row.rows_done)},
+                using=row._state.db or DEFAULT_DB_ALIAS,
+            )
         return answer

@@ -259,7 +259,7 @@ def test_sources_tell_what_the_caller_may_have(clinic, client_of):
     found = client_of(clinic).get(f"{EXPORTS}sources/").json()
 
     names = {one["name"]: {column["name"] for column in one["columns"]} for one in found["sources"]}
-    assert {"claims", "findings", "alerts"} <= names.keys()
+    assert names.keys() == {"claims", "findings", "alerts"}
     assert "patient_control_number" in names["claims"]
 
 
