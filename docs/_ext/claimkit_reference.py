@@ -20,7 +20,7 @@ from sphinx.pycode import ModuleAnalyzer
 
 from claimkit import cli, config, errors, events, hookspecs
 from claimkit.claims import columns
-from claimkit.ops import metrics
+from claimkit.ops import metrics, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,6 +133,14 @@ def series() -> Iterator[str]:
         yield f"| `{one.name}`{mark} | {one.kind} | {labels} | {one.help} |"
 
 
+def alerting() -> Iterator[str]:
+    """Every alert rule for Prometheus."""
+    yield "| alert | when | severity | do |\n| --- | --- | --- | --- |"
+    for one in rules.alert_rules():
+        summary = one.summary.replace("{{ $labels.", "‹").replace(" }}", "›")
+        yield f"| `{one.name}` | {summary} For {one.lasts}. | {one.severity} | {one.action} |"
+
+
 def commands() -> Iterator[str]:
     """The commands of ``claimkit`` and their arguments."""
     parser = cli._parser()
@@ -202,6 +210,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "hooks": hooks,
     "settings": settings,
     "metrics": series,
+    "alert-rules": alerting,
     "errors": error_tree,
     "events": event_topics,
     "commands": commands,

@@ -15,6 +15,8 @@ __all__ = [
     "ALERTS",
     "ALERTS_OPEN",
     "CLAIMS",
+    "DATABASE_BYTES",
+    "DATABASE_CONNECTIONS",
     "DELIVERIES",
     "DELIVERY_SECONDS",
     "DRIFT_FINDINGS",
@@ -187,6 +189,17 @@ UPLOADS_OLDEST_WAITING: Final = Series(
     kind=Kind.GAUGE,
     help="Age of the oldest file that is not imported yet.",
 )
+DATABASE_BYTES: Final = Series(
+    name="claimkit_database_bytes",
+    kind=Kind.GAUGE,
+    help="Size of the database.",
+)
+DATABASE_CONNECTIONS: Final = Series(
+    name="claimkit_database_connections",
+    kind=Kind.GAUGE,
+    help="Connections to the database by state, of all clients; PostgreSQL only.",
+    labels=("state",),
+)
 SCRAPE_FAILED: Final = Series(
     name="claimkit_scrape_failed",
     kind=Kind.GAUGE,
@@ -202,5 +215,6 @@ SERIES: Final = {
         *(DRIFT_RUNS, DRIFT_RUN_SECONDS, DRIFT_FINDINGS, DRIFT_OLDEST_WATCH),
         *(ALERTS, ALERTS_OPEN, DELIVERIES, DELIVERY_SECONDS, OUTBOX_DUE, OUTBOX_OLDEST_DUE),
         *(UPLOADS_WAITING, UPLOADS_OLDEST_WAITING, SCRAPE_FAILED),
+        *(DATABASE_BYTES, DATABASE_CONNECTIONS),
     )
 }

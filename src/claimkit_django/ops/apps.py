@@ -16,6 +16,7 @@ class OpsApp(AppConfig):
     verbose_name = _("Operations")
     #: How the site tells that it is well: see :mod:`claimkit_django.vitals`.
     health_checks = ("claimkit_django.ops.probes.health_checks",)
+    gauges = ("claimkit_django.ops.probes.gauges",)
     #: What this room adds to every bus: see :func:`claimkit_django.runtime.make_bus`.
     bus_listeners = ("claimkit_django.ops.counting.MetricsListener",)
 

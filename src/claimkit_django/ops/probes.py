@@ -1,4 +1,4 @@
-"""Checks of what every site stands on: databases, caches, migrations, disk, broker, workers."""
+"""Checks and gauges of what every site stands on: databases, caches, migrations, disk, broker, workers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from claimkit.ops.health import Status, Vital
+from claimkit.ops.metrics import DATABASE_BYTES, DATABASE_CONNECTIONS, Sample
 from claimkit_django.conf import config
 
 try:
@@ -33,11 +34,19 @@ __all__ = [
     "DiskCheck",
     "MigrationsCheck",
     "WorkersCheck",
+    "gauges",
     "health_checks",
 ]
 
 _DUMMY = "dummy.DummyCache"
 _CACHE_SECONDS = 30
+_STATES = ("active", "idle", "idle in transaction")
+_SIZE_POSTGRESQL = "SELECT pg_database_size(current_database())"
+_SIZE_SQLITE = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+_CONNECTIONS_POSTGRESQL = (
+    "SELECT coalesce(state, ''), count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() GROUP BY 1"
+)
 
 
 def health_checks(using: str) -> Iterator[Check]:
@@ -53,6 +62,26 @@ def health_checks(using: str) -> Iterator[Check]:
         yield BrokerCheck(celery.current_app)
         if config().ops.workers > 0:
             yield WorkersCheck(celery.current_app, least=config().ops.workers)
+
+
+def gauges(using: str) -> Iterator[Sample]:
+    """Yield the size of the database, and on PostgreSQL its connections; two queries at most."""
+    connection = connections[using]
+    is_postgresql = connection.vendor == "postgresql"
+    with connection.cursor() as cursor:
+        cursor.execute(_SIZE_POSTGRESQL if is_postgresql else _SIZE_SQLITE)
+        yield Sample(DATABASE_BYTES, cursor.fetchone()[0])
+        if is_postgresql:
+            cursor.execute(_CONNECTIONS_POSTGRESQL)
+            counts = dict(cursor.fetchall())
+            # States of Django's connections; those of others' are told as one.
+            for state in _STATES:
+                yield Sample(DATABASE_CONNECTIONS, counts.pop(state, 0), (_label_of(state),))
+            yield Sample(DATABASE_CONNECTIONS, sum(counts.values()), ("other",))
+
+
+def _label_of(state: str) -> str:
+    return state.replace(" ", "_")
 
 
 def _named(name: str, alias: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("prometheus_client")
 
 from django.db import DEFAULT_DB_ALIAS as USING
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
@@ -265,10 +265,14 @@ def test_a_scrape_tells_every_series(client, ops, bearer, northside, waiting, co
     assert answer.status_code == 200
     assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
     assert answer["Cache-Control"] == "no-store"
-    wanted = {name.removesuffix("_total") for name in SERIES}
+    absent = set() if connection.vendor == "postgresql" else {"claimkit_database_connections"}
+    wanted = {name.removesuffix("_total") for name in SERIES} - absent
     assert wanted - told.keys() == set()
+    assert told["claimkit_database_bytes"].samples[0].value > 100_000
     kinds = {name.removesuffix("_total"): one.kind.value for name, one in SERIES.items()}
-    assert {name: told[name].type for name in wanted} == kinds
+    assert {name: told[name].type for name in wanted} == {
+        name: kind for name, kind in kinds.items() if name in wanted
+    }
     (age,) = [
         one.value
         for one in told["claimkit_outbox_oldest_due_seconds"].samples
@@ -296,7 +300,7 @@ def test_metrics_are_not_for_strangers(client, ops, db, django_assert_num_querie
     assert client.get("/metrics", REMOTE_ADDR="192.0.2.7").status_code == 200
 
 
-def test_a_scrape_is_five_queries_whatever_there_is(
+def test_a_scrape_is_seven_queries_whatever_there_is(
     northside, lakeview, waiting, notification, make_upload, django_assert_num_queries
 ):
     for tenant in (northside, lakeview):
@@ -306,7 +310,7 @@ def test_a_scrape_is_five_queries_whatever_there_is(
     notification(3)
     expose("", using=USING)
 
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(7 if connection.vendor == "postgresql" else 6):
         expose("", using=USING)
 
 

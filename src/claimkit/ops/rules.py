@@ -1,0 +1,181 @@
+"""Prometheus rules, made of the registry of series: what is recorded, and what wakes somebody."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from claimkit.ops import metrics
+from claimkit.ops.dashboards import gauge, quantile, rate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from claimkit.types import Json
+
+__all__ = ["AlertRule", "Recording", "alert_rules", "recordings", "rules_yaml"]
+
+_FAILED = 'status="failed"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """A series that Prometheus computes ahead, for long views."""
+
+    #: ``level:metric:operations``, as Prometheus has it.
+    record: str
+    expr: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRule:
+    """When somebody is told, and what to do."""
+
+    name: str
+    expr: str
+    #: How long it must hold, such as ``10m``.
+    lasts: str
+    #: ``page`` wakes somebody, ``ticket`` waits until morning.
+    severity: str
+    summary: str
+    action: str
+
+
+def recordings() -> tuple[Recording, ...]:
+    """Return what is recorded."""
+    return (
+        Recording(
+            record="route:claimkit_http_requests:rate5m",
+            expr=rate(metrics.HTTP_REQUESTS, by=("route",), per="5m"),
+        ),
+        Recording(
+            record="route:claimkit_http_request_duration_seconds:p95_5m",
+            expr=quantile(0.95, metrics.HTTP_SECONDS, by=("route",), per="5m"),
+        ),
+        Recording(
+            record="result:claimkit_claims:rate5m",
+            expr=rate(metrics.CLAIMS, by=("result",), per="5m"),
+        ),
+    )
+
+
+def alert_rules(*, lag_seconds: int = 300) -> tuple[AlertRule, ...]:
+    """Return what wakes somebody.
+
+    Args:
+        lag_seconds: For how long something may be due, ``OPS.OUTBOX_LAG_SECONDS``.
+    """
+    errors = rate(metrics.HTTP_REQUESTS, where='status=~"5.."', per="5m")
+    requests = rate(metrics.HTTP_REQUESTS, per="5m")
+    rejected = rate(metrics.CLAIMS, where='result="rejected"', per="1h")
+    failed = rate(metrics.TASKS, by=("task",), where='state="failure"', per="15m")
+    dead = rate(metrics.DELIVERIES, by=("outbox",), where='result="dead"', per="1h")
+    return (
+        AlertRule(
+            name="ClaimkitErrors", severity="page", lasts="5m",
+            expr=f"{errors} / {requests} > 0.05",
+            summary="More than 5 % of requests fail.",
+            action="Look at the dashboard of the API, then at the log by request_id.",
+        ),
+        AlertRule(
+            name="ClaimkitSlow", severity="ticket", lasts="15m",
+            expr=f"{quantile(0.95, metrics.HTTP_SECONDS, per='15m')} > 1",
+            summary="One request in twenty takes longer than a second.",
+            action="Look at the slowest routes, and at the database.",
+        ),
+        AlertRule(
+            name="ClaimkitOutboxLate", severity="page", lasts="5m",
+            expr=f"{gauge(metrics.OUTBOX_OLDEST_DUE, by=('outbox',))} > {lag_seconds}",
+            summary="Nothing is sent from the outbox {{ $labels.outbox }}.",
+            action="See that claimkit_deliver and claimkit_notify run.",
+        ),
+        AlertRule(
+            name="ClaimkitGivenUp", severity="ticket", lasts="0m",
+            expr=f"{dead} > 0",
+            summary="Deliveries of {{ $labels.outbox }} were given up.",
+            action="See which receivers fail, and replay when they are back.",
+        ),
+        AlertRule(
+            name="ClaimkitTasksFail", severity="ticket", lasts="15m",
+            expr=f"{failed} > 0",
+            summary="The task {{ $labels.task }} keeps failing.",
+            action="Look at the log by task.",
+        ),
+        AlertRule(
+            name="ClaimkitUploadsWait", severity="page", lasts="5m",
+            expr=f"{gauge(metrics.UPLOADS_OLDEST_WAITING)} > 3600",
+            summary="A file has waited for more than an hour.",
+            action="See that workers run; manage.py claimkit_health tells more.",
+        ),
+        AlertRule(
+            name="ClaimkitRejects", severity="ticket", lasts="0m",
+            expr=f"{rejected} / {rate(metrics.CLAIMS, per='1h')} > 0.2",
+            summary="More than a fifth of the rows of an hour were rejected.",
+            action="See which upload, and repair its mapping.",
+        ),
+        AlertRule(
+            name="ClaimkitNotWatched", severity="ticket", lasts="30m",
+            expr=f"{gauge(metrics.DRIFT_OLDEST_WATCH)} > 129600",
+            summary="A tenant was not watched for a day and a half.",
+            action="See the schedule of claimkit.drift.watch_all, and failed runs.",
+        ),
+        AlertRule(
+            name="ClaimkitWatchFails", severity="ticket", lasts="0m",
+            expr=f"{rate(metrics.DRIFT_RUNS, where=_FAILED, per='1h')} > 0",
+            summary="Watches fail.",
+            action="See the runs; each says why.",
+        ),
+        AlertRule(
+            name="ClaimkitBlind", severity="page", lasts="10m",
+            expr=f"{gauge(metrics.SCRAPE_FAILED, by=('source',))} > 0",
+            summary="The gauges of {{ $labels.source }} cannot be read.",
+            action="See the log of whoever is scraped; mostly the database is away.",
+        ),
+    )  # fmt: skip
+
+
+def rules_yaml(*, lag_seconds: int = 300) -> str:
+    """Return a file of rules as Prometheus reads it."""
+    groups: list[Json] = [
+        {
+            "name": "claimkit_recordings",
+            "rules": [{"record": one.record, "expr": one.expr} for one in recordings()],
+        },
+        {
+            "name": "claimkit_alerts",
+            "rules": [
+                {
+                    "alert": one.name,
+                    "expr": one.expr,
+                    "for": one.lasts,
+                    "labels": {"severity": one.severity},
+                    "annotations": {"summary": one.summary, "action": one.action},
+                }
+                for one in alert_rules(lag_seconds=lag_seconds)
+            ],
+        },
+    ]
+    return "\n".join(_yaml({"groups": groups})) + "\n"
+
+
+def _yaml(value: Json, indent: str = "") -> Iterator[str]:
+    """Yield block YAML; scalars are JSON, which YAML takes."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from _member(f"{indent}{name}:", one, indent)
+    elif isinstance(value, list):
+        for one in value:
+            first, *rest = _yaml(one, f"{indent}  ")
+            yield f"{indent}- {first.lstrip()}"
+            yield from rest
+    else:
+        yield f"{indent}{json.dumps(value)}"
+
+
+def _member(label: str, value: Json, indent: str) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        yield label
+        yield from _yaml(value, f"{indent}  ")
+    else:
+        yield f"{label} {json.dumps(value)}"
