@@ -78,10 +78,12 @@ INSTALLED_APPS = [
     "claimkit_django.drift",
     "claimkit_django.alerts",
     "claimkit_django.reports",
+    "claimkit_django.ops",
     "example",
 ]
 
 MIDDLEWARE = [
+    "claimkit_django.ops.middleware.MetricsMiddleware",
     "claimkit_django.http.request_ids.RequestIdMiddleware",
     "claimkit_django.http.problems.ProblemMiddleware",
     "claimkit_django.http.versions.ApiVersionMiddleware",
@@ -189,6 +191,12 @@ DEFAULT_FROM_EMAIL = "claimkit@lakeshore.example"
 
 CLAIMKIT: dict[str, dict[str, object]] = {
     "ALERTS": {"PAGE": "http://127.0.0.1:8000/alerts/#{uid}"},
+    # Whoever is on this machine, or knows the token, may read metrics and details of health.
+    "OPS": {
+        "ALLOWED_NETWORKS": ["127.0.0.0/8", "::1/128"] if DEBUG else [],
+        "TOKENS": list(filter(None, [os.environ.get("OPS_TOKEN", "")])),
+        "DISK_PATHS": [str(DEMO_DIR)],
+    },
 }
 
 LOGGING = {
@@ -196,13 +204,15 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": "claimkit_django.http.request_ids.RequestIdFilter"}},
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+        "json": {"()": "claimkit_django.ops.logs.JsonFormatter"},
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "filters": ["request_id"],
-            "formatter": "line",
+            # Lines for people where one develops, JSON for collectors.
+            "formatter": os.environ.get("LOG_FORMAT", "line" if DEBUG else "json"),
         }
     },
     "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "WARNING")},

@@ -19,5 +19,6 @@ urlpatterns = [
     path("login/", auth.LoginView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
+    path("", include("claimkit_django.ops.urls")),
     path("", include("claimkit_django.urls")),
 ]

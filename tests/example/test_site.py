@@ -258,3 +258,16 @@ def test_pages_load_nothing_from_elsewhere(site):
         "/api/v1/redoc/",
     ):
         assert not re.findall(r'(?:src|href)="(?:https?:)?//', site.page(browser, path)), path
+
+
+@pytest.mark.slow
+def test_operators_see_how_it_fares(site, upload):
+    status, _, told = site.call("/health/", user="site-admin")
+    text = site.page(site.browser("site-admin"), "/metrics")
+
+    assert (status, told["status"]) == (200, "ok"), told
+    assert {"database", "migrations", "alerts", "broker"} <= told["checks"].keys()
+    assert (
+        'claimkit_http_requests_total{method="POST",route="/api/v1/uploads/",status="202"}' in text
+    )
+    assert 'claimkit_uploads_waiting{status="queued"} 0.0' in text

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AlertRule", "Recording", "alert_rules", "recordings", "rules_yaml"]
 
-_FAILED = 'status="failed"'
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
@@ -66,11 +64,13 @@ def alert_rules(*, lag_seconds: int = 300) -> tuple[AlertRule, ...]:
     Args:
         lag_seconds: For how long something may be due, ``OPS.OUTBOX_LAG_SECONDS``.
     """
+    return (*_of_the_site(), *_of_outboxes(lag_seconds), *_of_the_pipeline())
+
+
+def _of_the_site() -> tuple[AlertRule, ...]:
     errors = rate(metrics.HTTP_REQUESTS, where='status=~"5.."', per="5m")
     requests = rate(metrics.HTTP_REQUESTS, per="5m")
-    rejected = rate(metrics.CLAIMS, where='result="rejected"', per="1h")
     failed = rate(metrics.TASKS, by=("task",), where='state="failure"', per="15m")
-    dead = rate(metrics.DELIVERIES, by=("outbox",), where='result="dead"', per="1h")
     return (
         AlertRule(
             name="ClaimkitErrors", severity="page", lasts="5m",
@@ -85,6 +85,24 @@ def alert_rules(*, lag_seconds: int = 300) -> tuple[AlertRule, ...]:
             action="Look at the slowest routes, and at the database.",
         ),
         AlertRule(
+            name="ClaimkitTasksFail", severity="ticket", lasts="15m",
+            expr=f"{failed} > 0",
+            summary="The task {{ $labels.task }} keeps failing.",
+            action="Look at the log by task.",
+        ),
+        AlertRule(
+            name="ClaimkitBlind", severity="page", lasts="10m",
+            expr=f"{gauge(metrics.SCRAPE_FAILED, by=('source',))} > 0",
+            summary="The gauges of {{ $labels.source }} cannot be read.",
+            action="See the log of whoever is scraped; mostly the database is away.",
+        ),
+    )  # fmt: skip
+
+
+def _of_outboxes(lag_seconds: int) -> tuple[AlertRule, ...]:
+    dead = rate(metrics.DELIVERIES, by=("outbox",), where='result="dead"', per="1h")
+    return (
+        AlertRule(
             name="ClaimkitOutboxLate", severity="page", lasts="5m",
             expr=f"{gauge(metrics.OUTBOX_OLDEST_DUE, by=('outbox',))} > {lag_seconds}",
             summary="Nothing is sent from the outbox {{ $labels.outbox }}.",
@@ -96,12 +114,13 @@ def alert_rules(*, lag_seconds: int = 300) -> tuple[AlertRule, ...]:
             summary="Deliveries of {{ $labels.outbox }} were given up.",
             action="See which receivers fail, and replay when they are back.",
         ),
-        AlertRule(
-            name="ClaimkitTasksFail", severity="ticket", lasts="15m",
-            expr=f"{failed} > 0",
-            summary="The task {{ $labels.task }} keeps failing.",
-            action="Look at the log by task.",
-        ),
+    )  # fmt: skip
+
+
+def _of_the_pipeline() -> tuple[AlertRule, ...]:
+    rejected = rate(metrics.CLAIMS, where='result="rejected"', per="1h")
+    failed = rate(metrics.DRIFT_RUNS, where='status="failed"', per="1h")
+    return (
         AlertRule(
             name="ClaimkitUploadsWait", severity="page", lasts="5m",
             expr=f"{gauge(metrics.UPLOADS_OLDEST_WAITING)} > 3600",
@@ -122,15 +141,9 @@ def alert_rules(*, lag_seconds: int = 300) -> tuple[AlertRule, ...]:
         ),
         AlertRule(
             name="ClaimkitWatchFails", severity="ticket", lasts="0m",
-            expr=f"{rate(metrics.DRIFT_RUNS, where=_FAILED, per='1h')} > 0",
+            expr=f"{failed} > 0",
             summary="Watches fail.",
             action="See the runs; each says why.",
-        ),
-        AlertRule(
-            name="ClaimkitBlind", severity="page", lasts="10m",
-            expr=f"{gauge(metrics.SCRAPE_FAILED, by=('source',))} > 0",
-            summary="The gauges of {{ $labels.source }} cannot be read.",
-            action="See the log of whoever is scraped; mostly the database is away.",
         ),
     )  # fmt: skip
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from django.contrib.admindocs.views import simplify_regex
 
 from claimkit.ops import metrics
 from claimkit_django.http.middleware import AnswerMiddleware
@@ -37,12 +40,18 @@ class MetricsMiddleware(AnswerMiddleware):
     def answer(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Count the answer, whose body may still be to come."""
         match: Any = request.resolver_match
-        route = f"/{match.route}" if match is not None else _UNMATCHED
+        route = _template_of(match.route) if match is not None else _UNMATCHED
         method = request.method if request.method in _METHODS else "OTHER"
         seconds = time.perf_counter() - request._claimkit_began  # type: ignore[attr-defined]
         meter().count(metrics.HTTP_REQUESTS, str(method), route, str(response.status_code))
         meter().time(metrics.HTTP_SECONDS, str(method), route, seconds=seconds)
         return response
+
+
+@lru_cache(maxsize=4_096)
+def _template_of(route: str) -> str:
+    """Return a route as people write it: regular expressions of routers without their marks."""
+    return str(simplify_regex(route))
 
 
 @contextmanager

@@ -114,6 +114,8 @@ def test_every_field_that_claimkit_logs_is_allowed():
         for keyword in call.keywords
         if keyword.arg == "extra" and isinstance(keyword.value, ast.Dict)
         for key in keyword.value.keys
+        # Those whose name is chosen at run time are in FIELDS too, or told as left out.
+        if isinstance(key, ast.Constant)
     }
 
     assert "upload" in logged

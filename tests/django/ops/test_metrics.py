@@ -17,7 +17,6 @@ from django.utils import timezone
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
-from tests.receivers import Receiver, answer, answering
 
 from claimkit.events import ClaimsImported, OutboxSettled
 from claimkit.ops import metrics
@@ -213,6 +212,11 @@ def counted(settings):
         ("GET", "/livez?name=Doe", {"method": "GET", "route": "/livez", "status": "200"}),
         ("POST", "/livez", {"method": "POST", "route": "/livez", "status": "405"}),
         ("BREW", "/livez", {"method": "OTHER", "route": "/livez", "status": "405"}),
+        (
+            "GET",
+            "/api/v1/webhooks/endpoints/whe_7/",
+            {"method": "GET", "route": "/api/v1/webhooks/endpoints/<uid>/", "status": "401"},
+        ),
         ("GET", "/Marsupilami", {"method": "GET", "route": "unmatched", "status": "404"}),
         (
             "GET",
