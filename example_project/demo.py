@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\n  Of what was planted, it found: {told.compared_with(written.planted)}")
         print(f"  The report with charts: {_shown(told.write_report())}")
         print(f"  Told by mail: {_in_mails()}")
+        print(f"  The month to print and to forward: {_month(tenant)}")
     _say_how_to_look(time.monotonic() - started)
     return 0
 
@@ -110,6 +111,26 @@ def _in_mails() -> str:
     if not sent:
         return "nothing, because nothing is new"
     return f"{sent} mail{'' if sent == 1 else 's'}, in {_shown(settings.MAIL_DIR)}"
+
+
+def _month(tenant: Any) -> str:
+    """Make the report of the latest month in which something was decided, and say where it is."""
+    from django.conf import settings
+
+    from claimkit.reports.periods import PeriodKind, period_of
+    from claimkit.types import date_of
+    from claimkit_django.drift.models import CubeDecision
+    from claimkit_django.reports.models import ReportFile
+    from claimkit_django.reports.runs import ask_report, run_report
+    from claimkit_django.tenants.scope import enter
+
+    with enter(tenant):
+        last = CubeDecision.objects.order_by("-decided_day").values_list("decided_day", flat=True)
+        period = period_of(PeriodKind.MONTHLY, date_of(last[0]))
+        row, _ = ask_report(period, formats=["pdf", "xlsx"], actor="demo")
+        run_report(tenant.key, row.uid)
+        made = ReportFile.objects.filter(run=row).values_list("file", flat=True)
+        return ", ".join(_shown(settings.MEDIA_ROOT / one) for one in made)
 
 
 def _by_kind(uploads: Iterable[Upload]) -> dict[str, list[Upload]]:

@@ -68,6 +68,16 @@ def test_each_hospital_is_told_in_one_mail(first, folder):
 
 
 @pytest.mark.slow
+def test_each_hospital_has_its_month_as_pdf_and_workbook(first, folder):
+    told = re.findall(r"The month to print and to forward: (\S+\.pdf), (\S+\.xlsx)", first)
+    made = list((folder / "media").glob("claimkit/*/reports/*"))
+
+    assert len(told) == 2
+    assert sorted(one.suffix for one in made) == [".pdf", ".pdf", ".xlsx", ".xlsx"]
+    assert all(one.read_bytes()[:4] in (b"%PDF", b"PK\x03\x04") for one in made)
+
+
+@pytest.mark.slow
 def test_it_says_how_to_open_the_site_and_whom_to_be(first, folder):
     assert "runserver 127.0.0.1:8000" in first
     assert (folder / "demo-password").read_text() in first
