@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from claimkit import hookimpl
-from claimkit.alerts.channels import Channel, Notification, SendResult
+from claimkit.alerts.channels import Channel, Notification, SendResult, check_names
 from claimkit.claims.intake import ImportReport, import_claims, preview_claims, repair_csv
 from claimkit.claims.model import Adjustment, Claim, ClaimBatch, ClaimKind, Notice, RowProblem
 from claimkit.claims.normalize import NormalizeContext, Normalizer
@@ -38,6 +38,9 @@ from claimkit.types import (
     from_cents,
     to_cents,
 )
+from claimkit.webhooks.posts import Posted, post_json
+from claimkit.webhooks.targets import TargetPolicy
+from claimkit.webhooks.transport import HttpTransport, Limits, Transport
 
 if TYPE_CHECKING:
     from claimkit.reports.document import Report
@@ -145,11 +148,25 @@ class Pigeon:
     secrets: frozenset[str] = frozenset({"loft"})
 
     def check(self, settings: Mapping[str, Json]) -> Mapping[str, Json]:
+        check_names(settings, needed=["loft"])
         return {"loft": str(settings["loft"])}
 
     def send(self, notification: Notification, settings: Mapping[str, Json]) -> SendResult:
         worst: Severity = notification.items[0].severity
-        return SendResult(is_sent=bool(settings), reason=worst.value)
+        message = {
+            "id": notification.id,
+            "severity": worst.value,
+            "why": notification.items[0].word,
+        }
+        transport: Transport = HttpTransport(TargetPolicy(), limits=Limits(total_seconds=9.0))
+        posted: Posted = post_json(transport, str(settings["loft"]), message, clock=SystemClock())
+        transport.close()
+        return SendResult(
+            is_sent=posted.is_taken,
+            reason=posted.reason,
+            is_permanent=posted.is_permanent,
+            retry_after=posted.retry_after,
+        )
 
 
 class Plugin:
