@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,7 @@ django.setup()
 import numpy, pluggy
 apps_are_ready = True
 """
+_PLUGINS = sorted(map(str, Path(__file__).parents[2].glob("plugins/*/src")))
 #: What a settings file may import: it must not ask for the settings in turn.
 _BEFORE_SETTINGS = ("conf", "http", "signals", "terminal")
 
@@ -99,6 +101,8 @@ def probe(before, modules):
         for name, value in os.environ.items()
         if "DJANGO" not in name and not name.startswith("COV")
     }
+    # A plugin of this repository need not be installed.
+    paths = filter(None, [environment.get("PYTHONPATH", ""), *_PLUGINS])
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", before + _PROBE],
         input=json.dumps(modules),
@@ -106,7 +110,7 @@ def probe(before, modules):
         text=True,
         encoding="utf-8",
         # The threads of a numerical library would make Python warn of the fork.
-        env={**environment, "OPENBLAS_NUM_THREADS": "1"},
+        env={**environment, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
