@@ -114,10 +114,10 @@ def _in_mails() -> str:
 
 
 def _month(tenant: Any) -> str:
-    """Make the report of the latest month in which something was decided, and say where it is."""
+    """Make the report of the latest whole month of decisions, and say where it is."""
     from django.conf import settings
 
-    from claimkit.reports.periods import PeriodKind, period_of
+    from claimkit.reports.periods import PeriodKind, period_before, period_of
     from claimkit.types import date_of
     from claimkit_django.drift.models import CubeDecision
     from claimkit_django.reports.models import ReportFile
@@ -126,7 +126,7 @@ def _month(tenant: Any) -> str:
 
     with enter(tenant):
         last = CubeDecision.objects.order_by("-decided_day").values_list("decided_day", flat=True)
-        period = period_of(PeriodKind.MONTHLY, date_of(last[0]))
+        period = period_before(period_of(PeriodKind.MONTHLY, date_of(last[0] + 1)))
         row, _ = ask_report(period, formats=["pdf", "xlsx"], actor="demo")
         run_report(tenant.key, row.uid)
         made = ReportFile.objects.filter(run=row).values_list("file", flat=True)

@@ -303,7 +303,7 @@ def _waterfall(chart: Waterfall) -> tuple[list[str], int]:
 
 # -- heat map ---------------------------------------------------------------------------------
 
-_CELL_HEIGHT, _HEAD, _ROW_LABELS = 30, 96, 170
+_CELL_HEIGHT, _HEAD, _ROW_LABELS = 30, 96, 200
 
 
 def _heat_map(chart: HeatMap) -> tuple[list[str], int]:
@@ -320,7 +320,7 @@ def _heat_map(chart: HeatMap) -> tuple[list[str], int]:
         y = _HEAD + row * _CELL_HEIGHT
         body.append(
             f'<text class="label" x="{_ROW_LABELS - 10}" y="{y + 19}" text-anchor="end">'
-            f"{escape(_short(label, 24))}</text>"
+            f"{escape(_short(label, 22))}</text>"
         )
         for at, (value, moved) in enumerate(zip(chart.values[row], chart.moved[row], strict=True)):
             if value is None:
