@@ -77,6 +77,7 @@ INSTALLED_APPS = [
     "claimkit_django.claims",
     "claimkit_django.drift",
     "claimkit_django.alerts",
+    "claimkit_django.audit",
     "claimkit_django.reports",
     "claimkit_django.ops",
     "example",
