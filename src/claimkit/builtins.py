@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claimkit.alerts.channels import LogChannel
+from claimkit.automation.actions import builtin_actions
 from claimkit.claims.csv import CsvReader
 from claimkit.claims.normalize import builtin_normalizers
 from claimkit.claims.payers import FederalPrograms
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from claimkit.alerts.channels import Channel
+    from claimkit.automation.actions import RuleAction
     from claimkit.claims.normalize import Normalizer
     from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
@@ -80,6 +82,12 @@ def claimkit_register_renderers() -> Iterable[ReportRenderer]:
 def claimkit_register_channels() -> Iterable[Channel]:
     """Return the log."""
     return (LogChannel(),)
+
+
+@hookimpl
+def claimkit_register_actions() -> Iterable[RuleAction]:
+    """Return the actions that leave work for people or tell others."""
+    return builtin_actions()
 
 
 @hookimpl

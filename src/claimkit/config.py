@@ -18,6 +18,7 @@ __all__ = [
     "AlertsConfig",
     "AuditConfig",
     "AuthorizationsConfig",
+    "AutomationConfig",
     "ClaimsConfig",
     "Config",
     "DriftConfig",
@@ -265,6 +266,20 @@ class AccountsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AutomationConfig:
+    """Settings of the automation room."""
+
+    #: False: no rule acts; those that would are only written down.
+    may_act: bool = True
+    #: Failures in a row after which a rule rests.
+    circuit_failures: int = 3
+    #: Minutes for which it does.
+    circuit_minutes: int = 60
+    #: Rules that a tenant may have.
+    max_rules: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginsConfig:
     """Which plugins may load."""
 
@@ -287,6 +302,7 @@ class Config:
     audit: AuditConfig = field(default_factory=AuditConfig)
     accounts: AccountsConfig = field(default_factory=AccountsConfig)
     authorizations: AuthorizationsConfig = field(default_factory=AuthorizationsConfig)
+    automation: AutomationConfig = field(default_factory=AutomationConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
 
     @classmethod

@@ -17,6 +17,8 @@
     ├── FindingUnknown         (LookupError)  a finding that does not exist or is not open
     ├── AlertConflict          (ValueError)   an alert that is not in the state that an act needs
     ├── AuthorizationInvalid   (ValueError)   an authorization that no payer can have given
+    ├── ApprovalConflict       (ValueError)   something that waited for a person and waits no more
+    ├── RuleInvalid            (ValueError)   a rule of automation that cannot be used
     ├── VerificationError      (ValueError)   a received webhook that must not be trusted
     ├── InvalidSigningKey      (ValueError)   text or bytes that are no key for webhooks
     ├── InvalidTarget          (ValueError)   an address that webhooks may not be sent to
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlertConflict",
+    "ApprovalConflict",
     "AuthorizationInvalid",
     "ClaimkitError",
     "ConfigError",
@@ -52,6 +55,7 @@ __all__ = [
     "PluginBroken",
     "PluginCollision",
     "PluginError",
+    "RuleInvalid",
     "StoreError",
     "TenantForbidden",
     "TenantRequired",
@@ -196,6 +200,19 @@ class AuthorizationInvalid(ClaimkitError, ValueError):
     """An authorization that no payer can have given: a reversed period, negative or absurd units."""
 
     code = "authorization_invalid"
+
+
+class ApprovalConflict(ClaimkitError, ValueError):
+    """Something that waited for a person and waits no more."""
+
+    code = "approval_conflict"
+    remedy = "Look at it again; somebody was faster"
+
+
+class RuleInvalid(ClaimkitError, ValueError):
+    """A rule of automation that cannot be used: it never holds, compares what cannot be compared, or triggers itself."""
+
+    code = "rule_invalid"
 
 
 class MappingRefused(ClaimkitError, ValueError):

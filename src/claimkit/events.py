@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AlertOpened",
     "AlertResolved",
+    "AlertWanted",
     "AuthorizationExhausting",
     "AuthorizationExpiring",
     "AuthorizationRenewed",
+    "AutomationRequested",
     "Bus",
     "ClaimFacts",
     "ClaimsChanged",
@@ -310,6 +312,36 @@ class ExportMade(Event):
     columns: tuple[str, ...]
     #: Who asked for it.
     actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertWanted(Event):
+    """A rule of automation wants an alert about what triggered it."""
+
+    topic: ClassVar[str] = "automation.alert_wanted"
+
+    #: Public identifier of the rule, ``aur_…``, and its name.
+    rule: str
+    rule_name: str
+    #: Public identifier of what the rule was triggered by.
+    subject: str
+    payer: str
+    severity: str
+    dollars_per_month: Cents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutomationRequested(Event):
+    """A rule of automation asks another system to do something."""
+
+    topic: ClassVar[str] = "automation.requested"
+
+    rule: str
+    #: What the rule's author called it.
+    label: str
+    #: Topic of the event that triggered the rule.
+    trigger: str
+    subject: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

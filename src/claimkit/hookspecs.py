@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from claimkit.alerts.channels import Channel
+    from claimkit.automation.actions import RuleAction
     from claimkit.claims.normalize import Normalizer
     from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
@@ -120,6 +121,18 @@ def claimkit_register_channels() -> Iterable[Channel]:
 
     Called once when plugins load. A worker gives each use of a channel its own settings and calls
     it from threads; it returns what happened and raises for nothing that a receiver does.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def claimkit_register_actions() -> Iterable[RuleAction]:
+    """Return actions that rules of automation can take. Names must be unique.
+
+    Called once when plugins load. An action is quick and pure: it returns events to be told and work for
+    people, and says which topics follow from it, so that no rule triggers itself.
 
     .. versionadded:: 0.1
     """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from claimkit.alerts.channels import Channel
+    from claimkit.automation.actions import RuleAction
     from claimkit.claims.normalize import Normalizer
     from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
@@ -62,7 +63,7 @@ class Plugins:
     """What all loaded plugins registered, by kind and name.
 
     Attributes:
-        readers, detectors, renderers, listeners, event_types, channels,
+        readers, detectors, renderers, listeners, event_types, channels, actions,
             payer_directories: Name → object, in order of registration.
         normalizers: In the order in which they run.
         loaded: One :class:`PluginInfo` per plugin.
@@ -81,6 +82,7 @@ class Plugins:
         self.renderers: Mapping[str, ReportRenderer] = self._collect("renderers", hook)
         self.listeners: Mapping[str, Listener] = self._collect("listeners", hook)
         self.event_types: Mapping[str, EventType] = self._collect("event_types", hook)
+        self.actions: Mapping[str, RuleAction] = self._collect("actions", hook)
         self.channels: Mapping[str, Channel] = self._collect("channels", hook)
         self.normalizers: tuple[Normalizer, ...] = _ordered(self._collect("normalizers", hook))
         self.loaded: tuple[PluginInfo, ...] = tuple(

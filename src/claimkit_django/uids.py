@@ -9,13 +9,16 @@ import secrets
 
 __all__ = [
     "new_alert_uid",
+    "new_approval_uid",
     "new_audit_uid",
     "new_authorization_import_uid",
     "new_authorization_uid",
+    "new_automation_rule_uid",
     "new_backtest_uid",
     "new_channel_uid",
     "new_delivery_uid",
     "new_endpoint_uid",
+    "new_execution_uid",
     "new_export_uid",
     "new_finding_uid",
     "new_lead_time_uid",
@@ -31,6 +34,7 @@ __all__ = [
     "new_template_uid",
     "new_token_uid",
     "new_upload_uid",
+    "new_work_uid",
 ]
 
 #: Crockford's base 32 without letters that people mix up.
@@ -157,3 +161,23 @@ def new_schedule_uid() -> str:
 def new_export_uid() -> str:
     """Return a new identifier of an export: ``exp_`` and 26 characters."""
     return _new_uid("exp")
+
+
+def new_automation_rule_uid() -> str:
+    """Return a new identifier of a rule of automation: ``aur_`` and 26 characters."""
+    return _new_uid("aur")
+
+
+def new_execution_uid() -> str:
+    """Return a new identifier of an execution of a rule: ``axe_`` and 26 characters."""
+    return _new_uid("axe")
+
+
+def new_approval_uid() -> str:
+    """Return a new identifier of an approval: ``apv_`` and 26 characters."""
+    return _new_uid("apv")
+
+
+def new_work_uid() -> str:
+    """Return a new identifier of work for people: ``wrk_`` and 26 characters."""
+    return _new_uid("wrk")

@@ -38,6 +38,7 @@ _rooms: list[URLPattern | URLResolver] = [
         "claimkit_django.audit",
         "claimkit_django.authorizations",
         "claimkit_django.reports",
+        "claimkit_django.automation",
     )
     if apps.is_installed(app)
 ]

@@ -23,6 +23,7 @@ ROOMS = {
     "ops": True,
     "audit": True,
     "authorizations": True,
+    "automation": True,
 }
 #: Rooms whose app has no tables, and therefore no furniture for them.
 _WITHOUT_TABLES = {"ops"}

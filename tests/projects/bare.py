@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "claimkit_django.alerts",
     "claimkit_django.authorizations",
     "claimkit_django.reports",
+    "claimkit_django.automation",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -21,6 +21,7 @@ from claimkit.events import (
     AuthorizationExhausting,
     AuthorizationExpiring,
     AuthorizationRenewed,
+    AutomationRequested,
     ClaimsImported,
     DriftAccepted,
     DriftDetected,
@@ -216,6 +217,7 @@ def builtin_event_types() -> tuple[EventType, ...]:
         _alert(AlertOpened.topic, "There is something that people should deal with."),
         _alert(AlertResolved.topic, "An alert is over, by itself or by a person."),
         *_authorizations(),
+        _requested_type(),
         EventType(
             name=EndpointDisabled.topic,
             description="Webhooks are no longer sent to an endpoint of yours.",
@@ -363,6 +365,35 @@ def _authorizations() -> tuple[EventType, ...]:
             },
         ),
     )
+
+
+def _requested_type() -> EventType:
+    return EventType(
+        name=AutomationRequested.topic,
+        description="A rule of automation asks you to do something.",
+        thin=_requested,
+        properties={
+            "rule": _text("Identifier of the rule."),
+            "label": _text("What the author of the rule called it."),
+            "trigger": _text("Topic of the event that triggered the rule."),
+            "subject": _text("Identifier of what the event is about."),
+        },
+        example={
+            "rule": "aur_3f8k1d6z0q5v9m2r7x4t1nyc8b",
+            "label": "open a ticket",
+            "trigger": "drift.detected",
+            "subject": "5f0c2a7d91",
+        },
+    )
+
+
+def _requested(event: AutomationRequested) -> Mapping[str, Json]:
+    return {
+        "rule": event.rule,
+        "label": event.label,
+        "trigger": event.trigger,
+        "subject": event.subject,
+    }
 
 
 def _ending(name: str, description: str) -> EventType:

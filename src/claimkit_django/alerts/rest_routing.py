@@ -61,6 +61,7 @@ _KINDS = [
     "endpoint_disabled",
     "authorization_expiring",
     "authorization_exhausting",
+    "rule_matched",
 ]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, ClassVar
 
 from django.utils import timezone
 
 from claimkit.alerts.lifecycle import AlertSignal, Subject
 from claimkit.events import (
+    AlertWanted,
     AuthorizationExhausting,
     AuthorizationExpiring,
     AuthorizationRenewed,
@@ -38,6 +40,7 @@ _TOLD: tuple[type[Event], ...] = (
     *_BEGINS,
     *_ENDS,
     *_ENDING,
+    AlertWanted,
     AuthorizationRenewed,
     EndpointDisabled,
 )
@@ -110,6 +113,21 @@ def _authorization(
 
 
 def _signal_of(event: Event) -> AlertSignal | None:
+    if isinstance(event, AlertWanted):
+        told = f"{event.rule}:{event.subject}".encode()
+        return AlertSignal(
+            fingerprint=f"rule:{hashlib.blake2b(told, digest_size=16).hexdigest()}",
+            is_firing=True,
+            severity=Severity(event.severity),
+            at=event.at,
+            subject=Subject(
+                source="automation",
+                kind="rule_matched",
+                payer=event.payer,
+                summary=f"The rule {event.rule_name!r} asks to look at {event.subject}.",
+                dollars_per_month=event.dollars_per_month,
+            ),
+        )
     if isinstance(event, EndpointDisabled):
         return AlertSignal(
             fingerprint=f"endpoint:{event.endpoint}",

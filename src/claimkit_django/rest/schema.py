@@ -50,6 +50,7 @@ TAGS = {
     "authorizations": "What payers allow until when, what was used of it, and when to ask again.",
     "reports": "What a week, a month or a quarter brought, to read, forward and schedule.",
     "exports": "Rows as files: ask for them, follow them, download them while they are there.",
+    "automation": "What happens by itself, when, who is asked before, and what was done.",
     "webhooks": "Who is told what happened, and what was delivered to them.",
     "audit": "Who did what, in a trail that shows tampering.",
     "meta": "The API itself: its root, its kinds of problems.",
@@ -68,6 +69,9 @@ SETTINGS: dict[str, Any] = {
             for word in ("queued", "processing", "success", "partial", "failed")
         ],
         "AlertState": [(word, word.title()) for word in ("open", "acknowledged", "resolved")],
+        "ApprovalState": [("waiting", "Waits"), ("approved", "Approved"), ("rejected", "Rejected")],
+        "WorkKind": [("task", "Task"), ("tag", "Tag"), ("hold", "Held for review")],
+        "WarningKind": [("expiry", "Ends soon"), ("exhaustion", "Units run out")],
         "FindingState": [(word, word.title()) for word in ("open", "resolved", "accepted")],
         "Severity": [(word, word.title()) for word in ("low", "medium", "high", "critical")],
         "RunStatus": [(word, word.title()) for word in ("running", "success", "failed")],

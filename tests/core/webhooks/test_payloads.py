@@ -12,6 +12,7 @@ from claimkit.events import (
     AuthorizationExhausting,
     AuthorizationExpiring,
     AuthorizationRenewed,
+    AutomationRequested,
     ClaimsImported,
     DriftAccepted,
     DriftDetected,
@@ -72,6 +73,13 @@ EVENTS = {
     "drift.accepted": DriftAccepted(**_DRIFT, by="user:marsupilami"),
     "alerts.opened": AlertOpened(**_ALERT),
     "alerts.resolved": AlertResolved(**_ALERT),
+    "automation.requested": AutomationRequested(
+        **_COMMON,
+        rule="aur_marsupilami",
+        label="open a ticket",
+        trigger="drift.detected",
+        subject="fp-1",
+    ),
     "authorizations.expiring": AuthorizationExpiring(**_ENDING),
     "authorizations.exhausting": AuthorizationExhausting(**_ENDING),
     "authorizations.renewed": AuthorizationRenewed(

@@ -22,6 +22,8 @@ from claimkit_django.accounts.tokens import issue_token
 from claimkit_django.alerts.models import Alert, Channel, Route, Rule, Silence
 from claimkit_django.audit.models import AuditEntry
 from claimkit_django.authorizations.models import Authorization, AuthorizationImport, LeadTime
+from claimkit_django.automation.models import Approval, Execution, Work
+from claimkit_django.automation.models import Rule as AutomationRule
 from claimkit_django.claims.models import CsvTemplate, MappingVersion
 from claimkit_django.drift.models import BacktestRun
 from claimkit_django.reports.models import ExportRun, ReportFile, ReportRun, ReportSchedule
@@ -111,6 +113,22 @@ LEAST = {
     "POST /alerts/silences/{uid}/end/": Role.ANALYST,
     "GET /audit/": Role.ADMIN,
     "GET /audit/{uid}/": Role.ADMIN,
+    "GET /automation/rules/": Role.VIEWER,
+    "POST /automation/rules/": Role.ADMIN,
+    "POST /automation/rules/preview/": Role.ADMIN,
+    "GET /automation/rules/{uid}/": Role.VIEWER,
+    "PUT /automation/rules/{uid}/": Role.ADMIN,
+    "PATCH /automation/rules/{uid}/": Role.ADMIN,
+    "DELETE /automation/rules/{uid}/": Role.ADMIN,
+    "GET /automation/executions/": Role.VIEWER,
+    "GET /automation/executions/{uid}/": Role.VIEWER,
+    "GET /automation/approvals/": Role.VIEWER,
+    "GET /automation/approvals/{uid}/": Role.VIEWER,
+    "POST /automation/approvals/{uid}/approve/": Role.ANALYST,
+    "POST /automation/approvals/{uid}/reject/": Role.ANALYST,
+    "GET /automation/work/": Role.VIEWER,
+    "GET /automation/work/{uid}/": Role.VIEWER,
+    "POST /automation/work/{uid}/done/": Role.ANALYST,
     "GET /authorizations/": Role.VIEWER,
     "POST /authorizations/": Role.ANALYST,
     "GET /authorizations/{uid}/": Role.VIEWER,
@@ -203,6 +221,28 @@ def world(world):
                 valid_until=now.date(),
                 units_authorized=24,
             )
+            told = {
+                "rule": "aur_0",
+                "rule_name": "Dear ones",
+                "topic": "drift.detected",
+            }
+            house.automation_rule = AutomationRule.objects.create(
+                name="Dear ones",
+                topic="drift.detected",
+                action="create_task",
+                settings={"text": "Call"},
+            )
+            house.execution = Execution.objects.create(
+                **told, action="create_task", event_key="0", result="success", at=now
+            )
+            house.approval = Approval.objects.create(
+                **told,
+                action="create_task",
+                settings={"text": "Call", "due_days": None},
+                event_key="0",
+                asked_at=now,
+            )
+            house.work = Work.objects.create(**told, kind="task", text="Call", created_at=now)
             house.lead_time = LeadTime.objects.create(payer="Aetna", days=21)
             house.authorization_import = AuthorizationImport.objects.create(imported_at=now)
             house.channel = Channel.objects.create(name="Log", kind="log")
@@ -261,6 +301,10 @@ def address(operation, house):
         "audit": house.audited.uid,
         "authorizations": house.authorization.uid,
         "imports": house.authorization_import.uid,
+        "automation/rules": house.automation_rule.uid,
+        "executions": house.execution.uid,
+        "approvals": house.approval.uid,
+        "work": house.work.uid,
         "lead-times": house.lead_time.uid,
         "channels": house.channel.uid,
         "routes": house.route.uid,
@@ -284,6 +328,8 @@ def address(operation, house):
         "problems": "not_found",
     }
     first, second = (*where.split("/"), "")[1:3]
+    if f"{first}/{second}" in objects:
+        second = f"{first}/{second}"
     room = second if first == "webhooks" or second in objects else first
     return method.lower(), _ROOT + re.sub(
         r"\{\w+\}", objects.get(room, ""), where.replace("{renderer}", "html")

@@ -1,0 +1,1 @@
+"""Automation as a room of a Django site."""

@@ -1,0 +1,296 @@
+"""Rules at work: an event comes, rules decide, actions say what they want, and everything is written down.
+
+All of it happens in the transaction of whoever staged the event, under the tenant's turn: what a rule did is undone
+with what triggered it. A unique line of the log per rule and event keeps a repeated event from
+acting twice. An action that fails is undone alone; the others and the event itself go on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.db import transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from claimkit.automation.actions import ActionCall
+from claimkit.automation.facts import TRIGGERS, event_key, facts_of
+from claimkit.automation.rules import AutomationRule, Condition, Mode, Operator
+from claimkit.automation.run import Record, Verdict, decide, fail, succeed
+from claimkit.errors import ApprovalConflict
+from claimkit.tenants import current_tenant
+from claimkit_django.automation.models import Approval, Execution, Rule, Work
+from claimkit_django.conf import config
+from claimkit_django.runtime import make_bus, open_store, plugins
+from claimkit_django.tenants.scope import enter
+from claimkit_django.tenants.turns import take_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from claimkit.automation.run import Decision
+    from claimkit.events import Event, Phase
+
+__all__ = ["RuleListener", "approve", "reject", "rule_of"]
+
+logger = logging.getLogger(__name__)
+
+_HOUR = dt.timedelta(hours=1)
+_ACTED = (Execution.Result.SUCCESS, Execution.Result.FAILED, Execution.Result.WAITING)
+#: Verdict that does nothing → how the log calls it.
+_NOTHING = {
+    Verdict.DRY_RUN: Execution.Result.DRY_RUN,
+    Verdict.LIMITED: Execution.Result.LIMITED,
+    Verdict.CIRCUIT_OPEN: Execution.Result.CIRCUIT_OPEN,
+}
+
+
+def rule_of(row: Rule) -> AutomationRule:
+    """Return a rule as the core knows it."""
+    return AutomationRule(
+        key=row.uid,
+        name=row.name,
+        topic=row.topic,
+        conditions=tuple(
+            Condition(
+                fact=one["fact"],
+                operator=Operator(one["operator"]),
+                operand=tuple(one["operand"])
+                if isinstance(one.get("operand"), list)
+                else one.get("operand"),
+            )
+            for one in row.conditions
+        ),
+        action=row.action,
+        settings=row.settings,
+        mode=Mode(row.mode),
+        priority=row.priority,
+        goes_on=row.goes_on,
+        max_per_hour=row.max_per_hour,
+        ask_from_dollars=float(row.ask_from_dollars) if row.ask_from_dollars is not None else None,
+    )
+
+
+class RuleListener:
+    """Lets a tenant's rules act on events."""
+
+    name = "automation"
+    topics: ClassVar[frozenset[str]] = frozenset(TRIGGERS)
+    phase: Phase = "transaction"
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+
+    def handle(self, event: Event) -> Iterable[Event] | None:
+        """Act, or write down why not; return the events that follow. One query where there are no rules."""
+        using, now = self._using, timezone.now()
+        with transaction.atomic(using=using):
+            tenant = take_turn(event.tenant, using)
+            with enter(tenant):
+                live = Rule.objects.using(using).filter(topic=event.topic)
+                rows = {one.uid: one for one in live.exclude(mode=Mode.OFF.value)}
+                if not rows:
+                    return None
+                return _apply(event, rows, now, using)
+
+
+def _apply(event: Event, rows: Mapping[str, Rule], now: dt.datetime, using: str) -> list[Event]:
+    facts, key = facts_of(event), event_key(event)
+    log = Execution.objects.using(using)
+    known = set(log.filter(rule__in=list(rows), event_key=key).values_list("rule", flat=True))
+    records = _records(rows, now, using)
+    decisions = decide(
+        [rule_of(one) for one in rows.values()],
+        topic=event.topic,
+        facts=facts,
+        records=records,
+        now=now,
+    )
+    subject = str(getattr(event, TRIGGERS[event.topic].subject))[:64]
+    following: list[Event] = []
+    lines: list[Execution] = []
+    for one in decisions:
+        if one.rule.key in known:
+            continue
+        line = Execution(
+            rule=one.rule.key,
+            rule_name=one.rule.name,
+            action=one.rule.action,
+            topic=event.topic,
+            event_key=key,
+            subject=subject,
+            facts=facts,
+            at=now,
+        )
+        lines.append(line)
+        following += _act(one, line, rows[one.rule.key], records[one.rule.key], using)
+    log.bulk_create(lines)
+    return following
+
+
+def _records(rows: Mapping[str, Rule], now: dt.datetime, using: str) -> dict[str, Record]:
+    counted = (
+        Execution.objects.using(using)
+        .filter(rule__in=list(rows), at__gt=now - _HOUR, step=0, result__in=_ACTED)
+        .order_by()
+        .values("rule")
+        .annotate(acted=Count("pk"))
+    )
+    acted = {one["rule"]: one["acted"] for one in counted}
+    return {
+        uid: Record(acted=acted.get(uid, 0), failures=row.failures, rests_until=row.rests_until)
+        for uid, row in rows.items()
+    }
+
+
+def _act(
+    decision: Decision, line: Execution, row: Rule, record: Record, using: str
+) -> Sequence[Event]:
+    """Do what was decided, and say in the line how it ended."""
+    verdict = decision.verdict
+    if verdict in {Verdict.ACT, Verdict.ASK} and not config().automation.may_act:
+        verdict = Verdict.DRY_RUN
+    if verdict in _NOTHING:
+        line.result = _NOTHING[verdict].value
+        return ()
+    if verdict is Verdict.ASK:
+        line.result = Execution.Result.WAITING.value
+        Approval.objects.using(using).create(
+            rule=line.rule,
+            rule_name=line.rule_name,
+            action=line.action,
+            settings=row.settings,
+            topic=line.topic,
+            event_key=line.event_key,
+            subject=line.subject,
+            facts=line.facts,
+            asked_at=line.at,
+        )
+        return ()
+    events = _run(line, row.settings, using)
+    room = config().automation
+    if line.result == Execution.Result.SUCCESS:
+        after = succeed(record)
+    else:
+        after = fail(
+            record,
+            now=line.at,
+            after_failures=room.circuit_failures,
+            rest=dt.timedelta(minutes=room.circuit_minutes),
+        )
+    if (row.failures, row.rests_until) != (after.failures, after.rests_until):
+        row.failures, row.rests_until = after.failures, after.rests_until
+        row.save(using=using, update_fields=["failures", "rests_until"])
+    return events
+
+
+def _run(line: Execution, settings: Mapping[str, Any], using: str) -> Sequence[Event]:
+    """Run the action of a line, and say in it how that ended."""
+    began = time.monotonic()
+    action = plugins().actions.get(line.action)
+    if action is None:
+        line.result, line.reason = Execution.Result.FAILED.value, "action_unknown"
+        return ()
+    call = ActionCall(
+        tenant=current_tenant(),
+        at=line.at,
+        rule=line.rule,
+        rule_name=line.rule_name,
+        topic=line.topic,
+        subject=line.subject,
+        facts=line.facts,
+        settings=settings,
+    )
+    try:
+        with transaction.atomic(using=using):
+            wanted = action.run(call)
+            Work.objects.using(using).bulk_create(
+                [
+                    Work(
+                        kind=one.kind.value,
+                        text=one.text,
+                        topic=line.topic,
+                        subject=line.subject,
+                        rule=line.rule,
+                        rule_name=line.rule_name,
+                        due_on=None
+                        if one.due_days is None
+                        else line.at.date() + dt.timedelta(days=one.due_days),
+                        created_at=line.at,
+                    )
+                    for one in wanted.work
+                ]
+            )
+            events = tuple(wanted.events)
+        line.result = Execution.Result.SUCCESS.value
+    except Exception as error:
+        # Isolation point: an action of a plugin must not undo what triggered it.
+        logger.exception("an action failed", extra={"action": line.action, "rule": line.rule})
+        line.result = Execution.Result.FAILED.value
+        line.reason, events = type(error).__name__[:64], ()
+    line.duration_ms = round((time.monotonic() - began) * 1_000)
+    return events
+
+
+# -- people -----------------------------------------------------------------------------------
+
+
+def approve(uid: str, *, actor: str, note: str = "", using: str) -> Approval:
+    """Do what waits, in the scope of its tenant.
+
+    Raises:
+        ApprovalConflict: somebody decided already.
+        Approval.DoesNotExist: the tenant has none of this name.
+    """
+    bus = make_bus(open_store(using))
+    with bus.transaction(transaction.atomic(using=using)):
+        row = _decide(uid, Approval.State.APPROVED, actor, note, using)
+        line = _answer(row)
+        for event in _run(line, row.settings, using):
+            bus.stage(event)
+        line.save(using=using)
+    return row
+
+
+def reject(uid: str, *, actor: str, note: str = "", using: str) -> Approval:
+    """Say that what waits shall not be done, in the scope of its tenant.
+
+    Raises:
+        ApprovalConflict: somebody decided already.
+        Approval.DoesNotExist: the tenant has none of this name.
+    """
+    with transaction.atomic(using=using):
+        row = _decide(uid, Approval.State.REJECTED, actor, note, using)
+        line = _answer(row)
+        line.result = Execution.Result.REJECTED.value
+        line.save(using=using)
+    return row
+
+
+def _decide(uid: str, state: Approval.State, actor: str, note: str, using: str) -> Approval:
+    take_turn(current_tenant(), using)
+    row: Approval = Approval.objects.using(using).get(uid=uid)
+    if row.state != Approval.State.WAITING:
+        raise ApprovalConflict("somebody decided already")
+    row.state, row.actor, row.note = state.value, actor, note
+    row.decided_at = timezone.now()
+    row.save(using=using, update_fields=["state", "actor", "note", "decided_at"])
+    return row
+
+
+def _answer(row: Approval) -> Execution:
+    return Execution(
+        rule=row.rule,
+        rule_name=row.rule_name,
+        action=row.action,
+        topic=row.topic,
+        event_key=row.event_key,
+        step=1,
+        subject=row.subject,
+        facts=row.facts,
+        actor=row.actor,
+        at=row.decided_at or timezone.now(),
+    )

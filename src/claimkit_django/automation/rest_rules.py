@@ -1,0 +1,329 @@
+"""Rules of automation over HTTP, with what they would have done."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_view
+from rest_framework import exceptions, mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from claimkit.automation.facts import TRIGGERS, facts_of
+from claimkit.automation.rules import Operator, find_circle
+from claimkit.drift.backtest import backtest
+from claimkit.drift.findings import Tier
+from claimkit.errors import ClaimkitError, RuleInvalid
+from claimkit.events import DriftDetected
+from claimkit.tenants import Role, current_tenant
+from claimkit.types import SystemClock
+from claimkit_django.automation.engine import rule_of
+from claimkit_django.automation.models import Rule
+from claimkit_django.automation.rest import example
+from claimkit_django.conf import config
+from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
+from claimkit_django.rest.links import LinksField
+from claimkit_django.rest.pagination import SortKey
+from claimkit_django.rest.schema import operation
+from claimkit_django.rest.views import ApiViewSet
+from claimkit_django.runtime import open_store, plugins
+from claimkit_django.tenants.rest import READ, TenantRowsView
+from claimkit_django.tenants.turns import take_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rest_framework.request import Request
+
+__all__ = ["AutomationRuleViewSet"]
+
+_DAYS = 90
+_FIELDS = ("name", "topic", "conditions", "action", "settings", "mode", "priority", "goes_on")
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string"},
+            {"type": "number"},
+            {"type": "array", "items": {"type": "string"}},
+            {"type": "null"},
+        ]
+    }
+)
+class OperandField(serializers.Field[Any, Any, Any, Any]):
+    """A text, a number, texts, or nothing."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Take what an operand can be; which one the operator needs is checked with the rule."""
+        texts = data if isinstance(data, list) else [data] if isinstance(data, str) else []
+        is_plain = isinstance(data, (int, float, str)) and not isinstance(data, bool)
+        if not (is_plain or isinstance(data, list)) or len(texts) > 200:
+            raise serializers.ValidationError("an operand is a text, a number, or texts")
+        if not all(isinstance(one, str) and len(one) <= 200 for one in texts):
+            raise serializers.ValidationError("texts have at most 200 characters")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        """Return it as it was sent."""
+        return value
+
+
+class ConditionSerializer(serializers.Serializer[Any]):
+    """One comparison of a fact."""
+
+    fact = serializers.CharField(max_length=64)
+    operator = serializers.ChoiceField(choices=[one.value for one in Operator])
+    operand = OperandField(required=False, allow_null=True, default=None)
+
+
+class AutomationRuleSerializer(serializers.ModelSerializer[Rule]):
+    """An event, conditions that all hold, and one action."""
+
+    topic = serializers.ChoiceField(choices=sorted(TRIGGERS))
+    conditions = ConditionSerializer(many=True, required=False)
+    action = serializers.CharField(max_length=64, help_text="`create_task`, or one of a plugin.")
+    settings = serializers.DictField(required=False, help_text="Of the action.")
+    _links = LinksField(
+        {
+            "self": ("automation-rule-detail", {"uid": "uid"}),
+            "collection": ("automation-rule-list", {}),
+        }
+    )
+
+    class Meta:
+        model = Rule
+        fields = (
+            *("uid", *_FIELDS, "max_per_hour", "ask_from_dollars", "failures", "rests_until"),
+            *("created_at", "_links"),
+        )
+        read_only_fields = ("uid", "failures", "rests_until", "created_at", "_links")
+        extra_kwargs: ClassVar[dict[str, Any]] = {
+            "priority": {"min_value": 0, "max_value": 1_000_000},
+            "max_per_hour": {"min_value": 0, "max_value": 100_000, "help_text": "0: no limit."},
+            "ask_from_dollars": {"min_value": 0},
+        }
+
+    def validate_conditions(self, conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Keep plain values, and refuse more than anybody reads."""
+        if len(conditions) > 20:
+            raise serializers.ValidationError("a rule has at most 20 conditions")
+        return [dict(one) for one in conditions]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what cannot be compared, never holds, or cannot be done."""
+        told = {
+            name: attrs.get(name, getattr(self.instance, name, None) or default)
+            for name, default in (
+                *(("topic", ""), ("conditions", []), ("action", ""), ("settings", {})),
+            )
+        }
+        try:
+            rule_of(Rule(name="x", **told)).check()
+        except ClaimkitError as error:
+            raise serializers.ValidationError(
+                {"conditions": [error.message]}, code=error.code
+            ) from None
+        known = plugins().actions
+        if told["action"] not in known:
+            raise serializers.ValidationError(
+                {"action": [f"not one of {', '.join(sorted(known))}"]}, code="unknown_name"
+            )
+        try:
+            attrs["settings"] = dict(known[told["action"]].check(told["settings"]))
+        except ClaimkitError as error:
+            raise serializers.ValidationError(
+                {"settings": [error.message]}, code=error.code
+            ) from None
+        return attrs
+
+
+class FoundSerializer(serializers.Serializer[Any]):
+    """A drift of the past that the rule would have taken."""
+
+    detected_on = serializers.DateField()
+    subject = serializers.CharField()
+    payer = serializers.CharField()
+    summary = serializers.CharField()
+
+
+class AutomationPreviewSerializer(serializers.Serializer[Any]):
+    """What a rule would have taken."""
+
+    days = serializers.IntegerField()
+    taken = serializers.IntegerField()
+    events = serializers.IntegerField(help_text="Drifts that were told in these days, in all.")
+    findings = FoundSerializer(many=True)
+
+
+_SHOWN = example(
+    "rules",
+    "aur_7m2r7x4t1nyc8b3f8k1d6z0q5v",
+    name="Dear ones",
+    topic="drift.detected",
+    conditions=[{"fact": "dollars_per_month", "operator": "at_least", "operand": 8000}],
+    action="create_task",
+    settings={"text": "Call the payer", "due_days": 3},
+    mode="approval",
+    priority=100,
+    goes_on=True,
+    max_per_hour=20,
+    ask_from_dollars=None,
+    failures=0,
+    rests_until=None,
+    created_at="2026-04-12T09:30:00Z",
+)
+_PREVIEW = OpenApiExample(
+    "preview",
+    value={
+        "days": 90,
+        "taken": 1,
+        "events": 3,
+        "findings": [
+            {
+                "detected_on": "2026-03-16",
+                "subject": "5f0c2a7d91",
+                "payer": "AETNA",
+                "summary": "AETNA denies 21 % of MRI claims instead of 8 % since March 2, 2026.",
+            }
+        ],
+    },
+    response_only=True,
+    status_codes=["200"],
+)
+
+
+@extend_schema_view(
+    list=operation(summary="List rules of automation", examples=_SHOWN),
+    retrieve=operation(summary="Get a rule of automation", examples=_SHOWN),
+    create=operation(summary="Add a rule of automation", examples=_SHOWN),
+    update=operation(summary="Replace a rule of automation", examples=_SHOWN),
+    partial_update=operation(summary="Change a rule of automation", examples=_SHOWN),
+    destroy=operation(summary="Remove a rule of automation"),
+)
+class AutomationRuleViewSet(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.DestroyModelMixin,
+    ApiViewSet,
+    TenantRowsView,
+):
+    """What happens when, by priority; what a rule did stays when it is removed."""
+
+    tag = "automation"
+    model = Rule
+    roles: ClassVar[Mapping[str, Role]] = {
+        **READ,
+        **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), Role.ADMIN),
+    }
+    serializer_class = AutomationRuleSerializer
+    filterset_class = StrictFilterSet
+    lookup_value_regex = "aur_[0-9a-z]{1,28}"
+    orderings: ClassVar[Mapping[str, Ordering]] = {
+        "priority": Ordering(SortKey("priority"), SortKey("id"))
+    }
+    default_ordering = "priority"
+
+    def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:
+        """Save a rule that goes with the others."""
+        _save(serializer)
+
+    def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
+        """Save a rule that goes with the others; it is no longer resting."""
+        _save(serializer, failures=0, rests_until=None)
+
+    @operation(
+        summary="Preview a rule of automation",
+        request=AutomationRuleSerializer,
+        responses=AutomationPreviewSerializer,
+        examples=[_PREVIEW],
+    )
+    @action(detail=False, methods=["post"])
+    def preview(self, request: Request) -> Response:
+        """Say which drifts of the last 90 days a rule would have taken; nothing is saved or done."""
+        refuse_unknown(request, ())
+        asked = AutomationRuleSerializer(data=request.data, context=self.get_serializer_context())
+        asked.is_valid(raise_exception=True)
+        if asked.validated_data["topic"] != DriftDetected.topic:
+            raise exceptions.ValidationError(
+                {"topic": [f"only {DriftDetected.topic} has a past to look at"]}
+            )
+        rule = rule_of(Rule(**asked.validated_data))
+        events = _told_lately()
+        taken = [one for one in events if rule.takes(facts_of(one))]
+        body = {
+            "days": _DAYS,
+            "taken": len(taken),
+            "events": len(events),
+            "findings": [
+                {
+                    "detected_on": one.at.date(),
+                    "subject": one.finding,
+                    "payer": one.payer,
+                    "summary": one.summary,
+                }
+                for one in taken
+            ],
+        }
+        return Response(AutomationPreviewSerializer(body).data)
+
+
+def _save(serializer: serializers.BaseSerializer[Any], **values: Any) -> None:
+    """Save a rule under a name that is free, unless rules would trigger each other for ever.
+
+    Raises:
+        ValidationError: they would, or there are too many, or the name is taken.
+    """
+    emits = {name: one.emits for name, one in plugins().actions.items()}
+    try:
+        with transaction.atomic(using=DEFAULT_DB_ALIAS):
+            take_turn(current_tenant(), DEFAULT_DB_ALIAS)
+            serializer.save(**values)
+            rows = list(Rule.objects.all())
+            if len(rows) > config().automation.max_rules:
+                raise RuleInvalid("a tenant has no more rules than this", code="too_many_rules")
+            circle = find_circle(map(rule_of, rows), emits)
+            if circle:
+                raise RuleInvalid(
+                    f"rules would trigger each other for ever: {' → '.join(circle)}",
+                    code="rule_triggers_itself",
+                )
+    except RuleInvalid as error:
+        raise exceptions.ValidationError({"action": [error.message]}, code=error.code) from None
+    except IntegrityError:
+        raise exceptions.ValidationError({"name": ["it is taken"]}, code="unique") from None
+
+
+def _told_lately() -> list[DriftDetected]:
+    """Return what the last nights would have told, from the tenant's own cube."""
+    store = open_store()
+    if not store.has("cube"):
+        raise exceptions.ValidationError("nothing of the past is known without the drift room")
+    tenant = current_tenant()
+    result = backtest(
+        tenant=tenant,
+        store=store,
+        detectors=plugins().detectors,
+        config=config().drift,
+        clock=SystemClock(),
+    )
+    since = result.end - dt.timedelta(days=_DAYS)
+    return [
+        DriftDetected(
+            tenant=tenant,
+            at=dt.datetime.combine(one.detected_on, dt.time(), dt.UTC),
+            finding=one.fingerprint,
+            signal=one.signal.value,
+            payer=one.segment.payer,
+            severity=one.severity.value,
+            onset=one.onset,
+            dollars_per_month=one.dollars_per_month,
+            summary=one.summary,
+        )
+        for one in result.findings
+        if one.tier is Tier.ALERT and one.detected_on is not None and one.detected_on > since
+    ]

@@ -1,0 +1,323 @@
+"""Rules at work, on events of the bus."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.db import DEFAULT_DB_ALIAS as USING
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from claimkit.errors import ApprovalConflict
+from claimkit.events import DriftDetected
+from claimkit.hookspecs import hookimpl
+from claimkit.plugins import load_plugins
+from claimkit.types import TenantKey
+from claimkit_django.alerts.models import Alert
+from claimkit_django.automation import checks, engine
+from claimkit_django.automation.engine import approve, reject
+from claimkit_django.automation.models import Approval, Execution, Rule, Work
+from claimkit_django.runtime import make_bus, open_store
+from claimkit_django.tenants.scope import enter
+from claimkit_django.webhooks.models import Endpoint, Message
+
+pytestmark = pytest.mark.django_db
+
+AT = dt.datetime(2026, 4, 12, 9, 30, tzinfo=dt.UTC)
+_CHEAP = {"fact": "dollars_per_month", "operator": "below", "operand": 100}
+
+
+def drift(tenant, number=1, **values):
+    return DriftDetected(
+        **{
+            "tenant": TenantKey(tenant.key),
+            "at": AT,
+            "finding": f"fp-{number}",
+            "signal": "denial_rate",
+            "payer": "AETNA",
+            "severity": "high",
+            "onset": dt.date(2026, 4, 2),
+            "dollars_per_month": 4_821_050,
+            "summary": "AETNA denies more.",
+            **values,
+        }
+    )
+
+
+def tell(*events):
+    bus = make_bus(open_store(USING))
+    with bus.transaction(transaction.atomic(using=USING)):
+        for one in events:
+            bus.stage(one)
+
+
+@pytest.fixture
+def add_rule():
+    def make(tenant, name="Dear ones", **values):
+        with enter(tenant):
+            return Rule.objects.create(
+                **{
+                    "name": name,
+                    "topic": "drift.detected",
+                    "action": "create_task",
+                    "settings": {"text": "Call the payer", "due_days": 3},
+                    "mode": "automatic",
+                    **values,
+                }
+            )
+
+    return make
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """An action of a plugin that writes and then fails."""
+
+    class Broken:
+        name = "broken"
+        emits = frozenset()
+
+        def check(self, settings):
+            return settings
+
+        def run(self, call):
+            Work.objects.create(
+                kind="task", text="half done", topic="x", rule="x", rule_name="x", created_at=AT
+            )
+            raise RuntimeError("marsupilami W12345")
+
+    class Plugin:
+        @hookimpl
+        def claimkit_register_actions(self):
+            return (Broken(),)
+
+    loaded = load_plugins(entry_points=False, extra=[("broken", Plugin())])
+    monkeypatch.setattr(engine, "plugins", lambda: loaded)
+
+
+def log(tenant):
+    with enter(tenant):
+        rows = Execution.objects.order_by("pk")
+        return [(one.rule_name, one.step, one.result) for one in rows]
+
+
+def work(tenant):
+    with enter(tenant):
+        return list(Work.objects.order_by("pk").values_list("kind", "text", "subject"))
+
+
+def test_a_rule_leaves_a_task_and_a_line(northside, add_rule):
+    rule = add_rule(northside)
+    tell(drift(northside))
+
+    assert work(northside) == [("task", "Call the payer", "fp-1")]
+    with enter(northside):
+        line, task = Execution.objects.get(), Work.objects.get()
+    assert (line.rule, line.result, line.subject) == (rule.uid, "success", "fp-1")
+    assert line.facts["dollars_per_month"] == 48_210.5
+    assert task.due_on == line.at.date() + dt.timedelta(days=3)
+
+
+def test_the_same_event_again_acts_once(northside, add_rule):
+    add_rule(northside)
+    tell(drift(northside))
+    tell(drift(northside), drift(northside))
+    tell(drift(northside, at=AT + dt.timedelta(days=1)))
+
+    assert len(work(northside)) == 2
+
+
+def test_a_line_per_rule_and_event_is_enforced_by_the_database(northside, add_rule):
+    add_rule(northside)
+    tell(drift(northside))
+    with enter(northside):
+        line = Execution.objects.get()
+        again = {"rule": line.rule, "event_key": line.event_key, "at": AT, "result": "success"}
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Execution.objects.create(**again)
+
+
+def test_rules_of_another_tenant_do_nothing(northside, lakeview, add_rule):
+    add_rule(lakeview)
+    tell(drift(northside))
+
+    assert log(northside) == log(lakeview) == []
+
+
+def test_an_alert_is_opened_and_a_rule_about_alerts_follows(northside, add_rule):
+    add_rule(northside, action="open_alert", settings={"severity": "critical"})
+    add_rule(
+        northside,
+        "Critical ones",
+        topic="alerts.opened",
+        action="hold_for_review",
+        settings={"text": "Look"},
+        conditions=[{"fact": "severity", "operator": "equals", "operand": "critical"}],
+    )
+    tell(drift(northside))
+
+    with enter(northside):
+        found = set(Alert.objects.values_list("source", "kind", "severity"))
+        wanted = Alert.objects.get(source="automation")
+    assert found == {
+        ("drift", "denial_rate", "high"),
+        ("automation", "rule_matched", "critical"),
+    }
+    assert work(northside) == [("hold", "Look", wanted.uid)]
+
+
+def test_a_webhook_is_called(northside, add_rule):
+    pytest.importorskip("cryptography")
+    add_rule(northside, action="call_webhook", settings={"label": "open a ticket"})
+    with enter(northside):
+        Endpoint.objects.create(
+            url="https://hooks.example.org/in", event_types=["automation.requested"]
+        )
+    tell(drift(northside))
+
+    with enter(northside):
+        assert b"open a ticket" in bytes(Message.objects.get().body)
+
+
+def test_modes_are_written_down(northside, add_rule):
+    add_rule(northside, "Off", mode="off")
+    add_rule(northside, "Dry", mode="dry_run")
+    add_rule(northside, "Ask", mode="approval")
+    add_rule(northside, "Dear", ask_from_dollars=1_000)
+    add_rule(northside, "Cheap", conditions=[_CHEAP])
+    tell(drift(northside))
+
+    assert log(northside) == [("Dry", 0, "dry_run"), ("Ask", 0, "waiting"), ("Dear", 0, "waiting")]
+    assert work(northside) == []
+
+
+def test_a_person_says_yes_though_the_rule_is_gone(northside, add_rule):
+    rule = add_rule(northside, mode="approval")
+    tell(drift(northside))
+    with enter(northside):
+        rule.delete()
+        waiting = Approval.objects.get()
+        done = approve(waiting.uid, actor="user:7", note="fine", using=USING)
+        with pytest.raises(ApprovalConflict):
+            reject(waiting.uid, actor="user:8", using=USING)
+        line = Execution.objects.get(step=1)
+
+    assert (done.state, done.actor, done.note) == ("approved", "user:7", "fine")
+    assert (line.result, line.actor, line.rule_name) == ("success", "user:7", "Dear ones")
+    assert len(work(northside)) == 1
+
+
+def test_a_person_says_no(northside, add_rule):
+    add_rule(northside, mode="approval")
+    tell(drift(northside))
+    with enter(northside):
+        reject(Approval.objects.get().uid, actor="user:7", using=USING)
+
+    assert log(northside) == [("Dear ones", 0, "waiting"), ("Dear ones", 1, "rejected")]
+    assert work(northside) == []
+
+
+def test_what_is_approved_tells_its_events(northside, add_rule):
+    add_rule(northside, mode="approval", action="open_alert", settings={"severity": "low"})
+    tell(drift(northside))
+    with enter(northside):
+        approve(Approval.objects.get().uid, actor="user:7", using=USING)
+        assert Alert.objects.filter(source="automation").count() == 1
+
+
+def test_an_action_that_fails_is_undone_alone(northside, add_rule, broken, caplog):
+    add_rule(northside, "Broken", action="broken", priority=1)
+    add_rule(northside, "Whole")
+    tell(drift(northside))
+
+    assert log(northside) == [("Broken", 0, "failed"), ("Whole", 0, "success")]
+    assert work(northside) == [("task", "Call the payer", "fp-1")]
+    with enter(northside):
+        assert Execution.objects.get(result="failed").reason == "RuntimeError"
+        assert "W12345" not in str(list(Execution.objects.values()))
+    assert "an action failed" in caplog.text
+
+
+def test_a_rule_that_fails_too_often_rests(northside, add_rule, broken):
+    rule = add_rule(northside, action="broken")
+    tell(*(drift(northside, number) for number in range(5)))
+
+    assert [result for _, _, result in log(northside)] == ["failed"] * 3 + ["circuit_open"] * 2
+    with enter(northside):
+        rule.refresh_from_db()
+    assert rule.failures == 3
+    assert rule.rests_until is not None
+
+
+def test_an_action_that_nobody_knows_any_more_fails(northside, add_rule):
+    add_rule(northside, action="gone")
+    tell(drift(northside))
+
+    with enter(northside):
+        assert Execution.objects.get().reason == "action_unknown"
+
+
+def test_a_rule_acts_so_often_an_hour(northside, add_rule):
+    add_rule(northside, max_per_hour=2)
+    tell(*(drift(northside, number) for number in range(4)))
+
+    assert [result for _, _, result in log(northside)] == ["success"] * 2 + ["limited"] * 2
+
+
+def test_a_host_can_keep_all_rules_from_acting(northside, add_rule, settings):
+    settings.CLAIMKIT = {**settings.CLAIMKIT, "AUTOMATION": {"MAY_ACT": False}}
+    add_rule(northside)
+    add_rule(northside, "Ask", mode="approval")
+    tell(drift(northside))
+
+    assert {result for _, _, result in log(northside)} == {"dry_run"}
+    with enter(northside):
+        assert not Approval.objects.exists()
+
+
+def test_the_log_outlasts_the_rule_and_is_never_changed(northside, add_rule):
+    rule = add_rule(northside)
+    tell(drift(northside))
+    with enter(northside):
+        rule.delete()
+        line = Execution.objects.get()
+        line.result = "rejected"
+        with pytest.raises(TypeError):
+            line.save()
+        with pytest.raises(TypeError):
+            line.delete()
+    assert log(northside) == [("Dear ones", 0, "success")]
+
+
+def test_what_is_rolled_back_was_never_done(northside, add_rule):
+    add_rule(northside)
+    bus = make_bus(open_store(USING))
+    with pytest.raises(RuntimeError), bus.transaction(transaction.atomic(using=USING)):
+        bus.stage(drift(northside))
+        raise RuntimeError("marsupilami")
+
+    assert log(northside) == work(northside) == []
+
+
+def test_queries_do_not_grow_with_rules_that_do_not_take_an_event(northside, add_rule):
+    def count(number):
+        with CaptureQueriesContext(connection) as queries:
+            tell(drift(northside, number))
+        return len(queries)
+
+    add_rule(northside, conditions=[_CHEAP])
+    count(0)
+    few = count(1)
+    for number in range(20):
+        add_rule(northside, f"Rule {number}", conditions=[_CHEAP])
+
+    assert count(2) == few
+
+
+@pytest.mark.parametrize("name", ["CIRCUIT_FAILURES", "CIRCUIT_MINUTES", "MAX_RULES"])
+def test_a_setting_that_cannot_be_used_is_told(settings, name):
+    assert checks.check_settings() == []
+    settings.CLAIMKIT = {**settings.CLAIMKIT, "AUTOMATION": {name: 0}}
+
+    assert [one.id for one in checks.check_settings()] == ["claimkit_automation.E001"]

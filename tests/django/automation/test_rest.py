@@ -1,0 +1,199 @@
+"""Automation over HTTP."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.core.cache import caches
+from django.urls import include, path
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from claimkit.drift.findings import Tier
+from claimkit.tenants import Role
+from claimkit.testing.factories import make_finding
+from claimkit_django.automation import rest_rules
+from claimkit_django.automation.models import Approval, Execution, Rule, Work
+from claimkit_django.tenants.scope import enter
+
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
+urlpatterns = [path("", include("claimkit_django.urls"))]
+
+ROOT = "/api/v1/automation/"
+SENT = {
+    "name": "Dear ones",
+    "topic": "drift.detected",
+    "conditions": [{"fact": "dollars_per_month", "operator": "at_least", "operand": 8000}],
+    "action": "create_task",
+    "settings": {"text": "Call the payer"},
+    "mode": "automatic",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_one_counted_yet():
+    caches["default"].clear()
+
+
+@pytest.fixture
+def client(northside, make_member):
+    client = APIClient()
+    client.force_authenticate(make_member("ada", (northside, Role.ADMIN)))
+    return client
+
+
+def add(client, **values):
+    return client.post(f"{ROOT}rules/", {**SENT, **values}, format="json")
+
+
+def errors(answer):
+    assert answer.status_code == 400, answer.content
+    return [(one["attr"], one["code"]) for one in answer.json()["errors"]]
+
+
+def test_a_rule_is_added_changed_and_removed(client, northside):
+    made = add(client)
+    where = made.json()["_links"]["self"]
+
+    assert made.status_code == 201, made.content
+    assert made.json()["settings"] == {"text": "Call the payer", "due_days": None}
+    changed = client.patch(where, {"mode": "off"}, format="json")
+    assert (changed.json()["mode"], changed.json()["conditions"]) == ("off", SENT["conditions"])
+    assert client.delete(where).status_code == 204
+
+
+def test_a_changed_rule_rests_no_more(client, northside):
+    where = add(client).json()["_links"]["self"]
+    with enter(northside):
+        Rule.objects.update(failures=3, rests_until=timezone.now())
+
+    assert client.patch(where, {"priority": 1}, format="json").json()["rests_until"] is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "code"),
+    [
+        ({"topic": "drift.detect"}, "topic", "invalid_choice"),
+        ({"action": "fly"}, "action", "unknown_name"),
+        ({"settings": {}}, "settings.0", "config_invalid"),
+        ({"mode": "loud"}, "mode", "invalid_choice"),
+        (
+            {"conditions": [{"fact": "x", "operator": "is_known"}]},
+            "conditions.0",
+            "fact_unknown",
+        ),
+        (
+            {"conditions": [{"fact": "payer", "operator": "equals", "operand": {}}]},
+            "conditions.0.operand",
+            "invalid",
+        ),
+        (
+            {"conditions": [{"fact": "payer", "operator": "equals", "operand": True}]},
+            "conditions.0.operand",
+            "invalid",
+        ),
+        (
+            {
+                "conditions": [
+                    {"fact": "payer", "operator": "equals", "operand": one} for one in "ab"
+                ]
+            },
+            "conditions.0",
+            "rule_contradictory",
+        ),
+        (
+            {
+                "topic": "alerts.opened",
+                "conditions": [],
+                "action": "open_alert",
+                "settings": {},
+            },
+            "action",
+            "rule_triggers_itself",
+        ),
+    ],
+)
+def test_a_rule_that_cannot_be_used_is_refused(client, northside, wrong, field, code):
+    ((attr, told),) = errors(add(client, **wrong))
+
+    assert attr.split(".")[0] == field.split(".")[0]
+    assert told == code
+    with enter(northside):
+        assert not Rule.objects.exists()
+
+
+def test_there_are_only_so_many_and_each_has_a_name(client, settings):
+    assert add(client).status_code == 201
+    assert errors(add(client)) == [("name", "unique")]
+    settings.CLAIMKIT = {**settings.CLAIMKIT, "AUTOMATION": {"MAX_RULES": 1}}
+    assert errors(add(client, name="Another")) == [("action", "too_many_rules")]
+
+
+def test_a_preview_says_what_a_rule_would_have_taken(client, northside, monkeypatch):
+    """The replay itself is tried in the drift room."""
+    day = dt.date(2026, 4, 1)
+
+    class Result:
+        end = day
+        findings = [
+            make_finding(
+                fingerprint=f"fp-{money}",
+                dollars_per_month=money,
+                detected_on=day,
+                tier=Tier.ALERT,
+            )
+            for money in (100, 900_000)
+        ]
+
+    monkeypatch.setattr(rest_rules, "backtest", lambda **_: Result)
+    told = client.post(f"{ROOT}rules/preview/", SENT, format="json").json()
+
+    assert (told["taken"], told["events"]) == (1, 2)
+    assert told["findings"][0]["subject"] == "fp-900000"
+    other = {**SENT, "topic": "claims.imported", "conditions": []}
+    assert errors(client.post(f"{ROOT}rules/preview/", other, format="json"))[0][0].startswith(
+        "topic"
+    )
+    with enter(northside):
+        assert not Rule.objects.exists()
+        assert not Execution.objects.exists()
+
+
+@pytest.fixture
+def waiting(northside):
+    with enter(northside):
+        return Approval.objects.create(
+            rule="aur_1",
+            rule_name="Dear ones",
+            action="create_task",
+            settings={"text": "Call", "due_days": None},
+            topic="drift.detected",
+            event_key="k",
+            subject="fp-1",
+            asked_at=timezone.now(),
+        )
+
+
+def test_a_person_decides_once(client, northside, waiting):
+    where = f"{ROOT}approvals/{waiting.uid}/"
+    done = client.post(f"{where}approve/", {"note": "fine"}, format="json")
+
+    assert (done.json()["state"], done.json()["note"]) == ("approved", "fine")
+    assert done.json()["actor"].startswith("user:")
+    assert client.post(f"{where}reject/", {}, format="json").status_code == 409
+    assert client.get(f"{ROOT}approvals/", {"state": "waiting"}).json()["results"] == []
+    (line,) = client.get(f"{ROOT}executions/", {"result": "success"}).json()["results"]
+    assert (line["step"], line["actor"]) == (1, done.json()["actor"])
+
+
+def test_work_is_done_once(client, northside, waiting):
+    client.post(f"{ROOT}approvals/{waiting.uid}/approve/", {}, format="json")
+    (task,) = client.get(f"{ROOT}work/", {"kind": "task", "done": "false"}).json()["results"]
+    first = client.post(f"{task['_links']['self']}done/").json()
+    again = client.post(f"{task['_links']['self']}done/").json()
+
+    assert first["done_at"] == again["done_at"] is not None
+    assert client.get(f"{ROOT}work/", {"done": "false"}).json()["results"] == []
+    with enter(northside):
+        assert Work.objects.get().actor == first["actor"]
