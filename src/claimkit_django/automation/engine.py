@@ -21,7 +21,7 @@ from claimkit.automation.facts import TRIGGERS, event_key, facts_of
 from claimkit.automation.rules import AutomationRule, Condition, Mode, Operator
 from claimkit.automation.run import Record, Verdict, decide, fail, succeed
 from claimkit.errors import ApprovalConflict
-from claimkit.tenants import current_tenant
+from claimkit.tenants import current_tenant, use_tenant
 from claimkit_django.automation.models import Approval, Execution, Rule, Work
 from claimkit_django.conf import config
 from claimkit_django.runtime import make_bus, open_store, plugins
@@ -87,6 +87,10 @@ class RuleListener:
     def handle(self, event: Event) -> Iterable[Event] | None:
         """Act, or write down why not; return the events that follow. One query where there are no rules."""
         using, now = self._using, timezone.now()
+        with use_tenant(event.tenant):
+            wanted = Rule.objects.using(using).filter(topic=event.topic)
+            if not wanted.exclude(mode=Mode.OFF.value).exists():
+                return None
         with transaction.atomic(using=using):
             tenant = take_turn(event.tenant, using)
             with enter(tenant):

@@ -12,6 +12,7 @@ from claimkit.automation.actions import WorkKind
 from claimkit.automation.facts import TRIGGERS
 from claimkit.automation.rules import Mode
 from claimkit_django.tenants.models import TenantModel
+from claimkit_django.trail import Audited
 from claimkit_django.uids import (
     new_approval_uid,
     new_automation_rule_uid,
@@ -26,6 +27,12 @@ _RESULTS = ("dry_run", "waiting", "success", "failed", "limited", "circuit_open"
 
 class Rule(TenantModel):
     """What happens when: :class:`claimkit.automation.rules.AutomationRule` in a row, with what it did lately."""
+
+    audited = Audited(
+        kind="automation_rule",
+        shown=("name", "topic", "action", "mode", "priority", "max_per_hour", "ask_from_dollars"),
+        hidden=("conditions", "settings"),
+    )
 
     class ModeChoices(models.TextChoices):
         """Mirrors :class:`claimkit.automation.rules.Mode`."""

@@ -70,7 +70,8 @@ def test_who_uses_more_runs_out_no_later(used, day):
     )
 
     assert (fast.likely or dt.date.max) <= (slow.likely or dt.date.max)
-    assert fast.runs_out >= slow.runs_out
+    # Where both are nothing at all, what is left is rounding.
+    assert fast.runs_out >= slow.runs_out - 1e-12
 
 
 def test_the_interval_covers_what_it_says():

@@ -128,7 +128,8 @@ def test_one_broken_time_zone_keeps_nobody_else_from_their_report(schedule, lake
 @pytest.mark.parametrize("off", ["schedule", "tenant"])
 def test_what_is_switched_off_makes_nothing(schedule, clinic, off):
     if off == "schedule":
-        ReportSchedule.unscoped.update(enabled=False)
+        with enter(clinic):
+            ReportSchedule.objects.update(enabled=False)
     else:
         Tenant.objects.update(active=False)
 
