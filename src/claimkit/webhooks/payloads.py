@@ -218,19 +218,7 @@ def builtin_event_types() -> tuple[EventType, ...]:
         _alert(AlertResolved.topic, "An alert is over, by itself or by a person."),
         *_authorizations(),
         _requested_type(),
-        EventType(
-            name=EndpointDisabled.topic,
-            description="Webhooks are no longer sent to an endpoint of yours.",
-            thin=_disabled,
-            properties={
-                "endpoint": _text("Identifier of the endpoint."),
-                "reason": {
-                    "enum": ["gone", "failing"],
-                    "description": "It answered 410, or failed for days.",
-                },
-            },
-            example={"endpoint": "whe_3f8k1d6z0q5v9m2r7x4t1nyc8b", "reason": "failing"},
-        ),
+        _endpoint_disabled(),
         _report_ready(),
         EventType(
             name=EndpointPinged.topic,
@@ -259,6 +247,22 @@ def _imported(event: ClaimsImported) -> Mapping[str, Json]:
         "same": event.same,
         "rejected": event.rejected,
     }
+
+
+def _endpoint_disabled() -> EventType:
+    return EventType(
+        name=EndpointDisabled.topic,
+        description="Webhooks are no longer sent to an endpoint of yours.",
+        thin=_disabled,
+        properties={
+            "endpoint": _text("Identifier of the endpoint."),
+            "reason": {
+                "enum": ["gone", "failing"],
+                "description": "It answered 410, or failed for days.",
+            },
+        },
+        example={"endpoint": "whe_3f8k1d6z0q5v9m2r7x4t1nyc8b", "reason": "failing"},
+    )
 
 
 def _disabled(event: EndpointDisabled) -> Mapping[str, Json]:
