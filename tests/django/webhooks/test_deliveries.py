@@ -287,7 +287,7 @@ def test_enqueuing_takes_as_many_statements_as_there_are_forms(
     for number in range(12):
         add(northside, f"http://127.0.0.1:9/{number}")
 
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         stage(northside, "upl_1")
     assert len(states(northside)) == 12
 
