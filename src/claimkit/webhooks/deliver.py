@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 from claimkit import __version__
 from claimkit.outbox import Backoff, Ending, Settlement, parse_wait
 from claimkit.webhooks.health import Health, parse_retry_after
-from claimkit.webhooks.signing import LEGACY, PublicKey, TimedKey, sign, sign_legacy
+from claimkit.webhooks.signing import HOP, LEGACY, PublicKey, TimedKey, sign, sign_legacy
 from claimkit.webhooks.transport import Reason, SendFailed
 
 if TYPE_CHECKING:
@@ -278,6 +278,8 @@ class Courier:
         clock: The outbox's clock.
         random: Scatters retries.
         config: Settings of the room.
+        site: Who sends, for the header ``webhook-hop``: letters and digits that tell nothing else.
+            Empty: no such header.
         on_leave: Called by each thread when it has served its last lane.
     """
 
@@ -290,9 +292,11 @@ class Courier:
         clock: Clock,
         random: Random,
         config: WebhooksConfig,
+        site: str = "",
         on_leave: Callable[[], object] = lambda: None,
     ) -> None:
         self.config = config
+        self._site = site
         self._on_leave = on_leave
         self._outbox = outbox
         self._book = book
@@ -369,6 +373,8 @@ class Courier:
                 reason = _NO_KEY
             else:
                 headers = _headers(endpoint, parcel, now, keys)
+                if self._site:
+                    headers[HOP] = self._site
                 reply = self._transport().post(endpoint.url, headers, parcel.body)
                 status = reply.status
                 if not 200 <= status < 300:

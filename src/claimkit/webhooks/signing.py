@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "HOP",
     "ID",
     "LEGACY",
     "SIGNATURE",
@@ -49,6 +50,8 @@ __all__ = [
 ID: Final = "webhook-id"
 TIMESTAMP: Final = "webhook-timestamp"
 SIGNATURE: Final = "webhook-signature"
+#: Header that says which site sent it, so that a site knows its own when they come back.
+HOP: Final = "webhook-hop"
 #: Header of receivers that know the body's HMAC only; see :func:`sign_legacy`.
 LEGACY: Final = "x-signature"
 #: How far the sender's clock may be off, either way; the boundary itself passes.

@@ -188,6 +188,12 @@ TYPES: dict[str, ProblemType] = {
             title="The service is not available now",
             remedy="Try again later.",
         ),
+        ProblemType(
+            code="loop_detected",
+            status=508,
+            title="This site sent the request itself",
+            remedy="Change the endpoint of webhooks that leads back here.",
+        ),
     )
 }
 

@@ -43,6 +43,7 @@ __all__ = [
     "Conflict",
     "IdempotencyKeyReused",
     "InvalidCursor",
+    "LoopDetected",
     "PreconditionFailed",
     "PreconditionRequired",
     "RequestInProgress",
@@ -97,6 +98,13 @@ class IdempotencyKeyReused(exceptions.APIException):
     default_code = "idempotency_key_reused"
 
 
+class LoopDetected(exceptions.APIException):
+    """A webhook of this site that came back to it."""
+
+    status_code = 508
+    default_code = "loop_detected"
+
+
 #: First match wins: exception class → problem type.
 _DRF: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.ParseError, "parse_error"),
@@ -114,6 +122,7 @@ _DRF: tuple[tuple[type[Exception], str], ...] = (
     (PreconditionRequired, "precondition_required"),
     (RequestInProgress, "request_in_progress"),
     (IdempotencyKeyReused, "idempotency_key_reused"),
+    (LoopDetected, "loop_detected"),
 )
 _DJANGO: tuple[tuple[type[Exception], str], ...] = (
     (Http404, "not_found"),

@@ -20,6 +20,7 @@ from rest_framework.viewsets import ViewSetMixin
 
 from claimkit.errors import did_you_mean
 from claimkit_django.http import versions
+from claimkit_django.http.hops import has_come_back
 from claimkit_django.http.problems import MEDIA_TYPE
 from claimkit_django.http.quotas import write_headers
 from claimkit_django.http.request_ids import HEADER as REQUEST_ID
@@ -28,7 +29,7 @@ from claimkit_django.rest.conditional import early_etag, has_seen
 from claimkit_django.rest.filters import OrderingBackend, StrictFilterBackend
 from claimkit_django.rest.pagination import KeysetPagination
 from claimkit_django.rest.parsers import PARSERS
-from claimkit_django.rest.problems import handle_exception
+from claimkit_django.rest.problems import LoopDetected, handle_exception
 from claimkit_django.rest.schema import KitSchema
 from claimkit_django.rest.throttles import (
     QuotaThrottle,
@@ -100,10 +101,13 @@ class ApiView(APIView):
 
         Raises:
             Answered: with the 304.
+            LoopDetected: this site sent the request itself.
         """
         # Whoever calls and whatever else is wrong: a method that is not there is 405.
         if not hasattr(self, (request.method or "").lower()):
             raise exceptions.MethodNotAllowed(request.method or "")
+        if has_come_back(request.headers):
+            raise LoopDetected
         super().initial(request, *args, **kwargs)
         validator = self.validator(request) if request.method in _READS else ""
         if validator:

@@ -25,6 +25,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from claimkit.errors import ConfigError, InvalidSigningKey, VerificationError
 from claimkit.webhooks.signing import TOLERANCE, parse_key, verify
+from claimkit_django.http.hops import has_come_back
 from claimkit_django.webhooks.models import ReceivedMessage
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def receive_webhooks(
     """Return a decorator for a view that takes webhooks of one sender.
 
     The view is called with the request, what is known of the webhook, and its arguments.
-    It answers 401 to what cannot be verified, and without a key to everything.
+    It answers 401 to what cannot be verified, and without a key to everything; and 508 to what
+    this site sent itself, by ``webhook-hop``.
 
     Args:
         source: Name of the sender; ids of two senders never meet.
@@ -71,6 +73,9 @@ def receive_webhooks(
                 answer = _refuse(405, "method_not_allowed")
                 answer["Allow"] = "POST"
                 return answer
+            if has_come_back(request.headers):
+                logger.warning("webhook came back", extra={"source": source})
+                return _refuse(508, "loop_detected")
             if int(request.META.get("CONTENT_LENGTH") or 0) > max_body_bytes:
                 return _refuse(413, "content_too_large")
             try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from claimkit.webhooks.payloads import Detail, body_schema, example_body
-from claimkit.webhooks.signing import ID, SIGNATURE, TIMESTAMP
+from claimkit.webhooks.signing import HOP, ID, SIGNATURE, TIMESTAMP
 from claimkit_django.runtime import plugins
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _HEADERS = {
     ID: "Identifies the message; the same at each attempt and replay.",
     TIMESTAMP: "Seconds since 1970 at which this attempt was signed.",
     SIGNATURE: "One signature per valid key, separated by blanks, such as `v1,…`.",
+    HOP: "Which site sent it; pass it on with what you pass on, so that no webhook goes in circles.",
 }
 _ANSWERS = {
     "2XX": {"description": "Taken; the body is not read."},

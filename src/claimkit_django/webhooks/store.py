@@ -18,6 +18,7 @@ from claimkit.webhooks.signing import TimedKey, parse_key
 from claimkit.webhooks.targets import TargetPolicy
 from claimkit.webhooks.transport import HttpTransport, Limits
 from claimkit_django.conf import config
+from claimkit_django.http.hops import site_id
 from claimkit_django.outbox import DatabaseClock, OrmOutbox
 from claimkit_django.runtime import make_bus, open_store
 from claimkit_django.sealing import open_sealed, seal
@@ -212,6 +213,7 @@ def make_courier(using: str) -> Courier:
         clock=DatabaseClock(using),
         random=Random(),  # noqa: S311 - scatters waits, protects nothing
         config=room,
+        site=site_id(),
         on_leave=lambda: None if room.threads == 1 else connections[using].close(),
     )
 

@@ -26,6 +26,8 @@ from claimkit.errors import (
     TenantUnknown,
     UnknownName,
 )
+from claimkit.webhooks.signing import HOP
+from claimkit_django.http.hops import site_id
 from claimkit_django.rest.problems import problem_of
 from claimkit_django.rest.views import ApiView
 
@@ -142,6 +144,14 @@ def test_wrong_credentials_are_401(client):
     answer = client.get("/members/", headers={"authorization": "Basic bm9ib2R5OndyZWNr"})
 
     assert problem(answer, 401)["code"] == "authentication_failed"
+
+
+def test_what_this_site_sent_itself_is_refused_before_anything_else(client):
+    def send(hop):
+        return client.post("/members/", {}, headers={HOP: hop})
+
+    assert problem(send(site_id()), 508)["code"] == "loop_detected"
+    assert problem(send("of another site"), 401)["code"] == "not_authenticated"
 
 
 def test_a_throttled_call_says_when_to_come_back(client):

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.urls import include, path
 
-from claimkit.webhooks.signing import ID, SIGNATURE, TIMESTAMP
+from claimkit.webhooks.signing import HOP, ID, SIGNATURE, TIMESTAMP
 from claimkit_django.rest.schema import SETTINGS, TAGS
 from claimkit_django.runtime import plugins
 
@@ -168,7 +168,9 @@ def test_every_event_type_is_a_webhook_with_examples(schema):
     for name, item in schema["webhooks"].items():
         operation = item["post"]
         content = operation["requestBody"]["content"]["application/json"]
-        assert {one["name"] for one in operation["parameters"]} == {ID, TIMESTAMP, SIGNATURE}, name
+        assert {one["name"] for one in operation["parameters"]} == {
+            *(ID, TIMESTAMP, SIGNATURE, HOP)
+        }, name
         assert content["examples"], name
         for example in content["examples"].values():
             jsonschema.validate(example["value"], content["schema"])

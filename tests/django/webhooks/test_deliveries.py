@@ -15,6 +15,8 @@ from claimkit.errors import VerificationError
 from claimkit.types import TenantKey
 from claimkit.webhooks import parse_key, verify
 from claimkit.webhooks.deliver import deliver
+from claimkit.webhooks.signing import HOP
+from claimkit_django.http.hops import site_id
 from claimkit_django.runtime import make_bus, open_store
 from claimkit_django.sealing import open_sealed
 from claimkit_django.tenants.scope import enter
@@ -48,6 +50,7 @@ def test_an_event_arrives_signed(northside, receive, add, stage):
     told = verify(headers, body, [parse_key(key)], now=dt.datetime.now(dt.UTC))
     assert json.loads(body)["data"]["upload"] == "upl_1"
     assert headers["X-Env"] == "marsupilami"
+    assert headers[HOP] == site_id()
     with enter(northside):
         delivery = Delivery.objects.get()
         attempt = Attempt.objects.get()

@@ -7,6 +7,8 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from claimkit.webhooks import generate_key, sign
+from claimkit.webhooks.signing import HOP
+from claimkit_django.http.hops import site_id
 from claimkit_django.tenants.models import Tenant
 from claimkit_django.webhooks.models import ReceivedMessage
 from claimkit_django.webhooks.receive import forget_received, receive_webhooks
@@ -62,11 +64,15 @@ def test_what_cannot_be_verified_never_reaches_the_view(post, rf):
 
 
 @pytest.mark.parametrize("keys", [[], ["whsec_"], ["marsupilami!"]])
-def test_without_a_usable_key_it_fails_closed(post, keys):
+def test_without_a_usable_key_it_fails_closed_and_says_so(post, keys, caplog):
     view = make_view(keys=lambda: keys)
 
     assert post(view).status_code == 401
     assert view.calls == []
+    assert (caplog.records[-1].message, caplog.records[-1].reason) == (
+        "webhook refused",
+        "no_signing_key",
+    )
 
 
 @pytest.mark.parametrize("status", [400, 503])
@@ -112,3 +118,25 @@ def test_old_ids_are_forgotten():
 
     assert forget_received(before=now - dt.timedelta(days=30)) == 1
     assert ReceivedMessage.objects.get().message_id == "msg_1"
+
+
+def test_what_this_site_sent_itself_is_refused(post, caplog):
+    view = make_view()
+
+    answer = post(view, **{HOP: site_id()})
+
+    assert (answer.status_code, answer.content) == (508, b'{"code": "loop_detected"}')
+    assert (view.calls, ReceivedMessage.objects.count()) == ([], 0)
+    assert [one.source for one in caplog.records] == ["warehouse"]
+    assert post(view, **{HOP: "of another site"}).status_code == 204
+
+
+@pytest.mark.parametrize("twice", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+def test_headers_that_a_server_joined_are_refused(rf, twice):
+    view = make_view()
+    headers = sign("msg_1", timezone.now(), b"{}", [KEY])
+    headers[twice] += f",{headers[twice]}"
+
+    answer = view(rf.post("/in", data=b"{}", content_type="application/json", headers=headers))
+
+    assert (answer.status_code, view.calls) == (401, [])
