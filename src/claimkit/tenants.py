@@ -37,7 +37,8 @@ class Role(StrEnum):
     """What a member may do, from least to most.
 
     Viewers read; analysts also upload and edit mappings; admins also manage people, rules,
-    channels, endpoints and schedules; owners also manage owners.
+    channels, endpoints and schedules; owners also manage owners, and let endpoints of webhooks
+    hear payer and money.
     """
 
     VIEWER = "viewer"

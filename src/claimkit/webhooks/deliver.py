@@ -61,6 +61,8 @@ _GONE = 410
 _FAILURE_OF_OURS = "internal"
 _NO_KEY = "no_key"
 _HTTP_STATUS = "http_status"
+_DISABLED = "endpoint_disabled"
+_WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,7 @@ class DeliveryBook(Protocol):
     def load(self, leases: Sequence[Lease]) -> tuple[Endpoint | None, Sequence[Parcel]]:
         """Return the endpoint of one lane and what is to be sent.
 
+        What is left out is cancelled: it is there no more, or no longer for this endpoint.
         None, and nothing to send, where the endpoint is gone or disabled.
         """
         ...
@@ -327,9 +330,9 @@ class Courier:
         """Attempt the deliveries of one lane, and write down what happened."""
         endpoint, parcels = self._book.load(leases)
         if endpoint is None:
-            return self._write(leases[0].lane, [], [_cancelled(one) for one in leases])
+            return self._write(leases[0].lane, [], [_cancelled(one, _DISABLED) for one in leases])
         there = {one.lease.id for one in parcels}
-        settlements = [_cancelled(one) for one in leases if one.id not in there]
+        settlements = [_cancelled(one, _WITHDRAWN) for one in leases if one.id not in there]
         attempts: list[Attempt] = []
         tally = Tally()
         health, written_at = endpoint.health, self._clock.now()
@@ -347,7 +350,7 @@ class Courier:
             verdict = judge(health, [attempt], self.config)
             health = verdict.health
             if verdict.disable:
-                settlements += [_cancelled(one.lease) for one in parcels[place + 1 :]]
+                settlements += [_cancelled(one.lease, _DISABLED) for one in parcels[place + 1 :]]
                 break
             if health.held_until is not None or _was_slow(attempt):
                 settlements += [_released(one.lease, now) for one in parcels[place + 1 :]]
@@ -448,8 +451,8 @@ def _was_slow(attempt: Attempt) -> bool:
     return attempt.reason in {Reason.DEADLINE, Reason.CONNECT_TIMEOUT}
 
 
-def _cancelled(lease: Lease) -> Settlement:
-    return Settlement(lease=lease, ending=Ending.CANCELLED, reason="endpoint_disabled")
+def _cancelled(lease: Lease, reason: str) -> Settlement:
+    return Settlement(lease=lease, ending=Ending.CANCELLED, reason=reason)
 
 
 def _released(lease: Lease, now: dt.datetime) -> Settlement:

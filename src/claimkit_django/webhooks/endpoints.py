@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from claimkit.webhooks.signing import SecretKey, SigningPair
 
-__all__ = ["add_endpoint", "add_key", "change_endpoint", "disable", "enable"]
+__all__ = ["add_endpoint", "add_key", "change_endpoint", "disable", "enable", "lets_hear_more"]
 
 #: The record of an endpoint that has not failed yet.
 _CLEAN: Mapping[str, Any] = {
@@ -96,6 +96,24 @@ def change_endpoint(endpoint: Endpoint, changes: Mapping[str, Any], *, using: st
     for name, value in values.items():
         setattr(endpoint, name, value)
     endpoint.save(using=using, update_fields=[*values, "updated_at"])
+
+
+def lets_hear_more(changes: Mapping[str, Any], endpoint: Endpoint | None = None) -> bool:
+    """Whether payer and money would be told to somebody, or of something, that they were not.
+
+    Args:
+        changes: As :func:`change_endpoint` takes them, or those of a new endpoint.
+        endpoint: As it is now; None for a new one.
+    """
+    detail = changes.get("detail", endpoint.detail if endpoint else Detail.THIN.value)
+    if detail != Detail.FULL.value:
+        return False
+    if endpoint is None or endpoint.detail != Detail.FULL.value or "headers" in changes:
+        # Headers name the account at the receiver, and cannot be compared: they are encrypted.
+        return True
+    known = set(endpoint.event_types)
+    more = set(changes.get("event_types", known)) - known if "*" not in known else set()
+    return bool(more) or changes.get("url", endpoint.url) != endpoint.url
 
 
 def add_key(

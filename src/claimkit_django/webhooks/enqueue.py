@@ -21,6 +21,7 @@ from claimkit.webhooks.payloads import Detail, make_body
 from claimkit_django.runtime import make_bus, open_store, plugins
 from claimkit_django.uids import new_message_uid
 from claimkit_django.webhooks.models import Delivery, Endpoint, Message
+from claimkit_django.webhooks.store import may_be_told
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -98,7 +99,7 @@ def replay(tenant: TenantKey, deliveries: Iterable[Delivery], *, using: str) -> 
     """Send messages again to the endpoints that got them, or did not; return how many.
 
     ``webhook-id`` stays, so a receiver that keeps it does nothing the second time. A delivery
-    whose message is on its way to the endpoint already is passed over.
+    whose message is on its way to the endpoint already, or tells it too much now, is passed over.
     """
     asked = {(one.message_id, one.lane_id): one for one in deliveries}
     with use_tenant(tenant), transaction.atomic(using=using):
@@ -107,7 +108,7 @@ def replay(tenant: TenantKey, deliveries: Iterable[Delivery], *, using: str) -> 
         rows = Endpoint.objects.using(using).filter(pk__in=lanes, enabled=True)
         enabled = set(rows.select_for_update(no_key=True).values_list("pk", flat=True))
         related = Delivery.objects.using(using).filter(
-            lane_id__in=enabled, message_id__in={message for message, _ in asked}
+            may_be_told(), lane_id__in=enabled, message_id__in={message for message, _ in asked}
         )
         under_way = set(related.filter(Delivery.live()).values_list("message_id", "lane_id"))
         latest = related.values_list("message_id", "lane_id").annotate(latest=Max("replay"))

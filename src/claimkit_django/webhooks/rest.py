@@ -82,7 +82,10 @@ class EndpointChangesSerializer(serializers.Serializer[Any]):
     )
     description = serializers.CharField(max_length=200, required=False, default="")
     detail = serializers.ChoiceField(
-        choices=Endpoint.DetailChoices.choices, required=False, default=Detail.THIN.value
+        choices=Endpoint.DetailChoices.choices,
+        required=False,
+        default=Detail.THIN.value,
+        help_text="`full` adds payer and money; only an owner lets an endpoint hear them.",
     )
     headers = serializers.DictField(
         child=serializers.CharField(), required=False, help_text="Sent with each request."
@@ -208,10 +211,11 @@ class EndpointViewSet(mixins.ListModelMixin, ApiViewSet, TenantRowsView):
         examples=_KEYED,
     )
     def create(self, request: Request) -> Response:
-        """Add an endpoint; the answer shows its key, once."""
+        """Add an endpoint; the answer shows its key, once. `full` detail takes an owner."""
         refuse_unknown(request, ())
         asked = NewEndpointSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        self._check_detail(asked.validated_data)
         try:
             row, key = endpoints.add_endpoint(using=DEFAULT_DB_ALIAS, **asked.validated_data)
         except ClaimkitError as error:
@@ -225,7 +229,11 @@ class EndpointViewSet(mixins.ListModelMixin, ApiViewSet, TenantRowsView):
         examples=shown("endpoint", _ENDPOINT_VALUE),
     )
     def partial_update(self, request: Request, uid: str) -> Response:
-        """Change where webhooks go and which; what is due already goes to the new address."""
+        """Change where webhooks go and which; what is due already goes to the new address.
+
+        Where an endpoint hears `full` detail, only an owner changes its address, headers or gives
+        it more event types. Once it is `thin`, what is due in full is cancelled.
+        """
         del uid
         refuse_unknown(request, ())
         found = self.get_object()
@@ -236,6 +244,7 @@ class EndpointViewSet(mixins.ListModelMixin, ApiViewSet, TenantRowsView):
             require_match(request, _etag_of(row))
             asked = EndpointChangesSerializer(data=request.data, partial=True)
             asked.is_valid(raise_exception=True)
+            self._check_detail(asked.validated_data, row)
             try:
                 endpoints.change_endpoint(row, asked.validated_data, using=DEFAULT_DB_ALIAS)
             except ClaimkitError as error:
@@ -303,6 +312,18 @@ class EndpointViewSet(mixins.ListModelMixin, ApiViewSet, TenantRowsView):
         asked.is_valid(raise_exception=True)
         count = replay_since(current_tenant(), row, using=DEFAULT_DB_ALIAS, **asked.validated_data)
         return Response({"replayed": count})
+
+    def _check_detail(self, changes: Mapping[str, Any], row: Endpoint | None = None) -> None:
+        """Check that whoever lets payer and money leave the house may.
+
+        Raises:
+            PermissionDenied: that takes an owner.
+        """
+        is_owner = self.role is not None and self.role.includes(Role.OWNER)
+        if not is_owner and endpoints.lets_hear_more(changes, row):
+            raise exceptions.PermissionDenied(
+                "only an owner lets an endpoint hear payer and money: ask one, or use thin detail"
+            )
 
     def _shown(self) -> Response:
         return self._answer(self.get_object())

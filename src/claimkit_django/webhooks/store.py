@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connections, transaction
+from django.db.models import Q
 
 from claimkit.events import EndpointDisabled, OutboxSettled
 from claimkit.outbox import endings_of
 from claimkit.tenants import use_tenant
 from claimkit.webhooks.deliver import Courier, Parcel, judge
 from claimkit.webhooks.deliver import Endpoint as EndpointValue
+from claimkit.webhooks.payloads import Detail
 from claimkit.webhooks.signing import TimedKey, parse_key
 from claimkit.webhooks.targets import TargetPolicy
 from claimkit.webhooks.transport import HttpTransport, Limits
 from claimkit_django.conf import config
 from claimkit_django.http.hops import site_id
 from claimkit_django.outbox import DatabaseClock, OrmOutbox
-from claimkit_django.runtime import make_bus, open_store
+from claimkit_django.runtime import make_bus, open_store, plugins
 from claimkit_django.sealing import open_sealed, seal
 from claimkit_django.tenants.models import Tenant
 from claimkit_django.tenants.scope import across_tenants
@@ -33,7 +35,14 @@ if TYPE_CHECKING:
     from claimkit.outbox import Lane, Lease, Settlement
     from claimkit.webhooks.deliver import LaneReport, Verdict
 
-__all__ = ["OrmDeliveryBook", "WebhookOutbox", "disable_endpoint", "make_courier", "target_policy"]
+__all__ = [
+    "OrmDeliveryBook",
+    "WebhookOutbox",
+    "disable_endpoint",
+    "make_courier",
+    "may_be_told",
+    "target_policy",
+]
 
 
 class WebhookOutbox:
@@ -81,7 +90,7 @@ class OrmDeliveryBook:
             bodies = {
                 str(pk): (uid, bytes(body))
                 for pk, uid, body in Delivery.objects.using(self._using)
-                .filter(pk__in=[int(one.id) for one in leases])
+                .filter(may_be_told(), pk__in=[int(one.id) for one in leases])
                 .values_list("pk", "message__uid", "message__body")
             }
         return _endpoint(row), [
@@ -165,6 +174,16 @@ class OrmDeliveryBook:
             width=lane.width,
         )
         return verdict
+
+
+def may_be_told() -> Q:
+    """Return which deliveries still go: to an endpoint that became thin, nothing that tells more.
+
+    Whoever made it thin may move it elsewhere, where an owner let nobody hear payer and money.
+    """
+    plain = [name for name, one in plugins().event_types.items() if one.more is None]
+    is_thin = Q(message__detail=Detail.THIN.value) | Q(message__event_type__in=plain)
+    return Q(lane__detail=Detail.FULL.value) | is_thin
 
 
 def disable_endpoint(pk: int, reason: str, *, at: dt.datetime, using: str) -> str:

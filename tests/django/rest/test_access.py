@@ -174,6 +174,15 @@ LEAST = {
     "POST /runs/": Role.ANALYST,
     "GET /runs/{uid}/": Role.VIEWER,
 }
+#: What asks for more than its operation does: operation, body, least role.
+MORE = [
+    (
+        "POST /webhooks/endpoints/",
+        {"url": "https://hooks.example.org/", "event_types": ["*"], "detail": "full"},
+        Role.OWNER,
+    ),
+    ("PATCH /webhooks/endpoints/{uid}/", {"detail": "full"}, Role.OWNER),
+]
 _ROOT = "/api/v1"
 
 
@@ -371,6 +380,15 @@ def test_a_role_may_do_what_includes_it_and_nothing_else(world, role):
 
     found = statuses(world.north.client(role), LEAST, world.north)
     assert other_than(found, expected) == {}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_body_may_take_more_than_its_operation(world, role):
+    client = world.north.client(role)
+    for operation, body, least in MORE:
+        told = {"data": body, "format": "json", "headers": {"if-match": "*"}}
+        may = {200, 201} if role.includes(least) else {403}
+        assert status(client, operation, world.north, **told) in may, operation
 
 
 def test_a_stranger_is_not_let_in(world):
