@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from random import Random
 from typing import TYPE_CHECKING, BinaryIO
 
 from claimkit import hookimpl
@@ -14,13 +15,14 @@ from claimkit.claims.model import Adjustment, Claim, ClaimBatch, ClaimKind, Noti
 from claimkit.claims.normalize import NormalizeContext, Normalizer
 from claimkit.claims.readers import ClaimReader, Confidence, ReadOptions, choose_reader
 from claimkit.claims.store import ClaimStore, ClaimTotals
-from claimkit.config import Config, DriftConfig
+from claimkit.config import Config, DriftConfig, WebhooksConfig
 from claimkit.drift.cube import DECISIONS, Cells, CubeStore
 from claimkit.drift.detectors import Detector
 from claimkit.drift.findings import Finding, FindingLog, FindingState, Signal
 from claimkit.drift.watch import CubeUpkeep, WatchReport, watch
-from claimkit.errors import ClaimkitError, FileRefused
+from claimkit.errors import ClaimkitError, FileRefused, InvalidTarget, VerificationError
 from claimkit.events import Bus, ClaimsImported, DriftDetected, Event, Listener, Phase
+from claimkit.outbox import MemoryOutbox, Outbox
 from claimkit.plugins import Plugins, load_plugins
 from claimkit.reports.compose import Volume, compose
 from claimkit.reports.renderers import ReportRenderer
@@ -38,9 +40,47 @@ from claimkit.types import (
     from_cents,
     to_cents,
 )
+from claimkit.webhooks import Verified, generate_key, parse_key, sign, verify
+from claimkit.webhooks.deliver import (
+    Courier,
+    DeliveryBook,
+    Endpoint,
+    Tally,
+    Verdict,
+    deliver,
+    judge,
+)
+from claimkit.webhooks.health import Health, parse_retry_after
+from claimkit.webhooks.memory import MemoryBook
+from claimkit.webhooks.payloads import (
+    Detail,
+    EventType,
+    body_schema,
+    builtin_event_types,
+    check_subscriptions,
+    example_body,
+    make_body,
+)
 from claimkit.webhooks.posts import Posted, post_json
-from claimkit.webhooks.targets import TargetPolicy
-from claimkit.webhooks.transport import HttpTransport, Limits, Transport
+from claimkit.webhooks.signing import (
+    HeaderPairs,
+    PublicKey,
+    SecretKey,
+    SigningPair,
+    TimedKey,
+    sign_legacy,
+)
+from claimkit.webhooks.targets import (
+    Resolver,
+    SystemResolver,
+    Target,
+    TargetPolicy,
+    check_address,
+    check_headers,
+    parse_target,
+    resolve,
+)
+from claimkit.webhooks.transport import HttpTransport, Limits, Reason, Reply, SendFailed, Transport
 
 if TYPE_CHECKING:
     from claimkit.reports.document import Report
@@ -196,6 +236,10 @@ class Plugin:
     def claimkit_register_listeners(self) -> Iterable[Listener]:
         return [Counter()]
 
+    @hookimpl
+    def claimkit_register_event_types(self) -> Iterable[EventType]:
+        return [counted_type()]
+
     @hookimpl(tryfirst=True)
     def claimkit_open_store(self, url: str) -> Store | None:
         return MemoryStore() if url == "nowhere:" else None
@@ -283,6 +327,101 @@ def _read(claims: ClaimStore, cube: CubeStore, findings: FindingLog, tenant: Ten
         if finding.signal is Signal.DENIAL_RATE and finding.severity is Severity.HIGH:
             low, high = finding.interval
             print(state is FindingState.OPEN, low, high, finding.segment.payer)
+
+
+def counted_type() -> EventType:
+    """An event type of a plugin's own."""
+    thin: Mapping[str, Json] = {"claims": 412}
+    return EventType(
+        name="counter.counted",
+        version=2,
+        description="Somebody counted.",
+        thin=lambda event: {"claims": event.new},
+        more=lambda event: {"upload": event.upload},
+        properties={"claims": {"type": "integer"}},
+        more_properties={"upload": {"type": "string"}},
+        example=thin,
+        more_example={"upload": "upl_1"},
+    )
+
+
+def receiver(headers: HeaderPairs, body: bytes, secret: str) -> str:
+    """A receiver of webhooks: verify, then act once per message."""
+    key: SecretKey | SigningPair | PublicKey = parse_key(secret)
+    now = SystemClock().now()
+    timed = TimedKey(key=key, expires_at=now + dt.timedelta(days=1))
+    try:
+        verified: Verified = verify(
+            headers, body, [key, timed], now=now, tolerance=dt.timedelta(minutes=1)
+        )
+    except VerificationError as refused:
+        return refused.code
+    sent_at: dt.datetime = verified.sent_at
+    return f"{verified.message_id} {sent_at} {verified.key} {key.version} {key.fingerprint}"
+
+
+class Scripted:
+    """A transport."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        if not body:
+            raise SendFailed(Reason.DEADLINE)
+        return Reply(status=204, retry_after="120", body=url.encode() + str(len(headers)).encode())
+
+    def close(self) -> None:
+        return None
+
+
+def sender(event: ClaimsImported) -> Tally:
+    """A sender of webhooks without Django."""
+    known: dict[str, EventType] = {
+        one.name: one for one in (*builtin_event_types(), counted_type())
+    }
+    names: tuple[str, ...] = check_subscriptions(["*"], known)
+    event_type = known[event.topic]
+    body: bytes = make_body(event_type, event, Detail.THIN)
+    schema: dict[str, Json] = body_schema(event_type, Detail.FULL)
+    print(names, schema, example_body(event_type)["data"])
+
+    key: SecretKey | SigningPair = generate_key("v1a")
+    signed: dict[str, str] = sign("msg_1", event.at, body, [key])
+    print(signed, sign_legacy(body, "marsupilami"), key.text, key.is_strong)
+
+    config = WebhooksConfig(retry_waits=("5s",))
+    outbox = MemoryOutbox()
+    port: Outbox = outbox
+    book = MemoryBook(outbox, config)
+    kept: DeliveryBook = book
+    book.add(Endpoint(lane="a", url="https://hooks.example.org/", keys=(TimedKey(key=key),)))
+    book.send("d", "a", body, message_id="msg_1", tenant=event.tenant, at=event.at)
+    courier = Courier(
+        outbox=port,
+        book=kept,
+        make_transport=Scripted,
+        clock=SystemClock(),
+        random=Random(1),
+        config=config,
+        site="marsupilami",
+    )
+    health: Health = book.find("a").health
+    verdict: Verdict = judge(health, book.attempts, config)
+    wait: dt.timedelta | None = parse_retry_after("120", event.at)
+    print(verdict.disable, verdict.health.failing_since, wait)
+    return deliver(courier, threads=2, is_stopping=lambda: False) + Tally(done=1)
+
+
+def where(url: str) -> str:
+    """Where webhooks may go."""
+    policy: TargetPolicy = TargetPolicy.of(WebhooksConfig(), refused_hosts=["claims.example.org"])
+    resolver: Resolver = SystemResolver()
+    try:
+        target: Target = parse_target(url, policy)
+        check_headers({"Authorization": "Bearer marsupilami"})
+        address: str = resolve(target, policy, resolver, timeout_seconds=1.0)
+        check_address(address, policy)
+    except InvalidTarget as refused:
+        return refused.code
+    return f"{target.scheme} {target.host} {target.port} {target.path} {target.authority}"
 
 
 def errors() -> None:
