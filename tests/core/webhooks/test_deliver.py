@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from ipaddress import ip_network
 from random import Random
 
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 
 from claimkit.config import WebhooksConfig
 from claimkit.outbox import DeliveryState, MemoryOutbox
-from claimkit.types import TenantKey
+from claimkit.testing.receivers import Receiver, answer, answering, dripping
+from claimkit.types import SystemClock, TenantKey
 from claimkit.webhooks.deliver import Courier, Endpoint, Tally, deliver
 from claimkit.webhooks.memory import MemoryBook
-from claimkit.webhooks.signing import TimedKey, generate_key, verify
-from claimkit.webhooks.transport import Reason, Reply, SendFailed
+from claimkit.webhooks.signing import HOP, TimedKey, generate_key, verify
+from claimkit.webhooks.targets import TargetPolicy
+from claimkit.webhooks.transport import HttpTransport, Limits, Reason, Reply, SendFailed
 
 NOON = dt.datetime(2026, 4, 12, 12, tzinfo=dt.UTC)
 NORTHSIDE = TenantKey("northside")
@@ -372,3 +375,68 @@ def test_only_two_hundreds_are_successes(status):
     post.send("a")
 
     assert deliver(post.courier) == Tally(retried=1)
+
+
+@pytest.mark.parametrize("status", [204, 206, 299])
+def test_every_two_hundred_is_a_success_whatever_the_body_says(status):
+    post = Post()
+    post.open("a")
+    post.receivers.plan["https://a/"] = Reply(status=status, body=b"error")
+    post.send("a")
+
+    assert deliver(post.courier) == Tally(done=1)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_whatever_breaks_is_tried_again_and_counts_against_the_endpoint(reason):
+    post = Post()
+    post.open("a")
+    post.receivers.plan["https://a/"] = SendFailed(reason)
+    (name,) = post.send("a")
+
+    assert deliver(post.courier) == Tally(retried=1)
+    assert post.state(name) == (DeliveryState.DUE, reason.value)
+    assert (post.book.find("a").health.failures, post.book.attempts[0].status) == (1, 0)
+
+
+def test_what_is_withdrawn_is_cancelled_and_the_rest_is_sent():
+    post = Post()
+    post.open("a")
+    first, second = post.send("a", 2)
+    del post.book._messages[first]
+
+    assert deliver(post.courier) == Tally(done=1, cancelled=1)
+    assert post.state(first) == (DeliveryState.CANCELLED, "withdrawn")
+    assert post.state(second)[0] is DeliveryState.DONE
+
+
+@pytest.mark.parametrize(("site", "told"), [("marsupilami", "marsupilami"), ("", None)])
+def test_a_site_says_who_it_is(site, told):
+    post = Post()
+    post.courier._site = site
+    post.open("a")
+    post.send("a")
+    deliver(post.courier)
+
+    assert post.receivers.requests[0][1].get(HOP) == told
+
+
+def test_a_receiver_that_drips_keeps_nobody_waiting():
+    """The others have all of theirs while the first attempt at the bad one still lasts."""
+    post = Post()
+    post.courier._clock = SystemClock()
+    policy = TargetPolicy(allow_http=True, allowed_networks=(ip_network("127.0.0.0/8"),))
+    limits = Limits(total_seconds=0.4)
+    post.courier._make_transport = lambda: HttpTransport(policy, limits=limits)
+    post.clock.at = SystemClock().now()
+    with Receiver(dripping) as bad, Receiver(answering(answer(204))) as good:
+        for lane, receiver in (("bad", bad), ("good", good)):
+            keys = (TimedKey(key=KEY),)
+            post.book.add(Endpoint(lane=lane, url=receiver.url(), keys=keys))
+            post.send(lane, 10)
+        tally = deliver(post.courier, threads=2)
+
+    slow = next(one for one in post.book.attempts if one.reason == Reason.DEADLINE)
+    ended = slow.started_at + dt.timedelta(seconds=slow.seconds)
+    assert (tally.done, len(good.requests)) == (10, 10)
+    assert all(one.started_at < ended for one in post.book.attempts if one.succeeded)

@@ -176,7 +176,8 @@ def test_a_dot_in_the_id_would_make_the_content_ambiguous():
 def test_changes_of_anything_that_was_signed_are_noticed():
     assert refused(headers(seconds=SECONDS + 1)) == "no_matching_signature"
     assert refused(headers(message_id=f"{ID}k")) == "no_matching_signature"
-    for body in (b"", BODY + b"\n", BODY.replace(b": ", b":"), BODY.replace(b"4", b"5", 1)):
+    marked = b"\xef\xbb\xbf" + BODY
+    for body in (b"", marked, BODY + b"\n", BODY.replace(b": ", b":"), BODY.replace(b"4", b"5", 1)):
         assert refused(headers(), body=body) == "no_matching_signature"
 
 

@@ -42,7 +42,9 @@ def test_a_plain_address():
     [
         ("http://hooks.example.org/", "target_scheme"),
         ("https://hooks.example.org:22/", "target_port"),
+        ("https://hooks.example.org:25/", "target_port"),
         ("https://hooks.example.org:5432/", "target_port"),
+        ("https://hooks.example.org:6379/", "target_port"),
         ("https://hooks.example.org:0443/", "target_invalid"),
         ("https://hooks.example.org:99999/", "target_port"),
         ("https://a:b@hooks.example.org/", "target_invalid"),

@@ -178,10 +178,11 @@ def test_what_is_no_answer_of_http(receive, transport, said):
     assert reason_of(transport, receive(answering(said)).url()) is Reason.BAD_RESPONSE
 
 
-def test_an_endless_body_is_cut_and_the_status_counts(receive, transport):
+@pytest.mark.parametrize("length", [b"Transfer-Encoding: chunked", b"Content-Length: 1073741824"])
+def test_an_endless_body_is_cut_and_the_status_counts(receive, transport, length):
     def flood(receiver, sock):
         receiver.read(sock)
-        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sock.sendall(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n\r\n")
         while True:
             sock.sendall(b"2000\r\n" + b"x" * 0x2000 + b"\r\n")
 
@@ -201,8 +202,13 @@ def test_a_bomb_is_not_unpacked(receive, transport):
 
 @pytest.mark.parametrize(
     "headers",
-    [b"X: y\r\n" * 200, b"X: " + b"y" * 70_000 + b"\r\n", b"X: " + b"y" * 999_999],
-    ids=["many", "long", "longer"],
+    [
+        b"X: y\r\n" * 200,
+        b"X: y\r\n" * 100_000,
+        b"X: " + b"y" * 70_000 + b"\r\n",
+        b"X: " + b"y" * 999_999,
+    ],
+    ids=["many", "far too many", "long", "longer"],
 )
 def test_too_many_headers(receive, transport, headers):
     receiver = receive(answering(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n"))
@@ -386,6 +392,16 @@ def test_a_certificate_of_the_name(receive, authority, secure):
 )
 def test_a_certificate_that_proves_nothing(receive, authority, secure, subject, options):
     receiver = receive(answering(OK), tls=authority[0](subject, **options))
+
+    assert reason_of(secure, f"https://hooks.example.org:{receiver.port}/") is Reason.TLS_ERROR
+    assert receiver.requests == []
+
+
+def test_a_receiver_that_talks_old_tls_only(receive, authority, secure):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        old = authority[0]("hooks.example.org", highest=ssl.TLSVersion.TLSv1_1)
+    old.set_ciphers("DEFAULT@SECLEVEL=0")
+    receiver = receive(answering(OK), tls=old)
 
     assert reason_of(secure, f"https://hooks.example.org:{receiver.port}/") is Reason.TLS_ERROR
     assert receiver.requests == []

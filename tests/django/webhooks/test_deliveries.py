@@ -8,10 +8,12 @@ import json
 import pytest
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS as USING
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from claimkit.errors import VerificationError
+from claimkit.events import AlertOpened
 from claimkit.types import TenantKey
 from claimkit.webhooks import parse_key, verify
 from claimkit.webhooks.deliver import deliver
@@ -20,7 +22,7 @@ from claimkit_django.http.hops import site_id
 from claimkit_django.runtime import make_bus, open_store
 from claimkit_django.sealing import open_sealed
 from claimkit_django.tenants.scope import enter
-from claimkit_django.webhooks.endpoints import add_key, disable
+from claimkit_django.webhooks.endpoints import add_key, change_endpoint, disable
 from claimkit_django.webhooks.enqueue import ping, replay, replay_since
 from claimkit_django.webhooks.models import Attempt, Delivery, Endpoint, EndpointKey, Message
 from claimkit_django.webhooks.store import make_courier
@@ -284,14 +286,16 @@ def test_the_command_says_what_it_did(northside, receive, add, stage, capsys):
     assert capsys.readouterr().out.startswith("1 delivered, 0 to be tried again")
 
 
-def test_enqueuing_takes_as_many_statements_as_there_are_forms(
-    northside, add, stage, django_assert_max_num_queries
-):
+def test_enqueuing_takes_as_many_statements_as_there_are_forms(northside, add, stage):
     for number in range(12):
         add(northside, f"http://127.0.0.1:9/{number}")
 
-    with django_assert_max_num_queries(11):
+    with CaptureQueriesContext(connection) as caught:
         stage(northside, "upl_1")
+
+    # Other rooms listen too; these are ours: endpoints, message, deliveries.
+    ours = [one["sql"] for one in caught if '"claimkit_webhooks_' in one["sql"]]
+    assert [one.split()[0] for one in ours] == ["SELECT", "INSERT", "INSERT"]
     assert len(states(northside)) == 12
 
 
@@ -322,3 +326,77 @@ def test_two_tenants_may_tell_the_same_address_and_each_tells_its_own(
     assert verify(headers, body, [parse_key(key)], now=timezone.now())
     with pytest.raises(VerificationError):
         verify(headers, body, [parse_key(other)], now=timezone.now())
+
+
+@pytest.fixture
+def detected():
+    """Stage a drift, of which full data name payer and money."""
+
+    def make(tenant):
+        bus = make_bus(open_store(USING))
+        with bus.transaction(transaction.atomic(using=USING)):
+            bus.stage(
+                AlertOpened(
+                    tenant=TenantKey(tenant.key),
+                    at=timezone.now(),
+                    alert="alr_1",
+                    kind="denial_rate",
+                    severity="high",
+                    payer="Palombia Health",
+                    dollars_per_month=1_845_000,
+                    summary="More denials.",
+                )
+            )
+
+    return make
+
+
+def test_an_endpoint_that_became_thin_is_sent_nothing_in_full(
+    northside, receive, add, stage, detected
+):
+    """Not what was due, and no replay of what it had: it may lead elsewhere by now."""
+    first, second = receive(204), receive(204)
+    endpoint, _ = add(northside, first.url(), detail="full")
+    detected(northside)
+    assert deliver_due() == 1
+    detected(northside)
+    stage(northside, "upl_1")
+    with enter(northside):
+        change_endpoint(endpoint, {"detail": "thin", "url": second.url()}, using=USING)
+        told = list(Delivery.objects.filter(state="done").select_related("message"))
+
+    assert deliver_due() == 1
+    assert replay(TenantKey(northside.key), told, using=USING) == 0
+    ((_, body),) = second.requests
+    assert b"Palombia" in first.requests[0][1]
+    assert json.loads(body)["type"] == "claims.imported"
+    with enter(northside):
+        assert list(Delivery.objects.order_by("pk").values_list("state", "reason")) == [
+            ("done", ""),
+            ("cancelled", "withdrawn"),
+            ("done", ""),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://hooks.example.org/", "target_invalid"),
+        ("https://169.254.169.254/latest", "blocked_address"),
+        ("https://[fd00:ec2::254]/", "blocked_address"),
+        ("https://claims.example.org/api/v1/uploads/", "blocked_address"),
+    ],
+)
+def test_an_address_that_was_written_by_hand_is_checked_before_it_is_used(
+    northside, add, stage, settings, url, reason
+):
+    add(northside, "http://127.0.0.1:9/")
+    settings.CLAIMKIT = {"WEBHOOKS": {"THREADS": 1}}
+    settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, "claims.example.org"]
+    with enter(northside):
+        Endpoint.objects.update(url=url)
+    stage(northside, "upl_1")
+
+    assert deliver_due() == 0
+    with enter(northside):
+        assert Attempt.objects.get().reason == reason

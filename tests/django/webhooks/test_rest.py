@@ -6,8 +6,10 @@ from django.urls import include, path
 from rest_framework.test import APIClient
 
 from claimkit.tenants import Role
+from claimkit.testing.receivers import answer as answer_of
+from claimkit.testing.receivers import chattering
 from claimkit_django.tenants.scope import enter
-from claimkit_django.webhooks.models import Delivery, Endpoint, EndpointKey
+from claimkit_django.webhooks.models import Attempt, Delivery, Endpoint, EndpointKey
 from claimkit_django.webhooks.tasks import deliver_due
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -200,3 +202,117 @@ def test_another_address_begins_with_a_clean_record(northside, client_of, add):
     )
 
     assert (same.json()["failures"], moved.json()["failures"]) == (7, 0)
+
+
+def test_only_an_owner_lets_payer_and_money_out(northside, client_of, add):
+    admin, owner = client_of(northside), client_of(northside, Role.OWNER)
+    thin, _ = add(northside, "http://127.0.0.1:9/")
+    where = f"{ROOT}endpoints/{thin.uid}/"
+    anything = {"If-Match": "*"}
+
+    def answers(client):
+        made = new("http://127.0.0.1:9/", detail="full")
+        return [
+            client.post(f"{ROOT}endpoints/", made, format="json"),
+            client.patch(where, {"detail": "full"}, format="json", headers=anything),
+        ]
+
+    refused = answers(admin)
+    assert [one.status_code for one in refused] == [403, 403]
+    assert {one.json()["code"] for one in refused} == {"permission_denied"}
+    with enter(northside):
+        assert list(Endpoint.objects.values_list("detail", flat=True)) == ["thin"]
+    assert [one.status_code for one in answers(owner)] == [201, 200]
+    assert owner.get(where).json()["detail"] == "full"
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        ({"url": "http://127.0.0.1:8/"}, 403),
+        ({"url": "http://127.0.0.1:8/", "detail": "full"}, 403),
+        ({"headers": {"X-Account": "mine"}}, 403),
+        ({"event_types": ["claims.imported", "drift.detected"]}, 403),
+        ({"event_types": ["*"]}, 403),
+        ({"event_types": ["claims.imported"], "description": "New"}, 200),
+        ({"url": "http://127.0.0.1:9/", "detail": "full"}, 200),
+        ({"url": "http://127.0.0.1:8/", "detail": "thin"}, 200),
+    ],
+)
+def test_an_admin_leads_an_endpoint_that_hears_them_nowhere_else(
+    northside, client_of, add, values, status
+):
+    endpoint, _ = add(
+        northside, "http://127.0.0.1:9/", detail="full", event_types=["claims.imported"]
+    )
+    client, where = client_of(northside), f"{ROOT}endpoints/{endpoint.uid}/"
+
+    changed = client.patch(where, values, format="json", headers={"If-Match": "*"})
+
+    assert changed.status_code == status
+    if status == 403:
+        with enter(northside):
+            assert Endpoint.objects.get().url == endpoint.url
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://hooks.example.org/", "target_scheme"),
+        ("https://hooks.example.org:25/", "target_port"),
+        ("https://169.254.169.254/", "blocked_address"),
+        ("https://[fd00:ec2::254]/", "blocked_address"),
+        ("https://claims.example.org/api/v1/uploads/", "blocked_address"),
+    ],
+)
+def test_what_is_no_public_https_address_is_refused(northside, client_of, settings, url, code):
+    settings.CLAIMKIT = {}
+    settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, "claims.example.org"]
+    answer = client_of(northside).post(f"{ROOT}endpoints/", new(url), format="json")
+
+    assert [(one["attr"], one["code"]) for one in answer.json()["errors"]] == [("url", code)]
+
+
+def test_a_webhook_that_is_led_back_is_refused(northside, receive, add, stage):
+    """Under a name that is not ours: whoever it goes to passes it on to our own intake."""
+
+    def pass_on(receiver, sock):
+        receiver.read(sock)
+        head, body = receiver.requests[-1]
+        lines = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+        headers = {name: text for name, text in lines.items() if name.startswith("webhook-")}
+        taken = APIClient().post(
+            "/api/v1/uploads/", body, content_type="application/json", headers=headers
+        )
+        sock.sendall(answer_of(taken.status_code))
+
+    add(northside, receive(pass_on).url())
+    stage(northside, "upl_1")
+    deliver_due()
+
+    with enter(northside):
+        attempt = Attempt.objects.get()
+        assert (attempt.status, attempt.reason) == (508, "http_status")
+
+
+def test_headers_and_answers_are_shown_nowhere(northside, client_of, stage, receive, caplog):
+    said = b"HTTP/1.1 500 No\r\nContent-Length: 29\r\n\r\n<script>palombia()</script>\r\n"
+    receiver = receive(chattering(said))
+    client = client_of(northside)
+    sent = new(receiver.url(), headers={"Authorization": "Bearer marsupilami"})
+    made = client.post(f"{ROOT}endpoints/", sent, format="json")
+    stage(northside, "upl_1")
+    deliver_due()
+
+    (listed,) = client.get(f"{ROOT}deliveries/").json()["results"]
+    pages = [
+        made,
+        client.get(f"{ROOT}endpoints/{made.data['uid']}/"),
+        client.get(f"{ROOT}deliveries/{listed['uid']}/"),
+    ]
+    shown = " ".join([*(one.content.decode() for one in pages), caplog.text])
+    assert b"Bearer marsupilami" in receiver.requests[0][0]
+    assert pages[2].json()["attempts_made"][0]["status"] == 500
+    assert not [word for word in ("marsupilami", "palombia") if word in shown]
+    with enter(northside):
+        assert b"marsupilami" not in bytes(Endpoint.objects.get().sealed_headers)
