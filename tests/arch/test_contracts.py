@@ -56,6 +56,7 @@ def test_all_contracts_are_kept(root, packages):
         ),
         ("claimkit_x12/values.py", "import claimkit.stores.memory", "plugins use the ports"),
         ("claimkit_slack/plugin.py", "import claimkit.builtins", "plugins use the ports"),
+        ("claimkit_payers_us/plugin.py", "import claimkit.stores.memory", "plugins use the ports"),
         ("claimkit_pagerduty/plugin.py", "import claimkit_django", "plugins use the ports"),
         ("claimkit_apprise/plugin.py", "import claimkit.testing", "plugins use the ports"),
     ],

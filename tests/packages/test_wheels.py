@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = ("apprise", "pagerduty", "slack", "x12")
+PLUGINS = ("apprise", "pagerduty", "payers-us", "slack", "x12")
 DISTRIBUTIONS = (ROOT, *sorted((ROOT / "plugins").iterdir()))
 DIST = ROOT / "dist"
 REMITTANCE = ROOT / "tests" / "samples" / "x12" / "pairp.835"
@@ -90,10 +90,8 @@ def test_a_wheel_has_all_that_the_source_has(wheels):
     sources = {
         "claimkit": (ROOT / "src" / "claimkit", ROOT / "src" / "claimkit_django"),
         **{
-            f"claimkit_{name}": (
-                ROOT / "plugins" / f"claimkit-{name}" / "src" / f"claimkit_{name}",
-            )
-            for name in PLUGINS
+            package: (ROOT / "plugins" / package.replace("_", "-") / "src" / package,)
+            for package in (f"claimkit_{name.replace('-', '_')}" for name in PLUGINS)
         },
     }
     for name, folders in sources.items():
@@ -124,6 +122,7 @@ def test_the_command_lists_all_plugins(home):
 
     assert adds.keys() == {"builtins", *PLUGINS}
     assert adds["x12"] == {"readers": ["x12"]}
+    assert adds["payers-us"] == {"payer_directories": ["payers-us"]}
     for name in ("apprise", "pagerduty", "slack"):
         assert adds[name] == {"channels": [name]}
 

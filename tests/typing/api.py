@@ -13,6 +13,7 @@ from claimkit.alerts.channels import Channel, Notification, SendResult, check_na
 from claimkit.claims.intake import ImportReport, import_claims, preview_claims, repair_csv
 from claimkit.claims.model import Adjustment, Claim, ClaimBatch, ClaimKind, Notice, RowProblem
 from claimkit.claims.normalize import NormalizeContext, Normalizer
+from claimkit.claims.payers import DirectoryEntry, KnownPayers, PayerDirectory
 from claimkit.claims.readers import ClaimReader, Confidence, ReadOptions, choose_reader
 from claimkit.claims.store import ClaimStore, ClaimTotals
 from claimkit.config import Config, DriftConfig, WebhooksConfig
@@ -137,6 +138,15 @@ class Uppercase:
             claim.payer = claim.payer.upper()
 
 
+class Neighbors:
+    """A payer directory."""
+
+    name = "neighbors"
+
+    def entries(self) -> Iterable[DirectoryEntry]:
+        return [DirectoryEntry(name="Blue Lake Mutual", ids=("PI:417",), aliases=("BLM",))]
+
+
 class Never:
     """A detector."""
 
@@ -225,6 +235,10 @@ class Plugin:
         return [Uppercase()]
 
     @hookimpl
+    def claimkit_register_payer_directories(self) -> Iterable[PayerDirectory]:
+        return [Neighbors()]
+
+    @hookimpl
     def claimkit_register_detectors(self) -> Iterable[Detector]:
         return [Never()]
 
@@ -266,6 +280,11 @@ def host() -> None:
     tenant = directory.find(TenantKey("northside"))
     assert tenant is not None
     plugins: Plugins = load_plugins(extra=[("mine", Plugin())], disabled=["x12"])
+    known = KnownPayers(
+        entry for one in plugins.payer_directories.values() for entry in one.entries()
+    )
+    suggested: list[str] = known.suggest("blm", limit=1)
+    print(suggested, known.are_apart("BLM", "Medicare"))
     config: Config = Config.from_mapping({"DRIFT": {"BUDGET": 0.2}})
     clock: Clock = SystemClock()
     progress: Progress = show

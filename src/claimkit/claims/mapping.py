@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from claimkit.claims.payers import fold_payer, suggest_payers
+from claimkit.claims.payers import KnownPayers, fold_payer, suggest_payers
 from claimkit.claims.procedures import INPATIENT, ProcedureGroups
 from claimkit.errors import MappingRefused
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from claimkit.claims.model import Claim, ClaimEvent
+    from claimkit.claims.payers import DirectoryEntry
 
 __all__ = ["ClaimMapping", "MappingRule", "Match", "Subject", "Suggestion", "suggest_rules"]
 
@@ -238,33 +239,36 @@ class Suggestion:
 
 #: Names that are compared with all others; beyond these the rare ones are left out.
 _MAX_COMPARED = 300
+_MAX_TARGETS = 3
 
 
 def suggest_rules(
-    payers: Mapping[str, int], directory: Iterable[str] = (), *, limit: int = 20
+    payers: Mapping[str, int], directory: Iterable[DirectoryEntry] = (), *, limit: int = 20
 ) -> list[Suggestion]:
     """Return names that are probably another spelling of a better known one, most used first.
 
     Args:
         payers: Payer → statements under that name.
-        directory: Names that are known anyway, such as those of payer directories.
+        directory: Payers that are known anyway, those of payer directories. Names of two of
+            them are never suggested for each other.
         limit: Most suggestions to return.
 
     >>> suggest_rules({"BLUE LAKE MUTUAL": 900, "BLUE LAKE MUTAL": 3})[0].targets
     ('BLUE LAKE MUTUAL',)
     """
     ranked = sorted(payers, key=lambda name: (-payers[name], name))[:_MAX_COMPARED]
-    known = [fold_payer(name) for name in directory]
+    known = KnownPayers(directory)
     found = []
     for name in ranked:
         better = [
             other
             for other in ranked
-            if other != name and (payers[other], name) > (payers[name], other)
+            if other != name
+            and (payers[other], name) > (payers[name], other)
+            and not known.are_apart(name, other)
         ]
-        targets = [
-            one for one in suggest_payers(name, [*better, *known]) if one != fold_payer(name)
-        ]
+        near = [one for one in suggest_payers(name, better) if one != fold_payer(name)]
+        targets = tuple(dict.fromkeys([*known.suggest(name), *near]))[:_MAX_TARGETS]
         if targets:
-            found.append(Suggestion(value=name, targets=tuple(targets), statements=payers[name]))
+            found.append(Suggestion(value=name, targets=targets, statements=payers[name]))
     return found[:limit]

@@ -10,8 +10,10 @@ one id may carry several products.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 import unicodedata
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -23,6 +25,7 @@ __all__ = [
     "UNKNOWN_PAYER",
     "DirectoryEntry",
     "FederalPrograms",
+    "KnownPayers",
     "PayerDirectory",
     "PayerNames",
     "fold_payer",
@@ -143,6 +146,8 @@ class DirectoryEntry:
     name: str
     #: ``namespace:id``; one payer may have many.
     ids: tuple[str, ...] = ()
+    #: Other names of the same payer that :func:`fold_payer` does not fold into ``name``.
+    aliases: tuple[str, ...] = ()
 
 
 class PayerDirectory(Protocol):
@@ -178,6 +183,87 @@ _PROGRAMS = (
     "Indian Health Service",
     "Federal Employees Health Benefits",
 )
+
+
+class KnownPayers:
+    """What payer directories know, folded once, to look names up in and to suggest from.
+
+    Names that are much alike are often two payers, so likeness alone counts for nothing here. A
+    name is another spelling of a known one if it is an alias, if only spaces differ, or if up to
+    two of its words are a slip: a word that no known payer has, which becomes one of theirs by a
+    letter that is missing, added, changed or moved. ``KANSAS`` is never ``ARKANSAS`` mistyped.
+
+    Args:
+        entries: Payers of all directories; where two disagree, both are suggested.
+
+    >>> known = KnownPayers([DirectoryEntry(name="Blue Lake Mutual", aliases=("BLM",))])
+    >>> known.suggest("blm"), known.suggest("Blue Lake Mutal Ins."), known.suggest("Red Lake")
+    (['BLUE LAKE MUTUAL'], ['BLUE LAKE MUTUAL'], [])
+    """
+
+    def __init__(self, entries: Iterable[DirectoryEntry]) -> None:
+        # The inner dictionaries are sets that keep their order.
+        self._payers: dict[str, dict[str, None]] = defaultdict(dict)
+        self._closed_up: dict[str, dict[str, None]] = defaultdict(dict)
+        self._words = set(_NOISE).union(*(state.split() for state in _STATES))
+        for entry in entries:
+            payer = fold_payer(entry.name)
+            for name in (entry.name, *entry.aliases):
+                folded = fold_payer(name)
+                self._payers[folded][payer] = None
+                self._closed_up[folded.replace(" ", "")][payer] = None
+                self._words.update(folded.split(), _PUNCTUATION.sub(" ", name.upper()).split())
+        self._near: dict[str, list[str]] = defaultdict(list)
+        for word in sorted(self._words):
+            if len(word) >= _SHORTEST_CORRECTED:
+                for shortened in _without_a_letter(word):
+                    self._near[shortened].append(word)
+        self._longest = max(map(len, self._words))
+
+    def suggest(self, name: str, *, limit: int = 3) -> list[str]:
+        """Return folded names of payers that ``name`` may be another spelling of.
+
+        Empty where ``name`` is a payer's own name: that it looks like another one says nothing.
+        """
+        folded = fold_payer(name)
+        found = self._spelled(folded) or self._respelled(folded)
+        return [one for one in found if one != folded][:limit]
+
+    def are_apart(self, name: str, other: str) -> bool:
+        """Return whether both names are known, as names of payers of which none is the same."""
+        one, two = self._payers.get(fold_payer(name)), self._payers.get(fold_payer(other))
+        return bool(one and two and one.keys().isdisjoint(two))
+
+    def _spelled(self, folded: str) -> dict[str, None]:
+        return self._payers.get(folded) or self._closed_up.get(folded.replace(" ", "")) or {}
+
+    def _respelled(self, folded: str) -> dict[str, None]:
+        words = folded.split()
+        strange = [word for word in words if word not in self._words]
+        if len(folded) <= _SHORTEST_CORRECTED or not 0 < len(strange) <= _MOST_CORRECTED:
+            return {}
+        choices = [(word,) if word in self._words else self._alike(word) for word in words]
+        found: dict[str, None] = {}
+        for spelled in itertools.product(*choices):
+            # Again, as the right words may fold further: a state, "Inc.", "Blue Cross".
+            found |= self._spelled(fold_payer(" ".join(spelled)))
+        return found
+
+    def _alike(self, word: str) -> list[str]:
+        if len(word) > self._longest + 1:
+            return []
+        near = (self._near.get(shortened, ()) for shortened in _without_a_letter(word))
+        return list(dict.fromkeys(itertools.chain.from_iterable(near)))
+
+
+#: Letters of a word that may be what was meant: shorter ones are alike by chance. A whole name
+#: needs one more ("DEAL" is not "DEAN" mistyped).
+_SHORTEST_CORRECTED = 4
+_MOST_CORRECTED = 2
+
+
+def _without_a_letter(word: str) -> list[str]:
+    return [word, *(word[:at] + word[at + 1 :] for at in range(len(word)))]
 
 
 def suggest_payers(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]:

@@ -96,9 +96,7 @@ def payer_suggestions(
     counts: dict[str, int] = {}
     for one in OrmClaimStore(using).stated_payers(tenant):
         counts[one.payer] = counts.get(one.payer, 0) + one.statements
-    directory = [
-        entry.name for one in plugins().payer_directories.values() for entry in one.entries()
-    ]
+    directory = [entry for one in plugins().payer_directories.values() for entry in one.entries()]
     return suggest_rules(counts, directory, limit=limit)
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from claimkit.claims.ledger import events_of, fold, renamed
 from claimkit.claims.mapping import ClaimMapping, MappingRule, Match, Subject, suggest_rules
+from claimkit.claims.payers import DirectoryEntry
 from claimkit.claims.procedures import INPATIENT
 from claimkit.errors import MappingRefused
 from claimkit.testing.factories import make_claim
@@ -200,10 +201,25 @@ def test_history_under_new_rules_is_as_if_it_had_been_read_under_them(first, sec
 
 def test_near_names_are_suggested_and_nothing_is_merged():
     found = suggest_rules(
-        {"BLUE LAKE MUTUAL": 900, "BLUE LAKE MUTAL": 3, "MEDICADE": 2, "RED HILL": 5}, ["Medicaid"]
+        {"BLUE LAKE MUTUAL": 900, "BLUE LAKE MUTAL": 3, "MEDICADE": 2, "RED HILL": 5},
+        [DirectoryEntry(name="Medicaid")],
     )
 
     assert [(one.value, one.targets) for one in found] == [
         ("BLUE LAKE MUTAL", ("BLUE LAKE MUTUAL",)),
         ("MEDICADE", ("MEDICAID",)),
+    ]
+
+
+def test_names_of_two_known_payers_are_never_suggested_for_each_other():
+    """The Blues of two states are as alike as a name and its misspelling."""
+    names = {"BLUE CROSS BLUE SHIELD NC": 900, "BLUE CROSS BLUE SHIELD ND": 3, "BLUE LAKE": 1}
+    directory = [
+        DirectoryEntry(name="BCBSNC", aliases=("Blue Lake",)),
+        DirectoryEntry(name="BCBSND"),
+    ]
+
+    assert [one.value for one in suggest_rules(names)] == ["BLUE CROSS BLUE SHIELD ND"]
+    assert [(one.value, one.targets) for one in suggest_rules(names, directory)] == [
+        ("BLUE LAKE", ("BLUE CROSS BLUE SHIELD NC",))
     ]

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from claimkit.claims.normalize import NormalizeContext, PayerNormalizer
 from claimkit.claims.payers import (
     UNKNOWN_PAYER,
+    DirectoryEntry,
+    KnownPayers,
     PayerNames,
     fold_payer,
     payer_of,
@@ -110,6 +112,92 @@ def test_near_names_are_suggested_nearest_first_and_never_merged():
     assert suggest_payers("Blue Lake Mutal Ins", known, limit=1) == ["BLUE LAKE MUTUAL"]
     assert suggest_payers("Zorglub", known) == []
     assert payer_of("Blue Lake Mutal") == "BLUE LAKE MUTAL"
+
+
+@pytest.fixture
+def known():
+    return KnownPayers(
+        [
+            DirectoryEntry(name="Blue Lake Mutual", aliases=("BLM", "Lakeside Ins. Co.")),
+            DirectoryEntry(name="BCBS of Kansas", aliases=("Sunflower Blues",)),
+            DirectoryEntry(name="BCBS of Arkansas"),
+            DirectoryEntry(name="Healthfirst"),
+            DirectoryEntry(name="Health First"),
+            DirectoryEntry(name="Dean"),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "payers"),
+    [
+        ("Blue Lake Mutual, Inc.", []),
+        ("blm", ["BLUE LAKE MUTUAL"]),
+        ("LAKESIDE", ["BLUE LAKE MUTUAL"]),
+        # Spaces only, where the names themselves are known and where they are not.
+        ("BlueLake Mutual", ["BLUE LAKE MUTUAL"]),
+        ("Healthfirst", []),
+        ("Health First", []),
+        ("Heal Thfirst", ["HEALTHFIRST", "HEALTH FIRST"]),
+        # A letter missing, added, changed, moved; in two words, and in three.
+        ("Blue Lake Mutal", ["BLUE LAKE MUTUAL"]),
+        ("Blue Lakke Mutual", ["BLUE LAKE MUTUAL"]),
+        ("Blue Lake Mutuel", ["BLUE LAKE MUTUAL"]),
+        ("Bleu Lake Mutaul", ["BLUE LAKE MUTUAL"]),
+        ("Bleu Lkae Mutaul", []),
+        ("Blue Lake Mtl", []),
+        # Right words fold further: a state, what tells nothing.
+        ("BCBS of Kanses", ["BLUE CROSS BLUE SHIELD KS"]),
+        ("BCBS of Kansas Insurxnce", ["BLUE CROSS BLUE SHIELD KS"]),
+        ("Lakeside Insurxnce", ["BLUE LAKE MUTUAL"]),
+        # Too short to be anybody; a word more may be another product.
+        ("Deal", []),
+        ("Blue Lake Mutual Medicaid", []),
+        ("Blue Lake", []),
+        ("", []),
+        ("M" * 50_000, []),
+    ],
+)
+def test_a_known_payer_is_suggested_for_other_names_and_slips(known, name, payers):
+    assert known.suggest(name) == payers
+
+
+def test_suggestions_are_limited(known):
+    assert known.suggest("Heal Thfirst", limit=1) == ["HEALTHFIRST"]
+
+
+def test_directories_that_disagree_are_both_heard():
+    known = KnownPayers(
+        [
+            DirectoryEntry(name="Red Hill", aliases=("RH",)),
+            DirectoryEntry(name="Rahan", aliases=("RH",)),
+        ]
+    )
+
+    assert known.suggest("RH") == ["RED HILL", "RAHAN"]
+    assert not known.are_apart("RH", "Rahan")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        ("BCBS of Kansas", "BCBS of Arkansas", True),
+        ("Sunflower Blues", "BCBSAR", True),
+        ("Sunflower Blues", "BCBSKS", False),
+        ("BCBS of Kansas", "BCBS of Kansas", False),
+        ("BCBS of Kansas", "Zorglub", False),
+    ],
+)
+def test_known_names_of_two_payers_are_apart(known, one, other, apart):
+    assert known.are_apart(one, other) is apart
+    assert known.are_apart(other, one) is apart
+
+
+@given(st.text(max_size=30))
+def test_any_name_is_looked_up(name):
+    known = KnownPayers([DirectoryEntry(name="Blue Lake Mutual")])
+
+    assert known.suggest(name) in ([], ["BLUE LAKE MUTUAL"])
 
 
 def test_c5_mappings_of_two_tenants_never_mix_and_a_changed_one_counts_at_once():
