@@ -1,5 +1,5 @@
 # ruff: noqa: E402 - see register_assert_rewrite
-"""What every store, outbox and channel must do: test classes for whoever writes one.
+"""What every store, outbox, channel and reader must do: test classes for whoever writes one.
 
 Subclass the suite in your own tests and give it your store::
 
@@ -27,6 +27,7 @@ overridden beside ``store``:
 :class:`OutboxConformance` is for outboxes, which are no part of a store; it says what it needs.
 :class:`HttpChannelConformance` is for channels of alerts that tell by HTTP, :class:`ChannelConformance`
 for all others; both take one fixture, ``use``, which returns a :class:`ChannelUse`.
+:class:`ReaderConformance` is for readers of files; it takes the reader and a few files of its own.
 
 The oracle is :class:`claimkit.stores.memory.MemoryStore`: the same claims must give the same
 positions, history, lines, totals, facts and cells. The suite needs pytest and Hypothesis.
@@ -43,6 +44,7 @@ pytest.register_assert_rewrite(
     "claimkit.testing.conformance.cube",
     "claimkit.testing.conformance.findings",
     "claimkit.testing.conformance.outbox",
+    "claimkit.testing.conformance.readers",
     "claimkit.testing.conformance.store",
 )
 
@@ -55,6 +57,7 @@ from claimkit.testing.conformance.claims import ClaimStoreConformance
 from claimkit.testing.conformance.cube import CubeStoreConformance
 from claimkit.testing.conformance.findings import FindingLogConformance
 from claimkit.testing.conformance.outbox import OutboxConformance
+from claimkit.testing.conformance.readers import ReaderConformance
 from claimkit.testing.conformance.store import StoreConformance
 
 __all__ = [
@@ -65,5 +68,6 @@ __all__ = [
     "FindingLogConformance",
     "HttpChannelConformance",
     "OutboxConformance",
+    "ReaderConformance",
     "StoreConformance",
 ]
