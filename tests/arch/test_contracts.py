@@ -55,6 +55,7 @@ def test_all_contracts_are_kept(root, packages):
             "migrations know neither",
         ),
         ("claimkit_x12/values.py", "import claimkit.stores.memory", "plugins use the ports"),
+        ("claimkit_fhir/plugin.py", "import claimkit.cli", "plugins use the ports"),
         ("claimkit_slack/plugin.py", "import claimkit.builtins", "plugins use the ports"),
         ("claimkit_payers_us/plugin.py", "import claimkit.stores.memory", "plugins use the ports"),
         ("claimkit_pagerduty/plugin.py", "import claimkit_django", "plugins use the ports"),

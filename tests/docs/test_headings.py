@@ -99,7 +99,7 @@ def test_every_error_code(headings):
     }
     refused = {
         keyword.value.value
-        for tree in _sources("claims")
+        for tree in (*_sources("claims"), *_sources("fhir"))
         for call in ast.walk(tree)
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "FileRefused"
         for keyword in call.keywords
@@ -123,7 +123,7 @@ def test_every_event_topic(headings):
 
 def test_every_problem_of_a_row_and_every_notice(headings):
     codes = set(_COMPUTED)
-    for tree in (*_sources("claims"), *_sources("x12")):
+    for tree in (*_sources("claims"), *_sources("fhir"), *_sources("x12")):
         codes |= _codes(tree)
 
     assert {"money_invalid", "isa_width", "cas_duplicated", "quote_unclosed"} <= codes
@@ -132,7 +132,8 @@ def test_every_problem_of_a_row_and_every_notice(headings):
 
 def test_no_problem_is_told_that_there_is_not(headings):
     codes = {one for one in headings("row-problems") if "_" in one}
-    source = "\n".join(ast.unparse(tree) for tree in (*_sources("claims"), *_sources("x12")))
+    trees = (*_sources("claims"), *_sources("fhir"), *_sources("x12"))
+    source = "\n".join(map(ast.unparse, trees))
 
     assert {one for one in codes - _COMPUTED if f"'{one}'" not in source} == set()
 
@@ -192,6 +193,7 @@ def test_the_site_loads_nothing_from_elsewhere(site):
 def _sources(which):
     folder = {
         "claims": ROOT / "src" / "claimkit" / "claims",
+        "fhir": ROOT / "plugins" / "claimkit-fhir" / "src",
         "x12": ROOT / "plugins" / "claimkit-x12" / "src",
     }[which]
     for path in folder.rglob("*.py"):

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = ("apprise", "pagerduty", "payers-us", "slack", "x12")
+PLUGINS = ("apprise", "fhir", "pagerduty", "payers-us", "slack", "x12")
 DISTRIBUTIONS = (ROOT, *sorted((ROOT / "plugins").iterdir()))
 DIST = ROOT / "dist"
 REMITTANCE = ROOT / "tests" / "samples" / "x12" / "pairp.835"
@@ -121,7 +121,8 @@ def test_the_command_lists_all_plugins(home):
     adds = {one["plugin"]: one["adds"] for one in told}
 
     assert adds.keys() == {"builtins", *PLUGINS}
-    assert adds["x12"] == {"readers": ["x12"]}
+    for name in ("fhir", "x12"):
+        assert adds[name] == {"readers": [name]}
     assert adds["payers-us"] == {"payer_directories": ["payers-us"]}
     for name in ("apprise", "pagerduty", "slack"):
         assert adds[name] == {"channels": [name]}
