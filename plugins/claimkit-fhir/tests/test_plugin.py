@@ -111,7 +111,9 @@ def test_a_line_may_be_a_bundle(read, claim, response, bundle, ndjson):
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-@pytest.mark.parametrize("line", ['{"resourceType": "Cla', "NaN", "\x00", "{}", "[1]", '{"a":NaN}'])
+@pytest.mark.parametrize(
+    "line", ['{"resourceType": "Cla', "NaN", "\x00", "{}", "[1]", '{"a":NaN}', "}"]
+)
 def test_a_bad_line_costs_itself(read, claim, ndjson, at, line):
     lines = [claim(), claim()]
     lines.insert(at, line)
@@ -139,6 +141,15 @@ def test_a_bad_entry_costs_itself(read, claim, bundle):
         ("resource_invalid", 5, "Bundle.entry[4].resource"),
         ("resource_invalid", 6, "Bundle.entry[5].resource"),
     ]
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e" + "9" * 30, "9" * 5_000])
+def test_a_number_that_is_none_costs_its_entry(read, claim, bundle, number):
+    content = json.dumps(bundle(claim(), claim(total={"value": 417417}), claim()))
+    found = read(content.replace("417417", number))
+
+    assert [one.position for one in found.claims] == [1, 3]
+    assert [(one.position, one.field_name) for one in found.problems] == [(2, "Claim.total.value")]
 
 
 def test_nothing_that_a_resource_says_is_in_a_problem_or_a_notice(read, claim, ndjson):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from claimkit.errors import FileRefused
 
@@ -146,15 +146,27 @@ def _parsed(number: int, line: bytes | None) -> Parsed:
         return Parsed(number, None, "json_invalid")
 
 
-def _decimal(text: str) -> Decimal:
+#: In place of a number that is none, so that it costs its resource and not the Bundle around it.
+_NO_NUMBER = object()
+
+
+def _decimal(text: str) -> object:
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise ValueError("no number") from None
+        return _NO_NUMBER
 
 
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON")
+def _integer(text: str) -> object:
+    try:
+        return int(text)
+    except ValueError:
+        return _NO_NUMBER
 
 
-_DECODE = json.JSONDecoder(parse_float=_decimal, parse_constant=_no_constant).decode
+_DECODE = json.JSONDecoder(
+    parse_float=_decimal,
+    parse_int=_integer,
+    parse_constant=lambda _: _NO_NUMBER,
+    strict=False,
+).decode
