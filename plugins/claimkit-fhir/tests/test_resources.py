@@ -152,6 +152,14 @@ def test_a_payer_has_a_name_or_an_id(read, claim, insurer, expected):
     assert (one.payer_name, one.payer_id) == expected
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("institutional", "I"), ("oral", "D"), ("professional-nonclinician", "P"), ("pharmacy", "")],
+)
+def test_the_type_of_a_claim_is_told(read, claim, concept, code, kind):
+    assert read(claim(type=concept(code))).claim.claim_type == kind
+
+
 def test_a_replacement_names_what_it_replaces(read, claim, concept):
     related = [
         {"relationship": concept("associated"), "reference": {"value": "X"}},

@@ -91,9 +91,7 @@ class Resources:
             billing_tin=billing_tin,
             rendering_npi=parties.rendering(node),
             member_id=parties.member(node, insurance),
-            claim_type=next(
-                (_TYPES[code] for _, code in node.codings("type") if code in _TYPES), ""
-            ),
+            claim_type=_type(node),
             payer_sequence=_sequence(insurance),
             authorization_number=insurance.first_text("preAuthRef")
             or node.first_text("preAuthRef"),
@@ -258,6 +256,12 @@ def _share_of_patient(claim: Claim) -> Cents:
         for one in adjustments
         if one.group == "PR"
     )
+
+
+def _type(node: Node) -> str:
+    """Return the type of claim; codes of profiles say more, such as ``inpatient-institutional``."""
+    codes = [code for _, code in node.codings("type")]
+    return next((kind for code in codes for name, kind in _TYPES.items() if name in code), "")
 
 
 def _items(node: Node) -> Iterator[Node]:
