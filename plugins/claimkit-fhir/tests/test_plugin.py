@@ -202,13 +202,14 @@ def test_a_file_without_claims_is_refused_with_one_clear_line(read, content, rea
 
 def test_a_document_that_is_too_large_is_refused(read, claim, bundle, monkeypatch):
     monkeypatch.setattr(documents, "MAX_DOCUMENT", 1 << 20)
-    content = json.dumps(bundle(*[claim()] * 1_200), indent=1)
-    assert len(content) > 1 << 20
+    content = json.dumps(bundle(*[claim()] * 900), indent=8)
+    assert len(content) > 1 << 20 > len(json.dumps(json.loads(content))) > 1 << 19
 
     with pytest.raises(FileRefused, match=r"larger than 1 MiB\. Ask the sender for NDJSON"):
         read(content)
+    assert len(read(json.dumps(json.loads(content))).claims) == 900
     with pytest.raises(FileRefused, match="larger than 1 MiB"):
-        read(json.dumps(json.loads(content)))
+        read(json.dumps({**json.loads(content), "id": "x" * (1 << 20)}))
 
 
 def test_a_line_that_is_too_long_costs_itself(read, claim, ndjson, monkeypatch):

@@ -275,6 +275,13 @@ def test_what_the_claim_repeats_of_its_lines_counts_once(read, eob, told):
     assert (one.adjustments, one.flags) == ([], ["cas_duplicated"])
 
 
+def test_reasons_for_more_than_was_not_paid_are_told(read, eob, told):
+    item = {"sequence": 1, "adjudication": [
+        told("submitted", 320), told("benefit", 200), told("CO", 200, "45")]}  # fmt: skip
+
+    assert read(eob(item=[item], total=None, payment=None)).claim.flags == ["claim_unbalanced"]
+
+
 def test_reasons_of_other_lists_are_not_taken_for_carc(read, eob, told, concept):
     own = {**told("CO", 320), "reason": concept("197", system="http://payer.test/reasons")}
     item = {"sequence": 1, "adjudication": [told("submitted", 320), told("benefit", 0), own]}

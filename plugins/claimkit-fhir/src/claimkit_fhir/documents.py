@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_DOCUMENT", "Documents", "Parsed"]
 
 #: Bytes of a document, and of a line of NDJSON.
-MAX_DOCUMENT = 32 << 20
+MAX_DOCUMENT = 16 << 20
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 
@@ -77,15 +77,10 @@ class Documents:
         self, first: list[tuple[int, bytes | None]], lines: Iterator[tuple[int, bytes | None]]
     ) -> Any:
         """Return the document that the file is."""
-        parts: deque[bytes] = deque()
-        size = 0
-        for _, line in first:
-            size += MAX_DOCUMENT + 2 if line is None else len(line) + 1
-            parts.append(line or b"")
-        while size <= MAX_DOCUMENT and (more := next(lines, None)) is not None:
-            size += MAX_DOCUMENT + 2 if more[1] is None else len(more[1]) + 1
+        parts = [line or b"" for _, line in first]
+        while self.bytes_read <= MAX_DOCUMENT and (more := next(lines, None)) is not None:
             parts.append(more[1] or b"")
-        if size > MAX_DOCUMENT + 1:
+        if self.bytes_read > MAX_DOCUMENT:
             raise FileRefused(
                 f"this JSON document is larger than {MAX_DOCUMENT >> 20} MiB",
                 remedy="Ask the sender for NDJSON, one resource per line, or for smaller Bundles",
