@@ -16,7 +16,7 @@ from claimkit.events import Bus
 from claimkit.plugins import load_plugins
 from claimkit.stores.memory import MemoryStore
 from claimkit.types import SystemClock, TenantKey
-from claimkit_fhir import documents
+from claimkit_fhir import documents, references
 
 KEY = b"0123456789abcdef0123456789abcdef"
 
@@ -84,6 +84,43 @@ def test_a_resource_and_a_bundle_may_be_written_in_any_way(
     assert {one.kind for one in together.claims} == {ClaimKind.FHIR}
     assert together.batches[-1].kinds == (ClaimKind.FHIR,)
     assert together.problems == together.notices == []
+
+
+def test_a_byte_order_mark_may_come_in_pieces(fhir, read, claim):
+    content = b"\xef\xbb\xbf" + json.dumps(claim()).encode()
+    pieces = iter([content[:1], content[1:2], content[2:]])
+    stream = io.BytesIO()
+    stream.read = lambda size: next(pieces, b"")
+    found = read(stream)
+
+    assert numbers(found) == ["PCN-000417"]
+    assert found.batches[-1].bytes_read == len(content)
+
+
+def test_a_mark_alone_is_an_empty_file(read):
+    for content in (b"\xef", b"\xef\xbb\xbf"):
+        with pytest.raises(FileRefused):
+            read(content)
+
+
+def test_entries_that_are_no_list_cost_their_bundle(read, claim, bundle, ndjson):
+    found = read(ndjson(claim(), bundle(entry={"resource": claim()})))
+
+    assert len(found.claims) == 1
+    assert problems(found) == [("resource_invalid", 2, "Bundle.entry")]
+
+
+def test_only_so_many_claims_are_remembered(read, claim, response, told, ndjson, monkeypatch):
+    monkeypatch.setattr(references, "_REMEMBERED", 2)
+    sent = [claim(id=f"c{at}") for at in range(3)]
+    answers = [
+        response(request={"reference": f"Claim/c{at}"}, total=[told("benefit", 1)])
+        for at in range(3)
+    ]
+    found = read(ndjson(*sent, *answers))
+
+    assert [one.position for one in found.claims] == [1, 2, 3, 5, 6]
+    assert problems(found) == [("charge_missing", 4, "ClaimResponse.total")]
 
 
 def test_lines_are_resources(read, claim, eob, ndjson):

@@ -406,6 +406,19 @@ def test_texts_hold_nothing_that_a_store_cannot_keep(read, claim):
     assert one.patient_control_number == "PCN  7"
 
 
+@pytest.mark.parametrize(
+    ("item", "cents"),
+    [
+        ({"unitPrice": {"value": 12.5}, "quantity": {"value": 3}}, 3_750),
+        ({"unitPrice": {"value": 12.5}}, 1_250),
+        ({"net": {"value": 7}, "unitPrice": {"value": 12.5}}, 700),
+        ({}, 0),
+    ],
+)
+def test_a_line_costs_its_net_or_price_times_quantity(read, claim, item, cents):
+    assert read(claim(item=[item])).claim.lines[0].charge == cents
+
+
 def test_charges_of_lines_that_are_not_the_total_are_told(read, claim):
     assert read(claim(total={"value": 400})).claim.flags == ["lines_unbalanced"]
     assert read(claim(total=None)).claim.charge == 32_000
