@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from claimkit.claims.model import Claim, ClaimKind
 from claimkit_fhir.adjudication import Adjudication, adjudication_of
+from claimkit_fhir.items import line_of
 from claimkit_fhir.nodes import MAX_TEXT, Node, Spoiled
 from claimkit_fhir.parties import Parties
 from claimkit_fhir.references import SentClaim, reference_id
-from claimkit_fhir.services import line_of
 
 if TYPE_CHECKING:
     import datetime as dt
