@@ -31,6 +31,7 @@ __all__ = [
     "ClaimFacts",
     "ClaimsChanged",
     "ClaimsImported",
+    "CubeRefreshed",
     "DataHold",
     "DriftAccepted",
     "DriftDetected",
@@ -41,10 +42,13 @@ __all__ = [
     "Event",
     "ExportMade",
     "FactsChange",
+    "ImportFailed",
     "Listener",
     "OutboxSettled",
     "Phase",
+    "ReportEnded",
     "ReportReady",
+    "RulesRan",
     "WatchEnded",
 ]
 
@@ -129,6 +133,29 @@ class ClaimsImported(Event):
     changed: int
     same: int
     rejected: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportFailed(Event):
+    """A file could not be imported to its end; for those who count failures."""
+
+    topic: ClassVar[str] = "claims.import_failed"
+
+    upload: str
+    #: Stable code of the error, such as ``file_unreadable``.
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CubeRefreshed(Event):
+    """What a batch of claims changed was posted to the cube; for those who count refreshes."""
+
+    topic: ClassVar[str] = "drift.cube_refreshed"
+
+    #: Claims whose facts changed.
+    changes: int
+    #: How long it took.
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,6 +326,20 @@ class ReportReady(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportEnded(Event):
+    """A run of a report or of an export ended, well or not; for those who count runs."""
+
+    topic: ClassVar[str] = "reports.ended"
+
+    #: ``report`` or ``export``.
+    kind: str
+    #: ``success`` or ``failed``.
+    status: str
+    #: How long it took.
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportMade(Event):
     """Rows left the site as a file."""
 
@@ -342,6 +383,18 @@ class AutomationRequested(Event):
     #: Topic of the event that triggered the rule.
     trigger: str
     subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesRan(Event):
+    """Rules of automation looked at something, or a person answered one; for those who count them."""
+
+    topic: ClassVar[str] = "automation.rules_ran"
+
+    #: Result, such as ``success`` or ``dry_run`` → how many lines of the log.
+    endings: Mapping[str, int]
+    #: How long each action took that was run.
+    seconds: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

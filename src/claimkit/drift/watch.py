@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from claimkit.drift.reading import reach_days, read_cube
 from claimkit.drift.tally import tally
 from claimkit.events import (
     ClaimsChanged,
+    CubeRefreshed,
     DriftDetected,
     DriftResolved,
     DriftWorsened,
@@ -106,10 +108,18 @@ class CubeUpkeep:
         self._cube = cube
         self._dimensions = check_dimensions(dimensions)
 
-    def handle(self, event: Event) -> None:
-        """Post the signed deltas of one batch, as known since its day."""
-        if isinstance(event, ClaimsChanged):
-            _post(self._cube, event.tenant, event.changes, event.known_day, self._dimensions)
+    def handle(self, event: Event) -> Iterable[Event]:
+        """Post the signed deltas of one batch, as known since its day, and tell how long it took."""
+        if not isinstance(event, ClaimsChanged):
+            return ()
+        began = time.perf_counter()
+        _post(self._cube, event.tenant, event.changes, event.known_day, self._dimensions)
+        seconds = time.perf_counter() - began
+        return (
+            CubeRefreshed(
+                tenant=event.tenant, at=event.at, changes=len(event.changes), seconds=seconds
+            ),
+        )
 
 
 def watch(

@@ -131,7 +131,7 @@ def _durations(title: str, series: Series) -> Panel:
 
 def dashboards(*, per_tenant: bool = False) -> tuple[Dashboard, ...]:
     """Return all dashboards; that of tenants only where their label is asked for."""
-    made = (_api(), _tasks(), _pipeline(), _delivery(), _database())
+    made = (_api(), _tasks(), _pipeline(), _work(), _delivery(), _database())
     return (*made, _tenants()) if per_tenant else made
 
 
@@ -199,6 +199,34 @@ def _pipeline() -> Dashboard:
             Panel(title="Alerts opened and resolved",
                   queries=[(rate(metrics.ALERTS, by=("change",)), "{{change}}")]),
             Panel(title="Files imported", unit="ops", queries=[(rate(metrics.FILES), "files")]),
+            Panel(title="Files that failed", unit="ops",
+                  queries=[(rate(metrics.FILES_FAILED, by=("code",)), "{{code}}")]),
+            Panel(title="Claims posted to the cube", unit="ops",
+                  queries=[(rate(metrics.CUBE_CHANGES), "claims")]),
+            _durations("Duration of a refresh of the cube", metrics.CUBE_REFRESH_SECONDS),
+        ],
+    )  # fmt: skip
+
+
+def _work() -> Dashboard:
+    return Dashboard(
+        uid="claimkit-work",
+        title="claimkit: reports, automation, audit",
+        panels=[
+            Panel(title="Reports and exports", unit="ops",
+                  queries=[(rate(metrics.REPORT_RUNS, by=("kind", "status")), "{{kind}} {{status}}")]),
+            _durations("Duration of a report or export", metrics.REPORT_RUN_SECONDS),
+            Panel(title="Reports and exports that wait",
+                  queries=[(gauge(metrics.REPORTS_WAITING, by=("kind",)), "{{kind}}")]),
+            Panel(title="Oldest report or export that waits", unit="s",
+                  queries=[(gauge(metrics.REPORTS_OLDEST_WAITING, by=("kind",)), "{{kind}}")]),
+            Panel(title="What rules did", unit="ops",
+                  queries=[(rate(metrics.EXECUTIONS, by=("result",)), "{{result}}")]),
+            _durations("Duration of an action", metrics.EXECUTION_SECONDS),
+            Panel(title="Entries of the audit trail without a link",
+                  queries=[(gauge(metrics.AUDIT_UNLINKED), "entries")]),
+            Panel(title="Lag of the audit chains", unit="s", limit=300,
+                  queries=[(gauge(metrics.AUDIT_OLDEST_UNLINKED), "age")]),
         ],
     )  # fmt: skip
 
@@ -244,6 +272,10 @@ def _tenants() -> Dashboard:
         panels=[
             of(metrics.CLAIMS, "Claims read"),
             of(metrics.FILES, "Files imported"),
+            of(metrics.FILES_FAILED, "Files that failed"),
+            of(metrics.CUBE_CHANGES, "Claims posted to the cube"),
+            of(metrics.REPORT_RUNS, "Reports and exports"),
+            of(metrics.EXECUTIONS, "What rules did"),
             of(metrics.DRIFT_RUNS, "Watches"),
             of(metrics.DRIFT_FINDINGS, "Findings"),
             of(metrics.ALERTS, "Alerts opened and resolved"),

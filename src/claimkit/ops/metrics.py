@@ -14,7 +14,11 @@ from typing import Final, NamedTuple
 __all__ = [
     "ALERTS",
     "ALERTS_OPEN",
+    "AUDIT_OLDEST_UNLINKED",
+    "AUDIT_UNLINKED",
     "CLAIMS",
+    "CUBE_CHANGES",
+    "CUBE_REFRESH_SECONDS",
     "DATABASE_BYTES",
     "DATABASE_CONNECTIONS",
     "DELIVERIES",
@@ -23,11 +27,18 @@ __all__ = [
     "DRIFT_OLDEST_WATCH",
     "DRIFT_RUNS",
     "DRIFT_RUN_SECONDS",
+    "EXECUTIONS",
+    "EXECUTION_SECONDS",
     "FILES",
+    "FILES_FAILED",
     "HTTP_REQUESTS",
     "HTTP_SECONDS",
     "OUTBOX_DUE",
     "OUTBOX_OLDEST_DUE",
+    "REPORTS_OLDEST_WAITING",
+    "REPORTS_WAITING",
+    "REPORT_RUNS",
+    "REPORT_RUN_SECONDS",
     "SCRAPE_FAILED",
     "SERIES",
     "TASKS",
@@ -107,12 +118,31 @@ FILES: Final = Series(
     help="Files that are in, whole or with rejected rows.",
     per_tenant=True,
 )
+FILES_FAILED: Final = Series(
+    name="claimkit_files_failed_total",
+    kind=Kind.COUNTER,
+    help="Files that could not be imported to their end, by the code of the error.",
+    labels=("code",),
+    per_tenant=True,
+)
 CLAIMS: Final = Series(
     name="claimkit_claims_total",
     kind=Kind.COUNTER,
     help="Claims read from files by what became of them: new, changed, same or rejected.",
     labels=("result",),
     per_tenant=True,
+)
+CUBE_CHANGES: Final = Series(
+    name="claimkit_cube_changes_total",
+    kind=Kind.COUNTER,
+    help="Claims whose changed facts were posted to the cube.",
+    per_tenant=True,
+)
+CUBE_REFRESH_SECONDS: Final = Series(
+    name="claimkit_cube_refresh_duration_seconds",
+    kind=Kind.HISTOGRAM,
+    help="Time that posting one batch of claims to the cube took.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
 DRIFT_RUNS: Final = Series(
     name="claimkit_drift_runs_total",
@@ -151,6 +181,55 @@ ALERTS_OPEN: Final = Series(
     kind=Kind.GAUGE,
     help="Alerts that are not resolved, by severity.",
     labels=("severity",),
+)
+REPORT_RUNS: Final = Series(
+    name="claimkit_report_runs_total",
+    kind=Kind.COUNTER,
+    help="Runs of reports and exports that ended, by status.",
+    labels=("kind", "status"),
+    per_tenant=True,
+)
+REPORT_RUN_SECONDS: Final = Series(
+    name="claimkit_report_run_duration_seconds",
+    kind=Kind.HISTOGRAM,
+    help="Time that a run of a report or of an export took.",
+    labels=("kind",),
+    buckets=(0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0),
+)
+REPORTS_WAITING: Final = Series(
+    name="claimkit_reports_waiting",
+    kind=Kind.GAUGE,
+    help="Reports and exports that are queued or being made.",
+    labels=("kind",),
+)
+REPORTS_OLDEST_WAITING: Final = Series(
+    name="claimkit_reports_oldest_waiting_seconds",
+    kind=Kind.GAUGE,
+    help="For how long nobody has worked on the report or export that waits the longest.",
+    labels=("kind",),
+)
+EXECUTIONS: Final = Series(
+    name="claimkit_automation_executions_total",
+    kind=Kind.COUNTER,
+    help="What rules of automation did, by result.",
+    labels=("result",),
+    per_tenant=True,
+)
+EXECUTION_SECONDS: Final = Series(
+    name="claimkit_automation_action_duration_seconds",
+    kind=Kind.HISTOGRAM,
+    help="Time that one action of automation took.",
+    buckets=(0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 15.0),
+)
+AUDIT_UNLINKED: Final = Series(
+    name="claimkit_audit_unlinked",
+    kind=Kind.GAUGE,
+    help="Entries among the newest of the audit trail that its chains do not hold yet.",
+)
+AUDIT_OLDEST_UNLINKED: Final = Series(
+    name="claimkit_audit_oldest_unlinked_seconds",
+    kind=Kind.GAUGE,
+    help="Age of the oldest of them: how far the chains lag behind.",
 )
 DELIVERIES: Final = Series(
     name="claimkit_deliveries_total",
@@ -211,9 +290,12 @@ SCRAPE_FAILED: Final = Series(
 SERIES: Final = {
     one.name: one
     for one in (
-        *(HTTP_REQUESTS, HTTP_SECONDS, TASKS, TASK_SECONDS, FILES, CLAIMS),
+        *(HTTP_REQUESTS, HTTP_SECONDS, TASKS, TASK_SECONDS, FILES, FILES_FAILED, CLAIMS),
+        *(CUBE_CHANGES, CUBE_REFRESH_SECONDS),
         *(DRIFT_RUNS, DRIFT_RUN_SECONDS, DRIFT_FINDINGS, DRIFT_OLDEST_WATCH),
         *(ALERTS, ALERTS_OPEN, DELIVERIES, DELIVERY_SECONDS, OUTBOX_DUE, OUTBOX_OLDEST_DUE),
+        *(REPORT_RUNS, REPORT_RUN_SECONDS, REPORTS_WAITING, REPORTS_OLDEST_WAITING),
+        *(EXECUTIONS, EXECUTION_SECONDS, AUDIT_UNLINKED, AUDIT_OLDEST_UNLINKED),
         *(UPLOADS_WAITING, UPLOADS_OLDEST_WAITING, SCRAPE_FAILED),
         *(DATABASE_BYTES, DATABASE_CONNECTIONS),
     )

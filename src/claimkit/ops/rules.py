@@ -64,7 +64,7 @@ def alert_rules(*, lag_seconds: int = 300) -> tuple[AlertRule, ...]:
     Args:
         lag_seconds: For how long something may be due, ``OPS.OUTBOX_LAG_SECONDS``.
     """
-    return (*_of_the_site(), *_of_outboxes(lag_seconds), *_of_the_pipeline())
+    return (*_of_the_site(), *_of_outboxes(lag_seconds), *_of_the_pipeline(), *_of_the_work())
 
 
 def _of_the_site() -> tuple[AlertRule, ...]:
@@ -144,6 +144,44 @@ def _of_the_pipeline() -> tuple[AlertRule, ...]:
             expr=f"{failed} > 0",
             summary="Watches fail.",
             action="See the runs; each says why.",
+        ),
+    )  # fmt: skip
+
+
+def _of_the_work() -> tuple[AlertRule, ...]:
+    reports = rate(metrics.REPORT_RUNS, by=("kind",), where='status="failed"', per="1h")
+    rules = rate(metrics.EXECUTIONS, where='result="failed"', per="1h")
+    files = rate(metrics.FILES_FAILED, by=("code",), per="1h")
+    return (
+        AlertRule(
+            name="ClaimkitFilesFail", severity="ticket", lasts="0m",
+            expr=f"{files} > 0",
+            summary="Files fail with {{ $labels.code }}.",
+            action="See the uploads; each says why, and can be started again.",
+        ),
+        AlertRule(
+            name="ClaimkitReportsFail", severity="ticket", lasts="0m",
+            expr=f"{reports} > 0",
+            summary="Runs of the kind {{ $labels.kind }} fail.",
+            action="See the runs; each says why.",
+        ),
+        AlertRule(
+            name="ClaimkitReportsWait", severity="ticket", lasts="5m",
+            expr=f"{gauge(metrics.REPORTS_OLDEST_WAITING, by=('kind',))} > 3600",
+            summary="A {{ $labels.kind }} has waited for more than an hour.",
+            action="See that workers run; manage.py claimkit_report --due finds what waits.",
+        ),
+        AlertRule(
+            name="ClaimkitRulesFail", severity="ticket", lasts="0m",
+            expr=f"{rules} > 0",
+            summary="Actions of automation fail.",
+            action="See the log of the rules, then the log by rule.",
+        ),
+        AlertRule(
+            name="ClaimkitAuditLags", severity="page", lasts="5m",
+            expr=f"{gauge(metrics.AUDIT_OLDEST_UNLINKED)} > 300",
+            summary="What was done is not in the chain of the audit trail.",
+            action="Run manage.py claimkit_audit_verify --link, and see the log for why.",
         ),
     )  # fmt: skip
 

@@ -16,6 +16,8 @@ class AuditApp(AppConfig):
     verbose_name = _("Audit trail")
     default_auto_field = "django.db.models.BigAutoField"
 
+    #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
+    gauges = ("claimkit_django.audit.vitals.gauges",)
     #: What this room adds to the reports room, where that is installed.
     export_sources = {"audit": "claimkit_django.audit.exports.AuditExport"}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import transaction
@@ -21,6 +22,7 @@ from claimkit.automation.facts import TRIGGERS, event_key, facts_of
 from claimkit.automation.rules import AutomationRule, Condition, Mode, Operator
 from claimkit.automation.run import Record, Verdict, decide, fail, succeed
 from claimkit.errors import ApprovalConflict
+from claimkit.events import RulesRan
 from claimkit.tenants import current_tenant, use_tenant
 from claimkit_django.automation.models import Approval, Execution, Rule, Work
 from claimkit_django.conf import config
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from claimkit.automation.run import Decision
     from claimkit.events import Event, Phase
+    from claimkit.types import TenantKey
 
 __all__ = ["RuleListener", "approve", "reject", "rule_of"]
 
@@ -132,7 +135,21 @@ def _apply(event: Event, rows: Mapping[str, Rule], now: dt.datetime, using: str)
         lines.append(line)
         following += _act(one, line, rows[one.rule.key], records[one.rule.key], using)
     log.bulk_create(lines)
-    return following
+    return [*following, *_told(event.tenant, lines, now)]
+
+
+def _told(tenant: TenantKey, lines: Sequence[Execution], now: dt.datetime) -> list[Event]:
+    """Return what those are told who count executions."""
+    if not lines:
+        return []
+    return [
+        RulesRan(
+            tenant=tenant,
+            at=now,
+            endings=Counter(str(one.result) for one in lines),
+            seconds=[one.duration_ms / 1_000 for one in lines if one.duration_ms is not None],
+        )
+    ]
 
 
 def _records(rows: Mapping[str, Rule], now: dt.datetime, using: str) -> dict[str, Record]:
@@ -256,6 +273,8 @@ def approve(uid: str, *, actor: str, note: str = "", using: str) -> Approval:
         for event in _run(line, row.settings, using):
             bus.stage(event)
         line.save(using=using)
+        for event in _told(current_tenant(), [line], line.at):
+            bus.stage(event)
     return row
 
 
@@ -266,11 +285,14 @@ def reject(uid: str, *, actor: str, note: str = "", using: str) -> Approval:
         ApprovalConflict: somebody decided already.
         Approval.DoesNotExist: the tenant has none of this name.
     """
-    with transaction.atomic(using=using):
+    bus = make_bus(open_store(using))
+    with bus.transaction(transaction.atomic(using=using)):
         row = _decide(uid, Approval.State.REJECTED, actor, note, using)
         line = _answer(row)
         line.result = Execution.Result.REJECTED.value
         line.save(using=using)
+        for event in _told(current_tenant(), [line], line.at):
+            bus.stage(event)
     return row
 
 

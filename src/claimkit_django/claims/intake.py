@@ -22,6 +22,7 @@ from claimkit.claims.model import ClaimKind, RowProblem
 from claimkit.claims.readers import ReadOptions
 from claimkit.claims.templates import CsvTemplate
 from claimkit.errors import ClaimkitError
+from claimkit.events import ImportFailed
 from claimkit.tenants import use_tenant
 from claimkit.types import SystemClock
 from claimkit_django.claims import models
@@ -79,7 +80,7 @@ def run_import(
         upload = _take_over(uid, using)
         if upload.status in _DONE:
             return upload
-        notes = _Notes(upload, using)
+        notes = _Notes(tenant, upload, using)
         try:
             report = _read(tenant, upload, using, clock or SystemClock(), progress, notes)
             notes.finish(report)
@@ -209,7 +210,8 @@ def _options(upload: Upload, using: str) -> ReadOptions:
 class _Notes:
     """What one run writes in the upload's row, as long as no later run has taken over."""
 
-    def __init__(self, upload: Upload, using: str) -> None:
+    def __init__(self, tenant: TenantKey, upload: Upload, using: str) -> None:
+        self._tenant = tenant
         self._upload = upload
         self._using = using
         self._known_batches = upload.batches_done
@@ -264,14 +266,21 @@ class _Notes:
         return {**self._upload.options, **template}
 
     def fail(self, code: str, message: str) -> None:
-        """Close the row with a reason for people; what is in stays in."""
+        """Close the row with a reason for people, and tell; what is in stays in."""
+        now = timezone.now()
         with_rows = Upload.objects.using(self._using).filter(pk=self._upload.pk)
-        with_rows.filter(attempts=self._upload.attempts).update(
+        closed = with_rows.filter(attempts=self._upload.attempts).update(
             status=Upload.Status.FAILED,
-            finished_at=timezone.now(),
+            finished_at=now,
             error_code=code,
             error_message=message,
         )
+        if closed:
+            bus = make_bus(open_store(self._using))
+            with bus.transaction():
+                bus.stage(
+                    ImportFailed(tenant=self._tenant, at=now, upload=self._upload.uid, code=code)
+                )
 
     def _write(self, **values: Any) -> None:
         mine = Upload.objects.using(self._using).filter(

@@ -14,11 +14,15 @@ from claimkit.events import (
     AlertOpened,
     AlertResolved,
     ClaimsImported,
+    CubeRefreshed,
     DriftAccepted,
     DriftDetected,
     DriftResolved,
     DriftWorsened,
+    ImportFailed,
     OutboxSettled,
+    ReportEnded,
+    RulesRan,
     WatchEnded,
 )
 from claimkit.ops import metrics
@@ -58,6 +62,27 @@ def _count_claims(event: Any) -> None:
         meter().count(metrics.CLAIMS, result, by=getattr(event, result), tenant=event.tenant)
 
 
+def _count_failure(event: Any) -> None:
+    meter().count(metrics.FILES_FAILED, event.code, tenant=event.tenant)
+
+
+def _count_refresh(event: Any) -> None:
+    meter().count(metrics.CUBE_CHANGES, by=event.changes, tenant=event.tenant)
+    meter().time(metrics.CUBE_REFRESH_SECONDS, seconds=event.seconds)
+
+
+def _count_report(event: Any) -> None:
+    meter().count(metrics.REPORT_RUNS, event.kind, event.status, tenant=event.tenant)
+    meter().time(metrics.REPORT_RUN_SECONDS, event.kind, seconds=event.seconds)
+
+
+def _count_rules(event: Any) -> None:
+    for result, count in event.endings.items():
+        meter().count(metrics.EXECUTIONS, result, by=count, tenant=event.tenant)
+    for seconds in event.seconds:
+        meter().time(metrics.EXECUTION_SECONDS, seconds=seconds)
+
+
 def _count_run(event: Any) -> None:
     meter().count(metrics.DRIFT_RUNS, event.status, tenant=event.tenant)
     meter().time(metrics.DRIFT_RUN_SECONDS, seconds=event.seconds)
@@ -82,6 +107,10 @@ def _count_deliveries(event: Any) -> None:
 
 _COUNTERS: dict[type[Event], Callable[[Any], None]] = {
     ClaimsImported: _count_claims,
+    ImportFailed: _count_failure,
+    CubeRefreshed: _count_refresh,
+    ReportEnded: _count_report,
+    RulesRan: _count_rules,
     WatchEnded: _count_run,
     OutboxSettled: _count_deliveries,
     **dict.fromkeys((DriftDetected, DriftWorsened, DriftResolved, DriftAccepted), _count_finding),

@@ -15,6 +15,8 @@ class ReportsApp(AppConfig):
     label = "claimkit_reports"
     verbose_name = _("Reports")
     default_auto_field = "django.db.models.BigAutoField"
+    #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
+    gauges = ("claimkit_django.reports.vitals.gauges",)
 
     def ready(self) -> None:
         """Register the system checks."""

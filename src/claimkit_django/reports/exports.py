@@ -12,6 +12,7 @@ import datetime as dt
 import hashlib
 import logging
 import tempfile
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,7 +29,7 @@ from claimkit.reports.exports import FORMATS, choose_columns, write_export
 from claimkit.tenants import use_tenant
 from claimkit_django.conf import config
 from claimkit_django.reports.models import ExportRun
-from claimkit_django.reports.runs import mark_failed, save_file
+from claimkit_django.reports.runs import mark_failed, save_file, tell_end
 from claimkit_django.runtime import make_bus, open_store
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ def run_export(
         if not taken:
             return None
         row: ExportRun = rows.get(uid=uid)
+        began = time.monotonic()
         try:
             _write(row, using, progress)
             _finish(row, tenant, using)
@@ -187,7 +189,9 @@ def run_export(
             if row.file:
                 row.file.delete(save=False)
             mark_failed(row, using, error)
+            tell_end(tenant, "export", "failed", time.monotonic() - began, using)
             raise
+        tell_end(tenant, "export", "success", time.monotonic() - began, using)
     return row
 
 

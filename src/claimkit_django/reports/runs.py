@@ -13,6 +13,7 @@ import datetime as dt
 import hashlib
 import logging
 import tempfile
+import time
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -25,7 +26,7 @@ from django.utils.module_loading import import_string
 from claimkit.drift.cube import DECISIONS
 from claimkit.drift.power import watched_payers
 from claimkit.errors import ClaimkitError, StoreError, UnknownName
-from claimkit.events import ReportReady
+from claimkit.events import ReportEnded, ReportReady
 from claimkit.reports.period import compose_period
 from claimkit.reports.periods import Period, PeriodKind, period_before
 from claimkit.tenants import use_tenant
@@ -51,6 +52,7 @@ __all__ = [
     "mark_failed",
     "period_of_run",
     "run_report",
+    "tell_end",
 ]
 
 logger = logging.getLogger(__name__)
@@ -116,6 +118,7 @@ def ask_report(
         attempts=0,
         error_code="",
         error_message="",
+        heartbeat_at=timezone.now(),
         finished_at=None,
     )
     row.refresh_from_db()
@@ -146,6 +149,7 @@ def run_report(
             return None
         row: ReportRun = rows.get(uid=uid)
         made: list[ReportFile] = []
+        began = time.monotonic()
         try:
             report = _compose(row, tenant, open_store(using), clock or SystemClock())
             for name in row.formats:
@@ -156,8 +160,19 @@ def run_report(
             # Isolation point: the row must not say "running" for ever. Told on, of course.
             _forget(made)
             mark_failed(row, using, error)
+            tell_end(tenant, "report", "failed", time.monotonic() - began, using)
             raise
+        tell_end(tenant, "report", "success", time.monotonic() - began, using)
     return row
+
+
+def tell_end(tenant: TenantKey, kind: str, status: str, seconds: float, using: str) -> None:
+    """Tell those who count that a run of a report or of an export ended."""
+    bus = make_bus(open_store(using))
+    with bus.transaction():
+        bus.stage(
+            ReportEnded(tenant=tenant, at=timezone.now(), kind=kind, status=status, seconds=seconds)
+        )
 
 
 def dead_reports(model: type[ReportRun], *, using: str, now: dt.datetime) -> tuple[int, int]:
@@ -173,7 +188,7 @@ def dead_reports(model: type[ReportRun], *, using: str, now: dt.datetime) -> tup
         error_code="run_died",
         error_message="the run stopped without a word, three times; start it again",
     )
-    queued = dead.filter(attempts__lt=_MOST_ATTEMPTS).update(status="queued", heartbeat_at=None)
+    queued = dead.filter(attempts__lt=_MOST_ATTEMPTS).update(status="queued", heartbeat_at=now)
     return queued, failed
 
 

@@ -26,6 +26,8 @@ from claimkit.ops.rules import alert_rules, recordings, rules_yaml
 #: Two values of each label, of which the second is the one that goes wrong.
 VALUES = {
     "change": ("opened", "resolved"),
+    "code": ("file_missing", "file_unreadable"),
+    "kind": ("report", "export"),
     "method": ("GET", "POST"),
     "outbox": ("alerts", "webhooks"),
     "result": ("new", "rejected"),
@@ -41,6 +43,8 @@ VALUES = {
 OTHERS = {
     (metrics.DRIFT_RUNS.name, "status"): ("success", "failed"),
     (metrics.DELIVERIES.name, "result"): ("done", "dead"),
+    (metrics.REPORT_RUNS.name, "status"): ("success", "failed"),
+    (metrics.EXECUTIONS.name, "result"): ("success", "failed"),
 }
 
 

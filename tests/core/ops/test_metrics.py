@@ -31,6 +31,8 @@ def test_no_label_can_have_many_values(series):
     """What comes from claims or callers is no label; a tenant only where the site asks for it."""
     few = {
         "change",
+        "code",
+        "kind",
         "method",
         "outbox",
         "result",

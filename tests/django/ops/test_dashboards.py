@@ -15,7 +15,7 @@ def test_the_command_writes_dashboards_and_rules(tmp_path, capsys, ops):
     made = sorted(str(one.relative_to(tmp_path / "made")) for one in tmp_path.rglob("*.*"))
 
     assert made == sorted(told)
-    assert len([one for one in told if one.endswith(".json")]) == 5
+    assert len([one for one in told if one.endswith(".json")]) == 6
     for one in (tmp_path / "made" / "grafana" / "dashboards").glob("*.json"):
         assert json.loads(one.read_text())["uid"] == one.stem
     provider = tmp_path / "made" / "grafana" / "provisioning" / "dashboards" / "claimkit.yml"
