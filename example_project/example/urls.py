@@ -18,6 +18,7 @@ urlpatterns = [
     path("reports/<slug:key>/", views.report, name="report"),
     path("login/", auth.LoginView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("dashboard/", include("claimkit_django.dashboard.urls")),
     path("admin/", admin.site.urls),
     path("", include("claimkit_django.ops.urls")),
     path("", include("claimkit_django.urls")),

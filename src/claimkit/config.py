@@ -21,6 +21,7 @@ __all__ = [
     "AutomationConfig",
     "ClaimsConfig",
     "Config",
+    "DashboardConfig",
     "DriftConfig",
     "OpsConfig",
     "PluginsConfig",
@@ -280,6 +281,18 @@ class AutomationConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DashboardConfig:
+    """Settings of the dashboard."""
+
+    #: Rows on a page of a list.
+    page_size: int = 25
+    #: Seconds between two looks at what a worker is doing.
+    poll_seconds: int = 2
+    #: Send the strictest content security policy with each page. False: the site sends its own.
+    strict_policy: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginsConfig:
     """Which plugins may load."""
 
@@ -303,6 +316,7 @@ class Config:
     accounts: AccountsConfig = field(default_factory=AccountsConfig)
     authorizations: AuthorizationsConfig = field(default_factory=AuthorizationsConfig)
     automation: AutomationConfig = field(default_factory=AutomationConfig)
+    dashboard: DashboardConfig = field(default_factory=DashboardConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
 
     @classmethod

@@ -70,6 +70,7 @@ def test_there_is_no_room_that_nobody_knows(root):
     assert folders - ROOMS.keys() == {
         "accounts",
         "cli",
+        "dashboard",
         "stores",
         "testing",
         "rest",

@@ -84,7 +84,7 @@ settings.configure(
         "claimkit_django.drift", "claimkit_django.webhooks", "claimkit_django.alerts",
         "claimkit_django.ops", "claimkit_django.authorizations", "claimkit_django.audit",
         "claimkit_django.reports",
-        "claimkit_django.automation",
+        "claimkit_django.automation", "claimkit_django.dashboard",
     ],
 )
 django.setup()

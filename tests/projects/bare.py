@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "claimkit_django.authorizations",
     "claimkit_django.reports",
     "claimkit_django.automation",
+    "claimkit_django.dashboard",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -55,28 +55,32 @@ CSS = """
 """
 
 _WIDTH = 680
+#: Drawings narrower than this are laid out for the screen of a phone.
+_NARROW = 480
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def draw(figure: Figure, *, identity: str) -> str:
+def draw(figure: Figure, *, identity: str, width: int = _WIDTH) -> str:
     """Return a figure as an ``<svg>`` element.
 
     Args:
         figure: What to draw.
         identity: Unique on the page; names the title and description for assistive technology.
+        width: In pixels of its text; where it is narrow, run charts, bars and mixes leave out what
+            does not fit. Waterfalls and heat maps keep theirs.
     """
     if isinstance(figure, RunChart):
-        body, height = _run_chart(figure)
+        body, height = _run_chart(figure, width)
     elif isinstance(figure, BarChart):
-        body, height = _bar_chart(figure)
+        body, height = _bar_chart(figure, width)
     elif isinstance(figure, MixChart):
-        body, height = _mix_chart(figure)
+        body, height = _mix_chart(figure, width)
     elif isinstance(figure, Waterfall):
-        body, height = _waterfall(figure)
+        (body, height), width = _waterfall(figure), _WIDTH
     else:
-        body, height = _heat_map(figure)
+        (body, height), width = _heat_map(figure), _WIDTH
     return (
-        f'<svg class="chart" role="img" viewBox="0 0 {_WIDTH} {height}" '
+        f'<svg class="chart" role="img" viewBox="0 0 {width} {height}" '
         f'aria-labelledby="{identity}-title {identity}-desc">'
         f'<title id="{identity}-title">{escape(figure.title)}</title>'
         f'<desc id="{identity}-desc">{escape(figure.description)}</desc>{"".join(body)}</svg>'
@@ -85,12 +89,14 @@ def draw(figure: Figure, *, identity: str) -> str:
 
 # -- run chart --------------------------------------------------------------------------------
 
-_LEFT, _RIGHT, _TOP, _BOTTOM, _RUN_HEIGHT = 56, 112, 34, 30, 270
+_TOP, _BOTTOM = 34, 30
+#: Room for one date under the axis.
+_DATE_WIDTH = 64
 
 
-def _run_chart(chart: RunChart) -> tuple[list[str], int]:
+def _run_chart(chart: RunChart, width: int) -> tuple[list[str], int]:
     ticks = _ticks([*chart.observed, *chart.expected, *chart.low, *chart.high], chart.kind)
-    plot = _Plot(chart.days, ticks[0], ticks[-1])
+    plot = _Plot(chart.days, ticks[0], ticks[-1], width)
     body = [*_y_axis(plot, ticks, chart.kind), *_x_axis(plot)]
     upper = [plot.at(day, value) for day, value in zip(chart.days, chart.high, strict=True)]
     lower = [plot.at(day, value) for day, value in zip(chart.days, chart.low, strict=True)]
@@ -108,26 +114,29 @@ def _run_chart(chart: RunChart) -> tuple[list[str], int]:
             observed, chart.observed, chart.low, chart.high, chart.days, strict=True
         )
     ]
-    body += _end_labels(chart, observed[-1][1], expected[-1][1])
-    return body, _RUN_HEIGHT
+    body += _end_labels(chart, plot, observed[-1][1], expected[-1][1])
+    return body, plot.height
 
 
 class _Plot:
     """Where a day and a value are on the paper."""
 
-    def __init__(self, days: Sequence[dt.date], low: float, high: float) -> None:
+    def __init__(self, days: Sequence[dt.date], low: float, high: float, width: int) -> None:
         self.days = days
+        is_narrow = width < _NARROW
+        self.left, self.height = (44, 220) if is_narrow else (56, 270)
+        self.right = width - (84 if is_narrow else 112)
         self._first = days[0].toordinal()
         self._span = max(1, days[-1].toordinal() - self._first)
         self._low, self._range = low, (high - low) or 1.0
 
     def x(self, day: dt.date) -> float:
         share = (day.toordinal() - self._first) / self._span
-        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+        return self.left + share * (self.right - self.left)
 
     def y(self, value: float) -> float:
         share = (value - self._low) / self._range
-        return _RUN_HEIGHT - _BOTTOM - share * (_RUN_HEIGHT - _BOTTOM - _TOP)
+        return self.height - _BOTTOM - share * (self.height - _BOTTOM - _TOP)
 
     def at(self, day: dt.date, value: float) -> tuple[float, float]:
         return self.x(day), self.y(value)
@@ -139,16 +148,17 @@ def _y_axis(plot: _Plot, ticks: Sequence[float], kind: ValueKind) -> list[str]:
         y = plot.y(tick)
         style = "axis" if tick == ticks[0] else "grid"
         parts.append(
-            f'<line class="{style}" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_tick(tick, kind)}</text>'
+            f'<line class="{style}" x1="{plot.left}" x2="{plot.right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text x="{plot.left - 8}" y="{y + 4:.1f}" text-anchor="end">{_tick(tick, kind)}</text>'
         )
     return parts
 
 
 def _x_axis(plot: _Plot) -> list[str]:
-    step = max(1, math.ceil(len(plot.days) / 6))
+    most = min(6, (plot.right - plot.left) // _DATE_WIDTH)
+    step = max(1, math.ceil(len(plot.days) / most))
     return [
-        f'<text x="{plot.x(day):.1f}" y="{_RUN_HEIGHT - 10}" text-anchor="middle">{_day(day)}</text>'
+        f'<text x="{plot.x(day):.1f}" y="{plot.height - 10}" text-anchor="middle">{_day(day)}</text>'
         for day in plot.days[::step]
     ]
 
@@ -156,16 +166,16 @@ def _x_axis(plot: _Plot) -> list[str]:
 def _onset(plot: _Plot, onset: dt.date) -> list[str]:
     day = min(max(onset, plot.days[0]), plot.days[-1])
     x = plot.x(day)
-    anchor = "end" if x > _WIDTH * 0.6 else "start"
+    anchor = "end" if x > (plot.left + plot.right) / 2 else "start"
     shift = -6 if anchor == "end" else 6
     return [
-        f'<line class="onset" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 16}" y2="{_RUN_HEIGHT - _BOTTOM}"/>',
+        f'<line class="onset" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 16}" y2="{plot.height - _BOTTOM}"/>',
         f'<text class="onset-label" x="{x + shift:.1f}" y="{_TOP - 12}" text-anchor="{anchor}">'
         f"changed {_day(onset)}</text>",
     ]
 
 
-def _end_labels(chart: RunChart, observed_y: float, expected_y: float) -> list[str]:
+def _end_labels(chart: RunChart, plot: _Plot, observed_y: float, expected_y: float) -> list[str]:
     gap = 34.0
     if abs(observed_y - expected_y) < gap:
         middle = (observed_y + expected_y) / 2
@@ -173,7 +183,7 @@ def _end_labels(chart: RunChart, observed_y: float, expected_y: float) -> list[s
         observed_y, expected_y = (
             (middle - gap / 2, middle + gap / 2) if up else (middle + gap / 2, middle - gap / 2)
         )
-    x = _WIDTH - _RIGHT + 12
+    x = plot.right + 12
     return [
         f'<text class="value" x="{x}" y="{observed_y:.1f}">{_number(chart.observed[-1], chart.kind)}</text>'
         f'<text x="{x}" y="{observed_y + 15:.1f}">observed</text>',
@@ -219,24 +229,26 @@ def _day(day: dt.date) -> str:
 _BAR_STEP = 44
 
 
-def _bar_chart(chart: BarChart) -> tuple[list[str], int]:
+def _bar_chart(chart: BarChart, width: int) -> tuple[list[str], int]:
     longest = max((bar.value for bar in chart.bars), default=0) or 1
     body = []
     for at, bar in enumerate(chart.bars):
         y = at * _BAR_STEP
-        width = max(2.0, bar.value / longest * (_WIDTH - 110))
+        length = max(2.0, bar.value / longest * (width - 110))
         body.append(
-            f'<text class="label" x="0" y="{y + 14}">{escape(_short(bar.label))}</text>'
-            f'<rect class="bar {escape(bar.tone)}" x="0" y="{y + 20}" width="{width:.1f}" height="14" rx="3"/>'
-            f'<text class="value" x="{width + 8:.1f}" y="{y + 32}">'
+            f'<text class="label" x="0" y="{y + 14}">{escape(_short(bar.label, min(72, width // 8)))}</text>'
+            f'<rect class="bar {escape(bar.tone)}" x="0" y="{y + 20}" width="{length:.1f}" height="14" rx="3"/>'
+            f'<text class="value" x="{length + 8:.1f}" y="{y + 32}">'
             f"{escape(format_value(bar.value, chart.kind))}</text>"
         )
     return body, max(1, len(chart.bars)) * _BAR_STEP
 
 
-def _mix_chart(chart: MixChart) -> tuple[list[str], int]:
+def _mix_chart(chart: MixChart, width: int) -> tuple[list[str], int]:
     longest = max((max(before, since) for _, before, since in chart.rows), default=0) or 1
-    left, right = 250, 60
+    # Where there is no room beside the bars, labels stand above them.
+    is_narrow = width < _NARROW
+    left, right, step = (0, 60, 52) if is_narrow else (250, 60, 34)
     body = [
         f'<rect class="before" x="{left}" y="2" width="10" height="10" rx="2"/>'
         f'<text x="{left + 16}" y="11">before</text>'
@@ -244,18 +256,23 @@ def _mix_chart(chart: MixChart) -> tuple[list[str], int]:
         f'<text x="{left + 92}" y="11">since</text>'
     ]
     for at, (label, before, since) in enumerate(chart.rows):
-        y = 24 + at * 34
-        body.append(
-            f'<text class="label" x="{left - 10}" y="{y + 17}" text-anchor="end">{escape(_short(label, 32))}</text>'
-        )
+        y = 24 + at * step
+        text = escape(_short(label, 40 if is_narrow else 32))
+        if is_narrow:
+            body.append(f'<text class="label" x="0" y="{y + 13}">{text}</text>')
+            y += 20
+        else:
+            body.append(
+                f'<text class="label" x="{left - 10}" y="{y + 17}" text-anchor="end">{text}</text>'
+            )
         for shift, style, share in ((0, "before", before), (12, "since", since)):
-            width = max(1.0, share / longest * (_WIDTH - left - right))
+            length = max(1.0, share / longest * (width - left - right))
             text = "value" if style == "since" else "share"
             body.append(
-                f'<rect class="{style}" x="{left}" y="{y + shift}" width="{width:.1f}" height="10" rx="2"/>'
-                f'<text class="{text}" x="{left + width + 6:.1f}" y="{y + shift + 9}">{100 * share:.0f} %</text>'
+                f'<rect class="{style}" x="{left}" y="{y + shift}" width="{length:.1f}" height="10" rx="2"/>'
+                f'<text class="{text}" x="{left + length + 6:.1f}" y="{y + shift + 9}">{100 * share:.0f} %</text>'
             )
-    return body, 30 + 34 * max(1, len(chart.rows))
+    return body, 30 + step * max(1, len(chart.rows))
 
 
 def _short(text: str, longest: int = 72) -> str:

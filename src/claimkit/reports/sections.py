@@ -107,7 +107,12 @@ def _finding_figures(finding: Finding) -> tuple[KeyFigure, ...]:
     if finding.preliminary:
         note += ", preliminary"
     return (
-        KeyFigure(label="A month", value=finding.dollars_per_month, kind=ValueKind.MONEY),
+        KeyFigure(
+            # What comes late is still owed: no sum a month.
+            label="Held up" if finding.unit == "days" else "A month",
+            value=finding.dollars_per_month,
+            kind=ValueKind.MONEY,
+        ),
         KeyFigure(
             label="Since", value=finding.onset, kind=ValueKind.DATE, note=_first_seen(finding)
         ),

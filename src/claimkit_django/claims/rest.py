@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import django_filters
@@ -20,6 +19,7 @@ from claimkit.claims.ledger import claim_key
 from claimkit.claims.model import Outcome
 from claimkit.errors import did_you_mean
 from claimkit_django.claims.codes import OUTCOMES
+from claimkit_django.claims.listing import AXES, names_of, outcome_word
 from claimkit_django.claims.models import Claim, Dimension
 from claimkit_django.claims.uids import claim_key_of
 from claimkit_django.rest.fields import MoneyField
@@ -32,32 +32,15 @@ from claimkit_django.tenants.rest import TenantRowsView
 from claimkit_django.trail import digest_of, record
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from django.db.models import QuerySet
     from rest_framework.request import Request
     from rest_framework.response import Response
 
-    from claimkit_django.tenants.models import Tenant
-
-    Names = Mapping[tuple[str, int], str]
+    from claimkit_django.claims.listing import Names
 
 __all__ = ["ClaimViewSet"]
-
-_OUTCOMES = {code: outcome.value for outcome, code in OUTCOMES.items()}
-#: Columns of a claim that hold codes into ``Dimension``; the axis has the same name.
-_AXES = (
-    "payer",
-    "procedure_code",
-    "procedure_group",
-    "facility",
-    "line_of_business",
-    "provider",
-    "category",
-    "reason",
-    "remark",
-)
 
 
 class NameFilter(django_filters.CharFilter):
@@ -162,7 +145,7 @@ class OutcomeField(serializers.Field[int, Any, str, int]):
 
     def to_representation(self, value: int) -> str:
         """Return the word."""
-        return _OUTCOMES[value]
+        return outcome_word(value)
 
 
 class ClaimSerializer(serializers.ModelSerializer[Claim]):
@@ -195,7 +178,7 @@ class ClaimSerializer(serializers.ModelSerializer[Claim]):
             "patient_control_number",
             "payer_claim_control_number",
             "authorization_number",
-            *_AXES,
+            *AXES,
             "outcome",
             "first_outcome",
             "service_from",
@@ -307,23 +290,6 @@ class ClaimViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet,
         if getattr(self, "swagger_fake_view", False):
             return super().get_serializer(*args, **kwargs)
         rows = args[0] if args else []
-        names = _names_of(self.tenant, rows if kwargs.get("many") else [rows] if rows else [])
+        names = names_of(self.tenant, rows if kwargs.get("many") else [rows] if rows else [])
         kwargs["context"] = {**self.get_serializer_context(), "names": names}
         return self.get_serializer_class()(*args, **kwargs)
-
-
-def _names_of(tenant: Tenant, rows: Iterable[Any]) -> Names:
-    """Return the names of all codes in ``rows``; one query for those not seen before."""
-    known = _seen_names(tenant._state.db, tenant.pk, tenant.created_at)
-    wanted = {(axis, code) for row in rows for axis in _AXES if (code := getattr(row, axis))}
-    missing = {code for axis, code in wanted if (axis, code) not in known}
-    if missing:
-        found = Dimension.objects.filter(code__in=missing).values_list("axis", "code", "name")
-        known.update({(axis, code): name for axis, code, name in found})
-    return known
-
-
-@functools.lru_cache(maxsize=64)
-def _seen_names(_using: str | None, _tenant_id: int, _since: dt.datetime) -> dict[Any, str]:
-    """Return the names that this process has seen of a tenant: a code never changes its name."""
-    return {}

@@ -17,8 +17,8 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from claimkit.drift.findings import Signal, Tier
-from claimkit.drift.history import OTHER_GROUPS
 from claimkit.types import Severity, TenantKey
+from claimkit_django.drift.figures import claims_behind
 from claimkit_django.drift.models import Finding
 from claimkit_django.drift.runs import run_accept
 from claimkit_django.rest.fields import MoneyField
@@ -141,21 +141,11 @@ class FindingSerializer(serializers.ModelSerializer[Finding]):
             "collection": link(request, "finding-list"),
         }
         if apps.is_installed("claimkit_django.claims"):
-            claims, asked = link(request, "claim-list"), _claims_behind(finding)
+            claims, asked = link(request, "claim-list"), claims_behind(finding)
             links["claims"] = f"{claims}?{urlencode(asked)}"
             if finding.signal in (Signal.DENIAL_RATE, Signal.DENIAL_REASON_MIX):
                 links["denied_claims"] = f"{claims}?{urlencode({**asked, 'outcome': 'denied'})}"
         return links
-
-
-def _claims_behind(finding: Finding) -> dict[str, str]:
-    """Return the filters of the claims list that show what a finding is about."""
-    asked = {"payer": finding.payer, "decided_from": finding.onset.isoformat()}
-    if len(finding.procedure_groups) == 1 and OTHER_GROUPS not in finding.procedure_groups:
-        asked["procedure_group"] = finding.procedure_groups[0]
-    if finding.ended_on is not None:
-        asked["decided_to"] = finding.ended_on.isoformat()
-    return asked
 
 
 class FindingDetailSerializer(FindingSerializer):

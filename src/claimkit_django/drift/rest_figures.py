@@ -12,15 +12,23 @@ from urllib.parse import urlencode
 
 import django_filters
 from django.apps import apps
-from django.db.models import Count, Max, Min, Q, Subquery, Sum, Value
+from django.db.models import Max, Min, Sum
 from drf_spectacular.utils import OpenApiExample, extend_schema_field
 from rest_framework import exceptions, mixins, serializers
 from rest_framework.response import Response
 
-from claimkit.drift.findings import FindingState
 from claimkit.errors import did_you_mean
-from claimkit.types import Severity, date_of, day_of
-from claimkit_django.drift.models import CubeDecision, DriftDimension, Finding, WatchRun
+from claimkit.types import date_of, day_of
+from claimkit_django.drift.figures import (
+    SPAN,
+    WEEKS,
+    denied,
+    last_watch,
+    open_findings,
+    rate,
+    recent_decisions,
+)
+from claimkit_django.drift.models import CubeDecision, DriftDimension
 from claimkit_django.rest.fields import MoneyField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import link
@@ -38,10 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DashboardView", "PayerSummaryViewSet"]
 
-#: Weeks that the dashboard shows.
-WEEKS = 26
-#: Days that "now" and "before" are sums of.
-SPAN = 28
 _LINKS = {"type": "object", "additionalProperties": {"type": "string", "format": "uri-reference"}}
 
 
@@ -105,7 +109,7 @@ class PayerSummarySerializer(serializers.Serializer[dict[str, Any]]):
 
     def get_denial_rate(self, row: dict[str, Any]) -> float:
         """Return the share, 0 to 1."""
-        return _rate(row["denied"], row["decided"]) or 0.0
+        return rate(row["denied"], row["decided"]) or 0.0
 
     @extend_schema_field(serializers.DateField())
     def get_first_decided_on(self, row: dict[str, Any]) -> dt.date:
@@ -170,7 +174,7 @@ class PayerSummaryViewSet(mixins.ListModelMixin, ApiViewSet, TenantRowsView):
             cells.values("payer")
             .annotate(
                 decided=Sum("claims"),
-                denied=_denied(),
+                denied=denied(),
                 charge=Sum("charge"),
                 paid=Sum("paid"),
                 first_day=Min("decided_day"),
@@ -285,69 +289,14 @@ class DashboardView(TenantView):
     def get(self, request: Request) -> Response:
         """Return this month against the one before, the last weeks, and the open findings."""
         refuse_unknown(request, ())
-        body = {**_decisions(), **_findings(), "_links": _links(request)}
+        run = last_watch()
+        body = {
+            **recent_decisions(),
+            **open_findings(),
+            "watched_at": run.finished_at if run is not None else None,
+            "_links": _links(request),
+        }
         return Response(DashboardSerializer(body).data)
-
-
-def _decisions() -> dict[str, Any]:
-    """Return the figures of the cube; one query over the last weeks of it."""
-    latest = CubeDecision.objects.order_by("-decided_day").values("decided_day")[:1]
-    recent = CubeDecision.objects.filter(decided_day__gt=Subquery(latest) - Value(7 * WEEKS))
-    sums = recent.order_by().values("decided_day").annotate(**_SUMS, denied=_denied())
-    days: dict[int, Any] = {row["decided_day"]: row for row in sums}
-    last = max(days, default=None)
-    weeks = []
-    for back in range(WEEKS - 1, -1, -1):
-        if last is None:
-            break
-        start = last - 7 * back - 6
-        found = _sum(days, start, start + 7)
-        weeks.append({**found, "starts_on": date_of(start)})
-    until = 0 if last is None else last + 1
-    return {
-        "as_of": None if last is None else date_of(last),
-        "now": _sum(days, until - SPAN, until),
-        "before": _sum(days, until - 2 * SPAN, until - SPAN),
-        "weeks": weeks,
-    }
-
-
-_SUMS = {"decided": Sum("claims"), "billed": Sum("charge"), "settled": Sum("paid")}
-
-
-def _sum(days: dict[int, Any], start: int, end: int) -> dict[str, Any]:
-    rows = [days[day] for day in range(start, end) if day in days]
-    total = {
-        name: sum(row[name] for row in rows) for name in ("decided", "denied", "billed", "settled")
-    }
-    return {
-        "decided": total["decided"],
-        "denied": total["denied"],
-        "denial_rate": _rate(total["denied"], total["decided"]),
-        "charge": total["billed"],
-        "paid": total["settled"],
-    }
-
-
-def _findings() -> dict[str, Any]:
-    """Return the figures of the open findings and of the watch; two queries."""
-    is_late = Q(unit="days")
-    watched = WatchRun.objects.filter(status=WatchRun.Status.SUCCESS).order_by("-started_at", "-id")
-    found = (
-        Finding.objects.filter(state=FindingState.OPEN.value)
-        .order_by()
-        .aggregate(
-            **{one.value: Count("id", filter=Q(severity=one.value)) for one in Severity},
-            at_risk=Sum("dollars_per_month", filter=~is_late, default=0),
-            held_up=Sum("dollars_per_month", filter=is_late, default=0),
-        )
-    )
-    return {
-        "at_risk_per_month": found.pop("at_risk"),
-        "held_up_per_month": found.pop("held_up"),
-        "open_findings": found,
-        "watched_at": watched.values_list("finished_at", flat=True).first(),
-    }
 
 
 def _links(request: Request) -> dict[str, str]:
@@ -359,13 +308,3 @@ def _links(request: Request) -> dict[str, str]:
         "payer_summary": "claim-payer-summary",
     }
     return {relation: link(request, name) for relation, name in names.items()}
-
-
-def _denied() -> Sum:
-    """Return the sum of claims whose outcome is a category of denials, not ``paid``."""
-    paid = DriftDimension.objects.filter(axis="outcome", name="paid").values("code")
-    return Sum("claims", filter=~Q(outcome__in=paid), default=0)
-
-
-def _rate(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None

@@ -7,6 +7,7 @@ findings: recording is where writers of a tenant take turns.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from claimkit.drift.findings import Finding
+    from claimkit.drift.power import PayerWatch
     from claimkit.drift.watch import WatchReport
     from claimkit.events import Bus
     from claimkit.types import Clock, Progress, TenantKey
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["dead_runs", "run_accept", "run_rebuild", "run_watch"]
 
 logger = logging.getLogger(__name__)
+
+#: Payers whose watch is kept with a run, the largest; some tenants know thousands of names.
+_MOST_PAYERS = 200
 
 
 def run_watch(
@@ -191,8 +196,17 @@ def _details(report: WatchReport) -> dict[str, Any]:
         "decisions": report.decisions,
         "scanned_from": report.scanned_from.isoformat(),
         "payers": states,
+        "watched": [_payer_json(one) for one in report.payers[:_MOST_PAYERS]],
         "held": [one.fingerprint for one in report.held],
     }
+
+
+def _payer_json(payer: PayerWatch) -> dict[str, Any]:
+    """Return what :func:`claimkit_django.drift.figures.watched_payers` reads."""
+    kept = dataclasses.asdict(payer)
+    for name in ("since", "until", "ready_on"):
+        kept[name] = None if kept[name] is None else kept[name].isoformat()
+    return kept
 
 
 def _fail(row: WatchRun, using: str, error: Exception) -> None:

@@ -17,8 +17,8 @@ from rest_framework import generics, serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.test import APIClient
 
+from claimkit_django.keysets import SortKey, _pack, _unpack
 from claimkit_django.rest.filters import Ordering
-from claimkit_django.rest.pagination import SortKey, _pack, _unpack
 from claimkit_django.rest.views import ApiView, ListSettings
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
