@@ -23,6 +23,7 @@ __all__ = [
     "cumulate",
     "log_choose",
     "poisson_gain",
+    "poisson_loss",
     "signed_root",
     "slow_variance",
     "sum_by",
@@ -101,6 +102,24 @@ def poisson_gain(observed: Floats, expected: Floats) -> Floats:
         above, observed * np.log(np.maximum(observed, 1e-12) / safe) - (observed - expected), 0.0
     )
     return gain
+
+
+def poisson_loss(observed: Floats | float, expected: Floats | float) -> Floats:
+    """Return the log likelihood ratio of a Poisson rate O/E against 1, zero where O ≥ E.
+
+    E must be above 0. Half the deviance of McCullagh and Nelder, *Generalized Linear Models* (2nd
+    ed., 1989), section 2.3; no rounding takes it below zero, so that its root is always there.
+
+    >>> float(poisson_loss(51.0, 51.000000000000014))
+    0.0
+    """
+    ratio = np.log(np.maximum(observed, 1e-12) / np.asarray(expected))
+    loss: Floats = np.where(
+        np.less(observed, expected),
+        np.maximum(observed * ratio - (np.asarray(observed) - expected), 0.0),
+        0.0,
+    )
+    return loss
 
 
 @lru_cache(maxsize=4096)

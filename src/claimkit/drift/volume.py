@@ -26,7 +26,7 @@ from claimkit.drift.findings import (
     fingerprint,
     rate_severity,
 )
-from claimkit.drift.statistics import cumulate, sum_by, threshold
+from claimkit.drift.statistics import cumulate, poisson_loss, sum_by, threshold
 from claimkit.drift.wording import date_words, share_words
 from claimkit.types import date_of, day_of
 
@@ -277,8 +277,7 @@ def _score(fit: _Fit, payer: int, night: int, config: DriftConfig) -> _Fall | No
         floor, count = wanted * (1 - _DEAD_ZONE), float(seen[payer])
         if count >= floor:
             continue
-        event = count * math.log(count / floor) if count else 0.0
-        score = math.sqrt(2 * (event - (count - floor)) / fit.dispersion[payer])
+        score = math.sqrt(2 * float(poisson_loss(count, floor)) / fit.dispersion[payer])
         if worst is None or score > worst.score:
             worst = _Fall(score, (alert, watch), days, count, float(wanted))
     return worst

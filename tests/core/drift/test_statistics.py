@@ -14,6 +14,7 @@ from claimkit.drift.statistics import (
     cumulate,
     log_choose,
     poisson_gain,
+    poisson_loss,
     signed_root,
     slow_variance,
     threshold,
@@ -68,6 +69,21 @@ def test_poisson_gain_is_scipys_log_likelihood_ratio(observed, expected):
     np.testing.assert_allclose(
         poisson_gain(counts, usual), np.where(counts > usual, ratio, 0.0), rtol=1e-6, atol=1e-6
     )
+
+
+@given(st.integers(0, 500), st.floats(0.1, 500))
+def test_poisson_loss_is_half_of_the_deviance_below_what_is_expected(observed, expected):
+    ratio = stats.poisson.logpmf(observed, max(observed, 1e-12)) - stats.poisson.logpmf(
+        observed, expected
+    )
+    want = ratio if observed < expected else 0.0
+
+    np.testing.assert_allclose(poisson_loss(float(observed), expected), want, rtol=1e-6, atol=1e-6)
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1e-9))
+def test_poisson_loss_has_a_root_however_close_the_count_is(observed, share):
+    assert poisson_loss(float(observed), observed * (1 + share)) >= 0
 
 
 def test_threshold_grows_with_the_streams_and_shrinks_with_the_budget():
