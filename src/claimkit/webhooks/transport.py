@@ -146,6 +146,9 @@ class _BoundedSocket:
         return io.BufferedReader(_Reader(self), _CHUNK)
 
     def close(self) -> None:
+        """Do nothing: ``http.client`` closes what will not be kept before it has read the body."""
+
+    def end(self) -> None:
         """Close the socket."""
         self.sock.close()
 
@@ -223,7 +226,7 @@ class HttpTransport:
     def close(self) -> None:
         """Close all connections."""
         for kept in self._kept.values():
-            kept.sock.close()
+            kept.sock.end()
         self._kept.clear()
 
     def _reuse(self, target: Target) -> _Kept | None:
@@ -233,14 +236,14 @@ class HttpTransport:
         stale = self._clock() - kept.used_at > self._limits.idle_seconds
         # Readable while nothing was asked: closed, or talking out of turn.
         if stale or _is_readable(kept.sock.sock):
-            kept.sock.close()
+            kept.sock.end()
             return None
         return kept
 
     def _keep(self, target: Target, kept: _Kept) -> None:
         if len(self._kept) >= _MAX_KEPT:
             oldest = min(self._kept, key=lambda key: self._kept[key].used_at)
-            self._kept.pop(oldest).sock.close()
+            self._kept.pop(oldest).sock.end()
         kept.used_at = self._clock()
         self._kept[target.scheme, target.host, target.port] = kept
 
@@ -317,7 +320,7 @@ class HttpTransport:
             raise SendFailed(Reason.CONNECTION_LOST) from None
         finally:
             if not reusable:
-                kept.sock.close()
+                kept.sock.end()
         if reusable:
             self._keep(target, kept)
         return reply

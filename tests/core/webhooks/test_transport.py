@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import gzip
 import ipaddress
 import resource
 import socket
 import ssl
 import time
+import zlib
 
 import pytest
 
@@ -69,6 +69,24 @@ def test_a_connection_serves_again(receive, transport):
         transport.post(receiver.url(), {}, b"{}")
 
     assert (len(receiver.requests), receiver.connections) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "version", ["HTTP/1.0 200 OK\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\n"]
+)
+def test_an_answer_in_two_pieces_before_the_receiver_closes(receive, transport, version):
+    def script(receiver, sock):
+        receiver.read(sock)
+        sock.sendall(f"{version}Content-Length: 5\r\n\r\n".encode())
+        time.sleep(0.05)
+        sock.sendall(b"taken")
+
+    receiver = receive(script)
+    reply = transport.post(receiver.url(), {}, b"{}")
+
+    assert (reply.status, reply.body) == (200, b"taken")
+    transport.post(receiver.url(), {}, b"{}")
+    assert receiver.connections == 2
 
 
 def test_a_connection_that_the_receiver_closed_is_replaced(receive, transport):
@@ -194,10 +212,14 @@ def test_an_endless_body_is_cut_and_the_status_counts(receive, transport, length
 
 
 def test_a_bomb_is_not_unpacked(receive, transport):
-    bomb = gzip.compress(bytes(30_000_000))
+    # Bit by bit: whoever packs 60 MB at once hides from the measure what unpacking would take.
+    packer = zlib.compressobj(wbits=31)
+    bomb = b"".join([*(packer.compress(bytes(1_000_000)) for _ in range(60)), packer.flush()])
     receiver = receive(answering(answer(200, bomb, Content_Encoding="gzip")))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     assert transport.post(receiver.url(), {}, b"{}").body == bomb[:4_096]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 5 * 1024
 
 
 @pytest.mark.parametrize(
