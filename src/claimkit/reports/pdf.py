@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from claimkit.errors import ConfigError
@@ -10,6 +13,8 @@ from claimkit.reports import charts
 from claimkit.reports.html import PRINT_COLORS, page
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from claimkit.reports.document import Report
 
 __all__ = ["PdfRenderer"]
@@ -44,9 +49,26 @@ class PdfRenderer:
                 "PDF needs WeasyPrint and Pango, which are not installed",
                 remedy="Install 'claimkit[reports]' and the system's Pango",
             ) from None
-        html = weasyprint.HTML(string=_for_paper(report), url_fetcher=_refuse)
         identity = bytes.fromhex(report.content_hash)[:16]
-        html.write_pdf(out, pdf_identifier=identity, pdf_tags=True)
+        html = weasyprint.HTML(string=_for_paper(report), url_fetcher=_refuse)
+        with _quiet():
+            html.write_pdf(out, pdf_identifier=identity, pdf_tags=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep from the log, in this thread, that WeasyPrint passes over rules meant for browsers."""
+    thread = threading.get_ident()
+
+    def is_telling(record: logging.LogRecord) -> bool:
+        return record.thread != thread or record.levelno > logging.WARNING
+
+    logger = logging.getLogger("weasyprint")
+    logger.addFilter(is_telling)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_telling)
 
 
 def _for_paper(report: Report) -> str:

@@ -21,7 +21,7 @@ def render(renderer, report):
 
 
 @pytest.mark.slow
-def test_pdf_says_what_the_report_says(report):
+def test_pdf_says_what_the_report_says(report, caplog):
     pages = PdfReader(io.BytesIO(render(PdfRenderer(), report))).pages
     text = " ".join(" ".join(one.extract_text() for one in pages).split())
 
@@ -30,6 +30,8 @@ def test_pdf_says_what_the_report_says(report):
         assert section.heading in text
     # Colors are written out: nothing on paper is drawn in black for want of a variable.
     assert "var(" not in text
+    # WeasyPrint tells of every rule that it does not understand, and a terminal would show it.
+    assert [one.getMessage() for one in caplog.records] == []
 
 
 @pytest.mark.slow
