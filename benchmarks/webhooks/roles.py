@@ -145,7 +145,7 @@ def serve(asked: argparse.Namespace) -> dict[str, Any]:
     """Deliver whatever comes until SIGTERM, as the command does."""
     from claimkit.webhooks.deliver import deliver
     from claimkit_django.outbox import wait_for_notice
-    from claimkit_django.webhooks.enqueue import CHANNEL
+    from claimkit_django.webhooks.addressing import CHANNEL
     from claimkit_django.webhooks.store import make_courier
 
     stopping = threading.Event()

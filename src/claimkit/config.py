@@ -137,10 +137,17 @@ class WebhooksConfig:
     attempt_seconds: float = 15.0
     #: Seconds of these for the connection.
     connect_seconds: float = 5.0
-    #: Days of nothing but failures after which an endpoint is disabled.
+    #: Days of nothing but failures after which an endpoint is disabled, and for which webhooks
+    #: wait for one that is not confirmed.
     disable_after_days: float = 5.0
     #: Failures in a row after which an endpoint is left alone for a while.
     circuit_failures: int = 5
+    #: Send nothing but pings to an endpoint until it has repeated the challenge of one, or a
+    #: person who reads its log has.
+    confirm_endpoints: bool = True
+    #: Endpoints of one tenant for which deliveries are written with the event; where more want
+    #: it, a worker writes them, so that who caused it does not wait.
+    fan_out_inline: int = 50
     #: Ports that endpoints may listen on.
     ports: tuple[str, ...] = ("443", "8443")
     #: Allow endpoints without TLS; for development only.

@@ -212,11 +212,13 @@ class EndpointDisabled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointPinged(Event):
-    """Somebody asked for a test webhook; sent to that endpoint only, whatever it subscribes to."""
+    """A test webhook for one endpoint, whatever it subscribes to: by hand, or to confirm it."""
 
     topic: ClassVar[str] = "webhooks.ping"
 
     endpoint: str
+    #: What an endpoint answers with to show that it wants webhooks; empty once it has.
+    challenge: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ __all__ = [
     "new_authorization_uid",
     "new_automation_rule_uid",
     "new_backtest_uid",
+    "new_challenge",
     "new_channel_uid",
     "new_delivery_uid",
     "new_endpoint_uid",
@@ -51,6 +52,11 @@ def _new_uid(prefix: str) -> str:
 def new_backtest_uid() -> str:
     """Return a new identifier of a backtest: ``btr_`` and 26 characters."""
     return _new_uid("btr")
+
+
+def new_challenge() -> str:
+    """Return what an endpoint of webhooks must repeat: ``chl_`` and 26 characters."""
+    return _new_uid("chl")
 
 
 def new_upload_uid() -> str:

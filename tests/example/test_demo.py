@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,17 @@ pytest.importorskip("rest_framework")
 pytest.importorskip("claimkit_x12")
 
 DEMO = Path(__file__).parents[2] / "example_project" / "demo.py"
+#: Not the one of a demo that runs beside the tests.
+PORT = 8_753
 
 
 def run(folder):
-    env = {**os.environ, "CLAIMKIT_DEMO_DIR": str(folder), "PYTHONWARNINGS": "error"}
+    env = {
+        **os.environ,
+        "CLAIMKIT_DEMO_DIR": str(folder),
+        "CLAIMKIT_DEMO_RECEIVER_PORT": str(PORT),
+        "PYTHONWARNINGS": "error",
+    }
     for name in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"):
         env.pop(name, None)
     done = subprocess.run(
@@ -65,6 +74,21 @@ def test_each_hospital_is_told_in_one_mail(first, folder):
 
     assert len(mails) == 2
     assert sum("Subject: [critical]" in one and "and 2 more" in one for one in mails) == 1
+
+
+@pytest.mark.slow
+def test_a_partner_verifies_every_webhook(first, folder):
+    told = re.findall(r"Told a partner's program: (\d+) webhooks, .* kept (\d+), in", first)
+    inbox = [json.loads(one.read_bytes()) for one in (folder / "partner" / "inbox").iterdir()]
+
+    assert len(told) == 2
+    assert all(sent == kept for sent, kept in told)
+    assert sum(int(sent) for sent, _ in told) == len(inbox)
+    kinds = Counter(one["type"] for one in inbox)
+    assert kinds["webhooks.ping"] == 2
+    # Each drift that was found, and no patient, payer or money.
+    assert kinds["drift.detected"] >= 4
+    assert not any("payer" in one["data"] for one in inbox)
 
 
 @pytest.mark.slow

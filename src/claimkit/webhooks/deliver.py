@@ -87,6 +87,8 @@ class Parcel:
     lease: Lease
     message_id: str
     body: bytes = field(repr=False)
+    #: What the answer must hold to confirm the endpoint; empty for all but its first pings.
+    challenge: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,8 @@ class Attempt:
     response: bytes = field(default=b"", repr=False)
     #: Fingerprints of the keys that signed.
     keys: tuple[str, ...] = ()
+    #: The challenge of the parcel, where the receiver repeated it; else empty.
+    confirmed: str = field(default="", repr=False)
 
     @property
     def succeeded(self) -> bool:
@@ -370,7 +374,7 @@ class Courier:
             for one in endpoint.keys
             if one.is_valid(now) and not isinstance(one.key, PublicKey)
         ]
-        status, reason, asked, response = 0, "", None, b""
+        status, reason, asked, response, confirmed = 0, "", None, b"", ""
         try:
             if not keys:
                 reason = _NO_KEY
@@ -383,6 +387,8 @@ class Courier:
                 if not 200 <= status < 300:
                     reason, response = _HTTP_STATUS, reply.body
                     asked = parse_retry_after(reply.retry_after, now)
+                elif parcel.challenge.encode() in reply.body:
+                    confirmed = parcel.challenge
         except SendFailed as error:
             reason = error.reason.value
         except Exception:
@@ -398,6 +404,7 @@ class Courier:
             asked=asked,
             response=response,
             keys=tuple(one.fingerprint for one in keys),
+            confirmed=confirmed,
         )
 
     def _settle(self, attempt: Attempt) -> Settlement:

@@ -220,14 +220,7 @@ def builtin_event_types() -> tuple[EventType, ...]:
         _requested_type(),
         _endpoint_disabled(),
         _report_ready(),
-        EventType(
-            name=EndpointPinged.topic,
-            description="A test that somebody asked for.",
-            thin=_pinged,
-            properties={"endpoint": _text("Identifier of the endpoint.")},
-            example={"endpoint": "whe_3f8k1d6z0q5v9m2r7x4t1nyc8b"},
-            can_subscribe=False,
-        ),
+        _ping(),
     )
 
 
@@ -269,8 +262,27 @@ def _disabled(event: EndpointDisabled) -> Mapping[str, Json]:
     return {"endpoint": event.endpoint, "reason": event.reason}
 
 
+def _ping() -> EventType:
+    return EventType(
+        name=EndpointPinged.topic,
+        description="A test, or the question whether the endpoint wants webhooks.",
+        thin=_pinged,
+        properties={
+            "endpoint": _text("Identifier of the endpoint."),
+            "challenge": _text(
+                "To be repeated in the body of the answer; empty where the endpoint is confirmed."
+            ),
+        },
+        example={
+            "endpoint": "whe_3f8k1d6z0q5v9m2r7x4t1nyc8b",
+            "challenge": "chl_9m2r7x4t1nyc8b3f8k1d6z0q5v",
+        },
+        can_subscribe=False,
+    )
+
+
 def _pinged(event: EndpointPinged) -> Mapping[str, Json]:
-    return {"endpoint": event.endpoint}
+    return {"endpoint": event.endpoint, "challenge": event.challenge}
 
 
 #: What full data of drifts and alerts add.

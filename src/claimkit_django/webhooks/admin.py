@@ -42,7 +42,14 @@ class EndpointAdmin(_Shown):
     search_fields = ("uid", "description")
     fields = (
         *("uid", "url", "description", "event_types", "detail", "enabled", "disabled_reason"),
-        *("disabled_at", "legacy_signature", "failures", "failing_since", "held_until"),
+        *(
+            "disabled_at",
+            "confirmed_at",
+            "legacy_signature",
+            "failures",
+            "failing_since",
+            "held_until",
+        ),
     )
     readonly_fields = fields
     actions = ("enable", "disable", "send_ping")
@@ -65,7 +72,7 @@ class EndpointAdmin(_Shown):
     def send_ping(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
         """Send a test webhook to the endpoints."""
         for one in queryset:
-            ping(current_tenant(), one.uid, using=queryset.db)
+            ping(current_tenant(), one, using=queryset.db)
         messages.success(request, _("On its way; look at the deliveries."))
 
 

@@ -10,22 +10,38 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from claimkit.errors import InvalidSigningKey
+from claimkit.errors import InvalidSigningKey, InvalidTarget
+from claimkit.tenants import current_tenant
 from claimkit.webhooks.payloads import Detail, check_subscriptions
 from claimkit.webhooks.signing import PublicKey, generate_key, parse_key
 from claimkit.webhooks.targets import check_headers, parse_target
 from claimkit_django.conf import config
 from claimkit_django.runtime import plugins
 from claimkit_django.sealing import seal
+from claimkit_django.uids import new_challenge
+from claimkit_django.webhooks.enqueue import ping
 from claimkit_django.webhooks.models import Endpoint, EndpointKey
-from claimkit_django.webhooks.store import disable_endpoint, target_policy
+from claimkit_django.webhooks.store import (
+    confirm_endpoint,
+    disable_endpoint,
+    target_policy,
+    wait_for_confirmation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from claimkit.webhooks.signing import SecretKey, SigningPair
 
-__all__ = ["add_endpoint", "add_key", "change_endpoint", "disable", "enable", "lets_hear_more"]
+__all__ = [
+    "add_endpoint",
+    "add_key",
+    "change_endpoint",
+    "confirm",
+    "disable",
+    "enable",
+    "lets_hear_more",
+]
 
 #: The record of an endpoint that has not failed yet.
 _CLEAN: Mapping[str, Any] = {
@@ -51,6 +67,8 @@ def add_endpoint(
 ) -> tuple[Endpoint, str]:
     """Add an endpoint of the tenant in scope; return it with its key, which is shown only now.
 
+    It is asked at once whether it wants webhooks, and gets no others before it has answered.
+
     Raises:
         InvalidTarget: webhooks may not be sent to the address, or with these headers.
         UnknownName: there is no such event type.
@@ -65,9 +83,12 @@ def add_endpoint(
             detail=Detail(detail).value,
             legacy_signature=legacy_signature,
             sealed_headers=_seal_headers(headers or {}),
+            **_unconfirmed(),
         )
         endpoint.save(using=using)
         key = _store(endpoint, generate_key(key_version), using=using)
+        if endpoint.confirmed_at is None:
+            ping(current_tenant(), endpoint, using=using)
     return endpoint, key.text
 
 
@@ -77,7 +98,8 @@ def change_endpoint(endpoint: Endpoint, changes: Mapping[str, Any], *, using: st
     Args:
         endpoint: As it is now; takes the new values.
         changes: Any of ``url``, ``event_types``, ``description``, ``detail``, ``headers`` and
-            ``legacy_signature``. Another URL begins with a clean record.
+            ``legacy_signature``. Another URL begins with a clean record and must be confirmed;
+            what is due to the endpoint waits.
         using: Alias of the database.
 
     Raises:
@@ -85,9 +107,10 @@ def change_endpoint(endpoint: Endpoint, changes: Mapping[str, Any], *, using: st
         UnknownName: there is no such event type.
     """
     values = dict(changes)
-    if "url" in values and values["url"] != endpoint.url:
+    is_elsewhere = values.get("url", endpoint.url) != endpoint.url
+    if is_elsewhere:
         parse_target(values["url"], target_policy())
-        values |= _CLEAN
+        values |= {**_CLEAN, **_unconfirmed(endpoint.confirmed_at)}
     if "event_types" in values:
         known = plugins().event_types
         values["event_types"] = list(check_subscriptions(values["event_types"], known))
@@ -96,6 +119,9 @@ def change_endpoint(endpoint: Endpoint, changes: Mapping[str, Any], *, using: st
     for name, value in values.items():
         setattr(endpoint, name, value)
     endpoint.save(using=using, update_fields=[*values, "updated_at"])
+    if is_elsewhere and endpoint.confirmed_at is None:
+        wait_for_confirmation(endpoint.pk, at=timezone.now(), using=using)
+        ping(current_tenant(), endpoint, using=using)
 
 
 def lets_hear_more(changes: Mapping[str, Any], endpoint: Endpoint | None = None) -> bool:
@@ -165,9 +191,34 @@ def enable(endpoint: Endpoint, *, using: str) -> None:
     )
 
 
+def confirm(endpoint: Endpoint, challenge: str, *, using: str) -> None:
+    """Take the challenge of a ping from a person who reads the receiver's log; then send.
+
+    An endpoint that is confirmed already stays so.
+
+    Raises:
+        InvalidTarget: it is not what the endpoint was sent last.
+    """
+    if endpoint.confirmed_at is None and not confirm_endpoint(
+        endpoint.pk, challenge, at=timezone.now(), using=using
+    ):
+        raise InvalidTarget(
+            "this is not the challenge that the endpoint was sent last",
+            remedy="Send a test webhook and take data.challenge from the body that arrives",
+            code="challenge_wrong",
+        )
+
+
 def disable(endpoint: Endpoint, *, using: str) -> None:
     """Send nothing more to an endpoint, and cancel what waits for it."""
     disable_endpoint(endpoint.pk, "by_hand", at=timezone.now(), using=using)
+
+
+def _unconfirmed(last: dt.datetime | None = None) -> dict[str, Any]:
+    """Return what a new address begins with; ``last`` is when the old one was confirmed."""
+    if config().webhooks.confirm_endpoints:
+        return {"confirmed_at": None, "challenge": new_challenge()}
+    return {"confirmed_at": last or timezone.now(), "challenge": ""}
 
 
 def _seal_headers(headers: Mapping[str, str]) -> bytes:

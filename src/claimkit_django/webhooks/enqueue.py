@@ -1,27 +1,27 @@
 """From events to deliveries, in the transaction of whoever staged the event.
 
 A listener of phase ``transaction`` (:class:`WebhookListener`) writes the bytes of the event once
-per form (:class:`~claimkit_django.webhooks.models.Message`) and one delivery per endpoint that
-wants it. So a webhook exists if and only if the change did that it tells of. A replay is a new
+per form (:class:`~claimkit_django.webhooks.models.Message`), and
+:mod:`~claimkit_django.webhooks.addressing` one delivery per endpoint that wants it. So a webhook exists if and only if the change did that it tells of. A replay is a new
 delivery of a message that is there already, with the same ``webhook-id``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import transaction
 from django.db.models import Max
-from django.utils import timezone
 
 from claimkit.events import EndpointPinged
 from claimkit.tenants import use_tenant
 from claimkit.types import SystemClock
 from claimkit.webhooks.payloads import Detail, make_body
+from claimkit_django.conf import config
 from claimkit_django.runtime import make_bus, open_store, plugins
 from claimkit_django.uids import new_message_uid
+from claimkit_django.webhooks.addressing import Addressed, address, may_be_told, wake
 from claimkit_django.webhooks.models import Delivery, Endpoint, Message
-from claimkit_django.webhooks.store import may_be_told
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 
     from claimkit.events import Event, Phase
     from claimkit.types import TenantKey
+    from claimkit.webhooks.payloads import EventType
 
-__all__ = ["CHANNEL", "WebhookListener", "ping", "replay", "replay_since"]
+__all__ = ["WebhookListener", "ping", "replay", "replay_since"]
 
-#: Channel of the NOTIFY that wakes workers.
-CHANNEL: Final = "claimkit_webhooks"
 _BATCH = 1_000
 
 
@@ -50,49 +49,76 @@ class WebhookListener:
     def handle(self, event: Event) -> None:
         """Write a message per form and a delivery per endpoint; three statements.
 
+        Where the tenant has many endpoints, workers write the deliveries.
+
         Raises:
             InvalidPayload: no webhook can be made of the event; the work rolls back.
         """
         event_type = plugins().event_types.get(event.topic)
         if event_type is None:
             return
+        most = config().webhooks.fan_out_inline
         with use_tenant(event.tenant):
-            wanted = self._endpoints(event)
-            if not wanted:
+            rows = Endpoint.objects.using(self._using).filter(enabled=True).order_by("pk")
+            if isinstance(event, EndpointPinged):
+                rows = rows.filter(uid=event.endpoint)
+            names = ("pk", "detail", "event_types", "confirmed_at")
+            found = list(rows.values_list(*names)[: most + 1])
+            if len(found) > most:
+                self._write(event_type, event, [one.value for one in Detail], fan_out_after=0)
+                wake(self._using)
                 return
-            uid = new_message_uid()
-            messages = {
-                detail: Message(
-                    uid=uid,
-                    event_type=event_type.name,
-                    version=event_type.version,
-                    detail=detail,
-                    occurred_at=event.at,
-                    body=make_body(event_type, event, Detail(detail)),
-                )
-                for detail in sorted({detail for _, detail in wanted})
-            }
-            made = Message.objects.using(self._using).bulk_create(messages.values())
-            by_detail = {one.detail: one for one in made}
-            _enqueue(self._using, [(by_detail[detail], pk, 0) for pk, detail in wanted])
+            wanted = [
+                (pk, detail, confirmed_at is None)
+                for pk, detail, topics, confirmed_at in found
+                if isinstance(event, EndpointPinged) or event.topic in topics or "*" in topics
+            ]
+            messages = self._write(event_type, event, sorted({one[1] for one in wanted}))
+            # A ping is how an endpoint is confirmed: it waits for nothing.
+            can_wait = not isinstance(event, EndpointPinged)
+            address(
+                [Addressed(messages[one[1]], one[0], waits=one[2] and can_wait) for one in wanted],
+                using=self._using,
+            )
 
-    def _endpoints(self, event: Event) -> list[tuple[int, str]]:
-        """Return id and form of each endpoint that is told."""
-        rows = Endpoint.objects.using(self._using).filter(enabled=True)
-        if isinstance(event, EndpointPinged):
-            return list(rows.filter(uid=event.endpoint).values_list("pk", "detail"))
-        return [
-            (pk, detail)
-            for pk, detail, topics in rows.values_list("pk", "detail", "event_types")
-            if event.topic in topics or "*" in topics
+    def _write(
+        self, event_type: EventType, event: Event, forms: Iterable[str], **values: Any
+    ) -> dict[str, Message]:
+        """Write the message of an event in some forms; return it by form."""
+        uid = new_message_uid()
+        messages = [
+            Message(
+                uid=uid,
+                event_type=event_type.name,
+                version=event_type.version,
+                detail=form,
+                occurred_at=event.at,
+                body=make_body(event_type, event, Detail(form)),
+                **values,
+            )
+            for form in forms
         ]
+        if messages:
+            Message.objects.using(self._using).bulk_create(messages)
+        return {one.detail: one for one in messages}
 
 
-def ping(tenant: TenantKey, endpoint: str, *, using: str) -> None:
-    """Send a test webhook to one endpoint, whatever it subscribes to."""
+def ping(tenant: TenantKey, endpoint: Endpoint, *, using: str) -> None:
+    """Send a test webhook to one endpoint, whatever it subscribes to.
+
+    It carries the challenge by which an endpoint that is not confirmed shows that it wants
+    webhooks.
+    """
     bus = make_bus(open_store(using))
     with bus.transaction(transaction.atomic(using=using)):
-        bus.stage(EndpointPinged(tenant=tenant, at=SystemClock().now(), endpoint=endpoint))
+        bus.stage(
+            EndpointPinged(
+                tenant=tenant,
+                at=SystemClock().now(),
+                endpoint=endpoint.uid,
+                challenge=endpoint.challenge,
+            )
+        )
 
 
 def replay(tenant: TenantKey, deliveries: Iterable[Delivery], *, using: str) -> int:
@@ -106,18 +132,24 @@ def replay(tenant: TenantKey, deliveries: Iterable[Delivery], *, using: str) -> 
         # One at a time per endpoint, so that two replays do not take the same number.
         lanes = {lane for _, lane in asked}
         rows = Endpoint.objects.using(using).filter(pk__in=lanes, enabled=True)
-        enabled = set(rows.select_for_update(no_key=True).values_list("pk", flat=True))
+        locked = rows.select_for_update(no_key=True)
+        enabled = dict(locked.values_list("pk", "confirmed_at"))
         related = Delivery.objects.using(using).filter(
             may_be_told(), lane_id__in=enabled, message_id__in={message for message, _ in asked}
         )
         under_way = set(related.filter(Delivery.live()).values_list("message_id", "lane_id"))
         latest = related.values_list("message_id", "lane_id").annotate(latest=Max("replay"))
         again = [
-            (asked[message, lane].message, lane, number + 1)
+            Addressed(
+                asked[message, lane].message,
+                lane,
+                waits=enabled[lane] is None,
+                replay=number + 1,
+            )
             for message, lane, number in latest.order_by()
             if (message, lane) in asked and (message, lane) not in under_way
         ]
-        _enqueue(using, again)
+        address(again, using=using)
     return len(again)
 
 
@@ -152,21 +184,3 @@ def replay_since(
 def _newest(rows: Any, page: list[Delivery]) -> int:
     newest: int | None = rows.filter(replay=0).aggregate(newest=Max("pk"))["newest"]
     return max(newest or 0, page[-1].pk)
-
-
-def _enqueue(using: str, wanted: list[tuple[Message, int, int]]) -> None:
-    if not wanted:
-        return
-    now = timezone.now()
-    Delivery.objects.using(using).bulk_create(
-        [
-            Delivery(message=message, lane_id=lane, replay=number, due_at=now)
-            for message, lane, number in wanted
-        ],
-        batch_size=_BATCH,
-    )
-    connection = connections[using]
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            # Delivered at the commit, and only if there is one.
-            cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])

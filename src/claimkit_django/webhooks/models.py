@@ -15,7 +15,7 @@ from claimkit_django.outbox import LaneRow, OutboxRow
 from claimkit_django.tenants.keys import TenantForeignKey
 from claimkit_django.tenants.models import TenantModel
 from claimkit_django.trail import Audited
-from claimkit_django.uids import new_delivery_uid, new_endpoint_uid
+from claimkit_django.uids import new_challenge, new_delivery_uid, new_endpoint_uid
 
 __all__ = ["Attempt", "Delivery", "Endpoint", "EndpointKey", "Message", "ReceivedMessage"]
 
@@ -25,7 +25,10 @@ class Endpoint(LaneRow, TenantModel):
 
     audited = Audited(
         kind="webhook_endpoint",
-        shown=("event_types", "detail", "enabled", "disabled_reason", "legacy_signature"),
+        shown=(
+            *("event_types", "detail", "enabled", "disabled_reason", "legacy_signature"),
+            "confirmed_at",
+        ),
         # Addresses and headers may hold the receiver's own secrets.
         hidden=("url", "sealed_headers"),
         computed={"host": "url"},
@@ -49,6 +52,10 @@ class Endpoint(LaneRow, TenantModel):
     #: Why it was disabled: ``gone``, ``failing`` or ``by_hand``; empty while it is enabled.
     disabled_reason = models.CharField(max_length=32, blank=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
+    #: When its receiver showed that it wants webhooks; until then it gets nothing but pings.
+    confirmed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: What a receiver shows it with; nobody but the receiver is told.
+    challenge = models.CharField(max_length=32, default=new_challenge, editable=False)
     #: Also sign the body alone in ``X-Signature``, for old receivers.
     legacy_signature = models.BooleanField(default=False)
     #: Further headers, encrypted JSON.
@@ -140,6 +147,8 @@ class Message(TenantModel):
     detail = models.CharField(max_length=8, choices=Endpoint.DetailChoices.choices)
     occurred_at = models.DateTimeField()
     body = models.BinaryField()
+    #: A worker writes the deliveries for endpoints with a greater id; null where all are written.
+    fan_out_after = models.BigIntegerField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta(TenantModel.Meta):
@@ -154,6 +163,13 @@ class Message(TenantModel):
                 fields=["tenant", "uid", "detail"], name="webhooks_message_once"
             ),
             models.UniqueConstraint(fields=["tenant", "id"], name="webhooks_message_id"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=Q(fan_out_after__isnull=False),
+                name="webhooks_message_fan_out",
+            ),
         ]
 
     def __str__(self) -> str:

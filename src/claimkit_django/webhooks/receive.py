@@ -9,12 +9,14 @@
 
 The view runs only for a webhook that one of the keys signed just now, and once per
 ``webhook-id``: its writes and the inbox's row commit together. A view that raises, or answers
-with 400 or more, leaves no row, so that the sender's next attempt runs it again.
+with 400 or more, leaves no row, so that the sender's next attempt runs it again. A ping that
+asks whether webhooks are wanted is answered with its challenge; the view does not see it.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from claimkit.errors import ConfigError, InvalidSigningKey, VerificationError
+from claimkit.events import EndpointPinged
 from claimkit.webhooks.signing import TOLERANCE, parse_key, verify
 from claimkit_django.http.hops import has_come_back
 from claimkit_django.webhooks.models import ReceivedMessage
@@ -89,6 +92,9 @@ def receive_webhooks(
             except VerificationError as error:
                 logger.warning("webhook refused", extra={"source": source, "reason": error.code})
                 return _refuse(401, error.code)
+            challenge = _challenge(request.body)
+            if challenge:
+                return JsonResponse({"challenge": challenge})
             return _once(
                 source, verified, using, functools.partial(view, request, verified, *args, **kwargs)
             )
@@ -134,6 +140,16 @@ def _once(
     except _Rejected as rejected:
         return rejected.answer
     return answer
+
+
+def _challenge(body: bytes) -> str:
+    """Return what a ping of a sender that asks whether it is wanted must be answered with."""
+    try:
+        told = json.loads(body)
+        challenge = told["data"]["challenge"] if told["type"] == EndpointPinged.topic else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return challenge if isinstance(challenge, str) else ""
 
 
 def _parse(texts: Iterable[str], source: str) -> list[Any]:

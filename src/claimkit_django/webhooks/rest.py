@@ -67,7 +67,14 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         model = Endpoint
         fields = (
             *("uid", "url", "description", "event_types", "detail", "enabled", "disabled_reason"),
-            *("disabled_at", "legacy_signature", "failures", "failing_since", "held_until"),
+            *(
+                "disabled_at",
+                "confirmed_at",
+                "legacy_signature",
+                "failures",
+                "failing_since",
+                "held_until",
+            ),
             *("created_at", "keys", "_links"),
         )
         read_only_fields = fields
@@ -117,6 +124,14 @@ class NewKeySerializer(serializers.Serializer[Any]):
     key_version = serializers.ChoiceField(choices=["v1", "v1a"], required=False, default="v1")
 
 
+class ChallengeSerializer(serializers.Serializer[Any]):
+    """What the receiver was asked to repeat."""
+
+    challenge = serializers.CharField(
+        max_length=32, help_text="`data.challenge` of the last `webhooks.ping` that arrived."
+    )
+
+
 class ReplaySerializer(serializers.Serializer[Any]):
     """Which deliveries are sent again."""
 
@@ -144,6 +159,7 @@ _ENDPOINT_VALUE: dict[str, Any] = {
     "enabled": True,
     "disabled_reason": "",
     "disabled_at": None,
+    "confirmed_at": "2026-04-12T09:30:04Z",
     "legacy_signature": False,
     "failures": 0,
     "failing_since": None,
@@ -280,6 +296,25 @@ class EndpointViewSet(mixins.ListModelMixin, ApiViewSet, TenantRowsView):
         endpoints.enable(self.get_object(), using=DEFAULT_DB_ALIAS)
         return self._shown()
 
+    @operation(
+        summary="Confirm an endpoint",
+        request=ChallengeSerializer,
+        responses=EndpointSerializer,
+        examples=shown("endpoint", _ENDPOINT_VALUE),
+    )
+    @action(detail=True, methods=["post"])
+    def confirm(self, request: Request, uid: str) -> Response:
+        """Begin to send to a receiver that cannot repeat the challenge of a ping by itself."""
+        del uid
+        row = self.get_object()
+        asked = ChallengeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        try:
+            endpoints.confirm(row, asked.validated_data["challenge"], using=DEFAULT_DB_ALIAS)
+        except ClaimkitError as error:
+            raise _of(error) from None
+        return self._shown()
+
     @operation(summary="Disable an endpoint", **_ONE)
     @action(detail=True, methods=["post"])
     def disable(self, request: Request, uid: str) -> Response:
@@ -292,9 +327,9 @@ class EndpointViewSet(mixins.ListModelMixin, ApiViewSet, TenantRowsView):
     @action(detail=True, methods=["post"])
     def ping(self, request: Request, uid: str) -> Response:
         """Send `webhooks.ping` to the endpoint, whatever it subscribes to."""
-        del request
+        del request, uid
         row = self.get_object()
-        ping(current_tenant(), uid, using=DEFAULT_DB_ALIAS)
+        ping(current_tenant(), row, using=DEFAULT_DB_ALIAS)
         return Response(self.get_serializer(row).data)
 
     @operation(
@@ -347,6 +382,7 @@ def _etag_of(row: Endpoint) -> str:
 def _of(error: ClaimkitError) -> exceptions.ValidationError:
     """Return the error as one of the field that it is about."""
     fields = {"unknown_name": "event_types", "header_refused": "headers"}
+    fields["challenge_wrong"] = "challenge"
     fields |= dict.fromkeys(
         ("target_invalid", "target_scheme", "target_port", "blocked_address"), "url"
     )

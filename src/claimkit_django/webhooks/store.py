@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -10,22 +11,22 @@ from django.conf import settings
 from django.db import connections, transaction
 from django.db.models import Q
 
-from claimkit.events import EndpointDisabled, OutboxSettled
+from claimkit.events import EndpointDisabled, EndpointPinged, OutboxSettled
 from claimkit.outbox import endings_of
 from claimkit.tenants import use_tenant
 from claimkit.webhooks.deliver import Courier, Parcel, judge
 from claimkit.webhooks.deliver import Endpoint as EndpointValue
-from claimkit.webhooks.payloads import Detail
 from claimkit.webhooks.signing import TimedKey, parse_key
 from claimkit.webhooks.targets import TargetPolicy
 from claimkit.webhooks.transport import HttpTransport, Limits
 from claimkit_django.conf import config
 from claimkit_django.http.hops import site_id
 from claimkit_django.outbox import DatabaseClock, OrmOutbox
-from claimkit_django.runtime import make_bus, open_store, plugins
+from claimkit_django.runtime import make_bus, open_store
 from claimkit_django.sealing import open_sealed, seal
 from claimkit_django.tenants.models import Tenant
 from claimkit_django.tenants.scope import across_tenants
+from claimkit_django.webhooks.addressing import end_of_waiting, fan_out, may_be_told
 from claimkit_django.webhooks.models import Attempt, Delivery, Endpoint, EndpointKey
 
 if TYPE_CHECKING:
@@ -38,23 +39,28 @@ if TYPE_CHECKING:
 __all__ = [
     "OrmDeliveryBook",
     "WebhookOutbox",
+    "confirm_endpoint",
     "disable_endpoint",
     "make_courier",
-    "may_be_told",
     "target_policy",
+    "wait_for_confirmation",
 ]
+
+_PINGS = Q(message__event_type=EndpointPinged.topic)
 
 
 class WebhookOutbox:
     """The outbox of this room, which looks for work in every tenant."""
 
     def __init__(self, using: str) -> None:
+        self._using = using
         self._rows = OrmOutbox(Delivery, Endpoint, using=using, tenants=Tenant._meta.db_table)
 
     def lease(
         self, *, now: dt.datetime, ttl: dt.timedelta, lanes: int, per_lane: int
     ) -> Sequence[Lease]:
-        """See :meth:`claimkit.outbox.Outbox.lease`."""
+        """See :meth:`claimkit.outbox.Outbox.lease`; first, what many endpoints want is addressed."""
+        fan_out(self._using, now=now)
         with across_tenants():
             return self._rows.lease(now=now, ttl=ttl, lanes=lanes, per_lane=per_lane)
 
@@ -87,16 +93,19 @@ class OrmDeliveryBook:
             )
             if row is None:
                 return None, ()
-            bodies = {
-                str(pk): (uid, bytes(body))
-                for pk, uid, body in Delivery.objects.using(self._using)
-                .filter(may_be_told(), pk__in=[int(one.id) for one in leases])
-                .values_list("pk", "message__uid", "message__body")
+            told = may_be_told()
+            if row.confirmed_at is None:
+                told &= _PINGS
+            found = {
+                str(pk): (uid, bytes(body), row.challenge if topic == EndpointPinged.topic else "")
+                for pk, uid, body, topic in Delivery.objects.using(self._using)
+                .filter(told, pk__in=[int(one.id) for one in leases])
+                .values_list("pk", "message__uid", "message__body", "message__event_type")
             }
+        parcels = [(one, *found[one.id]) for one in leases if one.id in found]
         return _endpoint(row), [
-            Parcel(lease=one, message_id=bodies[one.id][0], body=bodies[one.id][1])
-            for one in leases
-            if one.id in bodies
+            Parcel(lease=one, message_id=uid, body=body, challenge=challenge)
+            for one, uid, body, challenge in parcels
         ]
 
     def record(self, report: LaneReport) -> frozenset[str]:
@@ -115,6 +124,8 @@ class OrmDeliveryBook:
                 )
             )
             self._keep_attempts(report)
+            for challenge in filter(None, (one.confirmed for one in report.attempts)):
+                confirm_endpoint(int(report.lane), challenge, at=report.at, using=self._using)
             verdict = self._judge(report)
             if verdict is not None and verdict.disable:
                 uid = disable_endpoint(
@@ -173,17 +184,35 @@ class OrmDeliveryBook:
             held_until=lane.held_until,
             width=lane.width,
         )
+        if row.confirmed_at is None:
+            # What was under way to its last address is not for this one yet.
+            wait_for_confirmation(row.pk, at=report.at, using=self._using)
         return verdict
 
 
-def may_be_told() -> Q:
-    """Return which deliveries still go: to an endpoint that became thin, nothing that tells more.
+def confirm_endpoint(pk: int, challenge: str, *, at: dt.datetime, using: str) -> bool:
+    """Send to an endpoint of the tenant in scope what waits for it, if that is its challenge.
 
-    Whoever made it thin may move it elsewhere, where an owner let nobody hear payer and money.
+    Returns:
+        Whether it is confirmed now, and was not before.
     """
-    plain = [name for name, one in plugins().event_types.items() if one.more is None]
-    is_thin = Q(message__detail=Detail.THIN.value) | Q(message__event_type__in=plain)
-    return Q(lane__detail=Detail.FULL.value) | is_thin
+    with transaction.atomic(using=using):
+        waiting = Endpoint.objects.using(using).filter(pk=pk, confirmed_at=None)
+        known = waiting.values_list("challenge", flat=True).first()
+        if not known or not hmac.compare_digest(known.encode(), challenge.encode()):
+            return False
+        # Its challenge is asked for again: it changes with the address.
+        if not waiting.filter(challenge=known).update(confirmed_at=at, challenge=""):
+            return False
+        due = Delivery.objects.using(using).filter(lane_id=pk, state=Delivery.State.DUE)
+        due.update(due_at=at)
+    return True
+
+
+def wait_for_confirmation(pk: int, *, at: dt.datetime, using: str) -> None:
+    """Let what is due to an endpoint of the tenant in scope wait until it is confirmed."""
+    due = Delivery.objects.using(using).filter(lane_id=pk, state=Delivery.State.DUE)
+    due.exclude(_PINGS).update(due_at=end_of_waiting(at))
 
 
 def disable_endpoint(pk: int, reason: str, *, at: dt.datetime, using: str) -> str:

@@ -149,6 +149,7 @@ LEAST = {
     "GET /webhooks/endpoints/": Role.ADMIN,
     "POST /webhooks/endpoints/": Role.ADMIN,
     "GET /webhooks/endpoints/{uid}/": Role.ADMIN,
+    "POST /webhooks/endpoints/{uid}/confirm/": Role.ADMIN,
     "POST /webhooks/endpoints/{uid}/disable/": Role.ADMIN,
     "POST /webhooks/endpoints/{uid}/enable/": Role.ADMIN,
     "POST /webhooks/endpoints/{uid}/ping/": Role.ADMIN,

@@ -75,6 +75,7 @@ PATHS = {
     "/api/v1/webhooks/endpoints/{uid}/": {"get", "patch"},
     "/api/v1/webhooks/endpoints/{uid}/rotate-key/": {"post"},
     "/api/v1/webhooks/endpoints/{uid}/enable/": {"post"},
+    "/api/v1/webhooks/endpoints/{uid}/confirm/": {"post"},
     "/api/v1/webhooks/endpoints/{uid}/disable/": {"post"},
     "/api/v1/webhooks/endpoints/{uid}/ping/": {"post"},
     "/api/v1/webhooks/endpoints/{uid}/replay/": {"post"},

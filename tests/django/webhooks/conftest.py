@@ -15,6 +15,7 @@ from claimkit_django.webhooks.endpoints import add_endpoint
 
 LOCAL = {
     "ALLOW_HTTP": True,
+    "CONFIRM_ENDPOINTS": False,
     "ALLOWED_NETWORKS": ["127.0.0.0/8"],
     "ATTEMPT_SECONDS": 2.0,
     "CONNECT_SECONDS": 1.0,

@@ -44,7 +44,7 @@ django.setup()
 from claimkit.webhooks.deliver import Courier, deliver
 from claimkit.webhooks.transport import HttpTransport
 from claimkit_django.outbox import wait_for_notice
-from claimkit_django.webhooks.enqueue import CHANNEL
+from claimkit_django.webhooks.addressing import CHANNEL
 from claimkit_django.webhooks.store import OrmDeliveryBook, make_courier
 from claimkit_django.webhooks.models import Attempt
 

@@ -231,7 +231,7 @@ def test_a_ping_goes_to_one_endpoint(northside, receive, add):
     receiver = receive(204)
     endpoint, _ = add(northside, receiver.url("/a"), event_types=["drift.detected"])
     add(northside, receiver.url("/b"))
-    ping(TenantKey("northside"), endpoint.uid, using=USING)
+    ping(TenantKey("northside"), endpoint, using=USING)
     deliver_due()
 
     ((head, body),) = receiver.requests

@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from claimkit.webhooks.deliver import Tally, deliver
 from claimkit_django.conf import config
 from claimkit_django.outbox import wait_for_notice
-from claimkit_django.webhooks.enqueue import CHANNEL
+from claimkit_django.webhooks.addressing import CHANNEL
 from claimkit_django.webhooks.store import make_courier
 
 if TYPE_CHECKING:
