@@ -3,8 +3,8 @@
 The story: :func:`main` migrates the database, makes the hospitals with a person of every role
 (:mod:`example.people`), writes a year of synthetic claims as the files that billing systems and
 payers send (:mod:`example.scenario`), hands each file to the import that an upload goes through,
-watches each hospital, prints what changed, and writes the reports that the site links to. Run
-again, it changes nothing, and says so.
+watches each hospital, prints what changed, writes the reports that the site links to, and tells a
+partner's program (:mod:`receiver`) by webhooks. Run again, it changes nothing, and says so.
 
     python example_project/demo.py
 
@@ -17,6 +17,7 @@ import argparse
 import os
 import shutil
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from claimkit_django.claims.models import Upload
+    from receiver import Receiver
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,13 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     started = time.monotonic()
     _set_up_django()
+    from django.conf import settings
+
     from example import people, scenario
 
+    partner = _partner(settings.PARTNER_DIR, settings.PARTNER_PORT)
     for hospital in scenario.HOSPITALS:
         tenant = people.make_tenant(
             key=hospital.key, name=hospital.name, timezone=hospital.timezone
         )
         people.tell_by_mail(tenant)
+        people.tell_by_webhook(tenant, port=settings.PARTNER_PORT)
         written = scenario.write_files(hospital, scale=arguments.scale, progress=show)
         print(f"\n{hospital.name}")
         for kind, uploads in _by_kind(_import(tenant, path) for path in written.files).items():
@@ -52,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"  The report with charts: {_shown(told.write_report())}")
         print(f"  Told by mail: {_in_mails()}")
         print(f"  The month to print and to forward: {_month(tenant)}")
+        print(f"  Told a partner's program: {_in_webhooks(settings.PARTNER_DIR)}")
+    if partner is not None:
+        partner.shutdown()
+        partner.server_close()
     _say_how_to_look(time.monotonic() - started)
     return 0
 
@@ -113,6 +123,31 @@ def _in_mails() -> str:
     return f"{sent} mail{'' if sent == 1 else 's'}, in {_shown(settings.MAIL_DIR)}"
 
 
+def _partner(folder: Path, port: int) -> Receiver | None:
+    """Start the program that takes webhooks; none where one runs already."""
+    from receiver import Receiver
+
+    try:
+        partner = Receiver(folder, says=lambda _line: None, port=port)
+    except OSError:
+        return None
+    threading.Thread(target=partner.serve_forever, daemon=True).start()
+    return partner
+
+
+def _in_webhooks(folder: Path) -> str:
+    """Send what is due, and say how much of it arrived there and was believed."""
+    from claimkit_django.webhooks.tasks import deliver_due
+
+    inbox = folder / "inbox"
+    before = len(list(inbox.iterdir()))
+    sent = deliver_due()
+    if not sent:
+        return "nothing, because nothing is new"
+    arrived = len(list(inbox.iterdir())) - before
+    return f"{sent} webhooks, of which it verified and kept {arrived}, in {_shown(inbox)}"
+
+
 def _month(tenant: Any) -> str:
     """Make the report of the latest whole month of decisions, and say where it is."""
     from django.conf import settings
@@ -164,8 +199,10 @@ def _say_how_to_look(seconds: float) -> None:
     print(f"  {python} {manage} runserver 127.0.0.1:8000")
     print(f"  {python} -m celery --workdir {_shown(PROJECT)} -A example worker --pool solo")
     print(f"  {python} {manage} claimkit_notify")
-    print("\nthe second and third in other terminals: they read the files that you upload, and")
-    print("tell people of alerts. Then go to")
+    print(f"  {python} {manage} claimkit_deliver")
+    print(f"  {python} {_shown(PROJECT / 'receiver.py')}")
+    print("\nall but the first in other terminals: they read the files that you upload, tell")
+    print("people of alerts, send webhooks, and take them as a partner would. Then go to")
     print("http://127.0.0.1:8000/ and sign in, for the demo only, with the password")
     print(f"\n  {people.password()}\n\nas any of")
     for name, may in people.who_is_who().items():

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.db import DEFAULT_DB_ALIAS
 
 from claimkit.tenants import Role
 from claimkit_django.alerts.channels import sealed
 from claimkit_django.alerts.models import Channel, Route
 from claimkit_django.tenants.models import Membership, Tenant
 from claimkit_django.tenants.scope import enter
+from claimkit_django.webhooks.endpoints import add_endpoint
+from claimkit_django.webhooks.models import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +71,26 @@ def tell_by_mail(tenant: Tenant) -> None:
             channels=[team.uid],
             repeat_hours=7 * 24,
         )
+
+
+def tell_by_webhook(tenant: Tenant, *, port: int) -> None:
+    """Send the tenant's events to the partner's program on this machine, or leave it as it is.
+
+    The partner gets the key of the endpoint in a file, as it would by a letter.
+    """
+    with enter(tenant):
+        if Endpoint.objects.exists():
+            return
+        _, key = add_endpoint(
+            url=f"http://127.0.0.1:{port}/{tenant.key}",
+            description="Data warehouse of a partner",
+            event_types=["claims.imported", "drift.detected", "alerts.opened", "reports.ready"],
+            using=DEFAULT_DB_ALIAS,
+        )
+    path = settings.PARTNER_DIR / f"{tenant.key}.key"
+    path.parent.mkdir(exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(key, encoding="ascii")
 
 
 def who_is_who() -> Mapping[str, str]:

@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "claimkit_django.alerts",
     "claimkit_django.audit",
     "claimkit_django.reports",
+    "claimkit_django.webhooks",
     "claimkit_django.ops",
     "claimkit_django.dashboard",
     "example",
@@ -189,6 +190,9 @@ if django.VERSION >= (6, 1):
     MAILERS = {"default": {"BACKEND": _MAIL_BACKEND, "OPTIONS": {"file_path": str(MAIL_DIR)}}}
 else:
     EMAIL_BACKEND, EMAIL_FILE_PATH = _MAIL_BACKEND, MAIL_DIR
+#: Keys and inbox of the partner who takes webhooks, which ``receiver.py`` plays.
+PARTNER_DIR = DEMO_DIR / "partner"
+PARTNER_PORT = int(os.environ.get("CLAIMKIT_DEMO_RECEIVER_PORT", "8001"))
 DEFAULT_FROM_EMAIL = "claimkit@lakeshore.example"
 
 CLAIMKIT: dict[str, dict[str, object]] = {
@@ -200,6 +204,13 @@ CLAIMKIT: dict[str, dict[str, object]] = {
         "DISK_PATHS": [str(DEMO_DIR)],
     },
 }
+if DEBUG:
+    # The partner is on this machine; elsewhere, only https to public addresses will do.
+    CLAIMKIT["WEBHOOKS"] = {
+        "ALLOW_HTTP": True,
+        "ALLOWED_NETWORKS": ["127.0.0.0/8"],
+        "PORTS": [str(PARTNER_PORT)],
+    }
 
 LOGGING = {
     "version": 1,
