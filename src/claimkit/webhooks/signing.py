@@ -257,10 +257,10 @@ def sign(
         raise ValueError("a message id is 1 to 128 letters, digits, '_' or '-'")
     seconds = str(int(sent_at.timestamp()))
     content = _content(message_id, seconds, body)
-    signatures = ""
-    for key in keys:
+    signatures = f"{keys[0].version},{_encode(keys[0].sign(content))}"
+    for key in keys[1:]:
         signatures += f" {key.version},{_encode(key.sign(content))}"
-    return {ID: message_id, TIMESTAMP: seconds, SIGNATURE: signatures[1:]}
+    return {ID: message_id, TIMESTAMP: seconds, SIGNATURE: signatures}
 
 
 def sign_legacy(body: bytes, secret: str) -> str:
@@ -374,7 +374,7 @@ def _candidates(header: str) -> dict[str, list[bytes]]:
 
 
 def _content(message_id: str, seconds: str, body: bytes) -> bytes:
-    return f"{message_id}.{seconds}.".encode() + body
+    return b".".join((message_id.encode(), seconds.encode(), body))
 
 
 def _encode(raw: bytes) -> str:

@@ -29,8 +29,7 @@ from tests.postgres import durable_server
 
 ROOT = Path(__file__).parents[3]
 SEED = int(os.environ.get("CLAIMKIT_CRASH_SEED", "20260412"))
-#: The long version, 5,000 events and 60 kills, takes three quarters of a minute.
-_EVENTS, _KILLS = ("1000", "20") if connection.vendor == "postgresql" else ("300", "6")
+_EVENTS, _KILLS = ("5000", "60") if connection.vendor == "postgresql" else ("300", "6")
 EVENTS = int(os.environ.get("CLAIMKIT_CRASH_EVENTS", _EVENTS))
 KILLS = int(os.environ.get("CLAIMKIT_CRASH_KILLS", _KILLS))
 BATCH, THREADS = 10, 2
