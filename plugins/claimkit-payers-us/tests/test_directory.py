@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections import defaultdict
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from claimkit.claims.mapping import suggest_rules
 from claimkit.claims.payers import FederalPrograms, KnownPayers, fold_payer, payer_of
 from claimkit.plugins import load_plugins
+from claimkit.testing.conformance import PayerDirectoryConformance
 from claimkit_payers_us.plugin import UsPayers
 
 ENTRIES = tuple(UsPayers().entries())
@@ -56,32 +56,16 @@ def test_the_file_says_when_it_was_reviewed_and_which_lines_it_has():
     assert tuple(one for payers in directory.lines.values() for one in payers) == ENTRIES
 
 
+class TestUsPayers(PayerDirectoryConformance):
+    @pytest.fixture
+    def directory(self):
+        return UsPayers()
+
+
 # -- names ---------------------------------------------------------------------------------
 
 
-def test_every_name_is_that_of_exactly_one_payer():
-    payers = defaultdict(list)
-    for entry in ALL:
-        # Once for each name: what folds alike would be listed twice.
-        for name in (entry.name, *entry.aliases):
-            payers[fold_payer(name)].append(entry.name)
-
-    assert {name: found for name, found in payers.items() if len(found) > 1} == {}
-    assert all(len(name) >= 3 for name in payers)
-
-
-def test_every_alias_suggests_its_payer_alone():
-    wanted = {name: [fold_payer(entry.name)] for entry in ENTRIES for name in entry.aliases}
-
-    assert {name: KNOWN.suggest(name) for name in wanted} == wanted
-
-
-def test_no_payer_is_an_alias_or_a_slip_of_another_one():
-    assert {one.name: KNOWN.suggest(one.name) for one in ENTRIES if KNOWN.suggest(one.name)} == {}
-
-
-def test_names_are_printable_and_without_spaces_around():
-    assert [one for one in NAMES if not one.isprintable() or one != " ".join(one.split())] == []
+def test_names_are_in_ascii():
     assert [one for one in NAMES if not one.isascii()] == []
 
 

@@ -165,7 +165,8 @@ class LeaveWork:
             raise ConfigError("due_days is a whole number")
         if isinstance(days, int) and not 0 <= days <= 365:
             raise ConfigError("due_days is from 0 to 365")
-        return {"text": text.strip(), "due_days": days}
+        plain: dict[str, Json] = {"text": text.strip()}
+        return plain if self._kind is WorkKind.TAG else {**plain, "due_days": days}
 
     def run(self, call: ActionCall) -> ActionResult:
         """Want the work."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -76,7 +77,9 @@ class XlsxRenderer:
             ConfigError: XlsxWriter is not installed.
         """
         day = dt.datetime.combine(report.as_of, dt.time(), dt.UTC)
-        book = open_workbook(out, created=day, flat=False)
+        # In memory first: a ZipFile that cannot write fails once more when it is collected.
+        content = io.BytesIO()
+        book = open_workbook(content, created=day, flat=False)
         try:
             sheets = _Sheets(book)
             sheets.summary(report)
@@ -85,6 +88,7 @@ class XlsxRenderer:
                     sheets.table(section, table)
         finally:
             book.close()
+        out.write(content.getbuffer())
 
 
 class _Sheets:

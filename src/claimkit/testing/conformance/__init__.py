@@ -1,5 +1,5 @@
 # ruff: noqa: E402 - see register_assert_rewrite
-"""What every store, outbox, channel and reader must do: test classes for whoever writes one.
+"""What everything that a plugin can add must do: test classes for whoever writes one.
 
 Subclass the suite in your own tests and give it your store::
 
@@ -28,6 +28,9 @@ overridden beside ``store``:
 :class:`HttpChannelConformance` is for channels of alerts that tell by HTTP, :class:`ChannelConformance`
 for all others; both take one fixture, ``use``, which returns a :class:`ChannelUse`.
 :class:`ReaderConformance` is for readers of files; it takes the reader and a few files of its own.
+:class:`NormalizerConformance`, :class:`RendererConformance`, :class:`ActionConformance`,
+:class:`PayerDirectoryConformance`, :class:`ListenerConformance`, :class:`EventTypeConformance` and
+:class:`TenantChoiceConformance` are for what the other hooks register; each says which fixtures it takes.
 
 The oracle is :class:`claimkit.stores.memory.MemoryStore`: the same claims must give the same
 positions, history, lines, totals, facts and cells. The suite needs pytest and Hypothesis.
@@ -39,35 +42,54 @@ import pytest
 
 # Before the suites are imported, so that their bare assertions explain themselves.
 pytest.register_assert_rewrite(
+    "claimkit.testing.conformance.actions",
     "claimkit.testing.conformance.channels",
+    "claimkit.testing.conformance.choices",
     "claimkit.testing.conformance.claims",
     "claimkit.testing.conformance.cube",
+    "claimkit.testing.conformance.directories",
+    "claimkit.testing.conformance.events",
     "claimkit.testing.conformance.findings",
+    "claimkit.testing.conformance.normalizers",
     "claimkit.testing.conformance.outbox",
     "claimkit.testing.conformance.readers",
+    "claimkit.testing.conformance.renderers",
     "claimkit.testing.conformance.store",
 )
 
+from claimkit.testing.conformance.actions import ActionConformance
 from claimkit.testing.conformance.channels import (
     ChannelConformance,
     ChannelUse,
     HttpChannelConformance,
 )
+from claimkit.testing.conformance.choices import TenantChoiceConformance
 from claimkit.testing.conformance.claims import ClaimStoreConformance
 from claimkit.testing.conformance.cube import CubeStoreConformance
+from claimkit.testing.conformance.directories import PayerDirectoryConformance
+from claimkit.testing.conformance.events import EventTypeConformance, ListenerConformance
 from claimkit.testing.conformance.findings import FindingLogConformance
+from claimkit.testing.conformance.normalizers import NormalizerConformance
 from claimkit.testing.conformance.outbox import OutboxConformance
 from claimkit.testing.conformance.readers import ReaderConformance
+from claimkit.testing.conformance.renderers import RendererConformance
 from claimkit.testing.conformance.store import StoreConformance
 
 __all__ = [
+    "ActionConformance",
     "ChannelConformance",
     "ChannelUse",
     "ClaimStoreConformance",
     "CubeStoreConformance",
+    "EventTypeConformance",
     "FindingLogConformance",
     "HttpChannelConformance",
+    "ListenerConformance",
+    "NormalizerConformance",
     "OutboxConformance",
+    "PayerDirectoryConformance",
     "ReaderConformance",
+    "RendererConformance",
     "StoreConformance",
+    "TenantChoiceConformance",
 ]

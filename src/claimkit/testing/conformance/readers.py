@@ -8,11 +8,12 @@ import io
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from claimkit.claims.readers import SNIFF_BYTES, Confidence, ReadOptions
 from claimkit.errors import FileRefused
+from claimkit.testing.conformance.suite import plugin_property
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from claimkit.claims.readers import ClaimReader
 
 __all__ = ["ReaderConformance"]
-
-_reader_property = settings(
-    max_examples=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
-)
 
 
 class _Trickle(io.BytesIO):
@@ -85,7 +80,7 @@ class ReaderConformance:
 
         assert taken == []
 
-    @_reader_property
+    @plugin_property
     @given(head=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
     def test_sniffing_never_fails(self, reader: ClaimReader, head: bytes) -> None:
         assert reader.sniff(head, "") in Confidence
@@ -123,12 +118,12 @@ class ReaderConformance:
             assert max(len(one.claims) for one in batches) <= size
             assert _claims(batches) == _claims(_read(reader, content))
 
-    @_reader_property
+    @plugin_property
     @given(content=st.binary(max_size=300))
     def test_any_bytes_are_read_or_refused(self, reader: ClaimReader, content: bytes) -> None:
         _read_or_refuse(reader, content)
 
-    @_reader_property
+    @plugin_property
     @given(
         damages=st.lists(
             st.tuples(st.floats(0, 1), st.integers(0, 5), st.binary(max_size=4)),

@@ -19,9 +19,19 @@ if TYPE_CHECKING:
     from claimkit.claims.model import ClaimBatch
     from claimkit.claims.store import ClaimStore, Merged
     from claimkit.stores import Store
+    from claimkit.types import Json
 
 
-__all__ = ["KNOWN_ON", "NIGHT", "Suite", "add", "everything", "store_property"]
+__all__ = [
+    "KNOWN_ON",
+    "NIGHT",
+    "SENSELESS",
+    "Suite",
+    "add",
+    "everything",
+    "plugin_property",
+    "store_property",
+]
 
 KNOWN_ON = dt.date(2026, 4, 1)
 UPLOAD = "upl_gaston"
@@ -33,6 +43,10 @@ store_property = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
+#: The same for what has no store.
+plugin_property = settings(store_property, max_examples=30)
+#: Settings that nobody would mean: wrong types and unusable text.
+SENSELESS: tuple[Json, ...] = (None, 417, True, "", "\r\n", "\x00", [], [[]], {}, {"x": 1})
 _serial = itertools.count(1)
 
 
