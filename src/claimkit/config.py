@@ -305,6 +305,9 @@ class PluginsConfig:
 
     #: Entry-point names that are blocked.
     disabled: tuple[str, ...] = ()
+    #: Entry-point names that must load: without them nothing starts, so that no file is read
+    #: without the normalizer that it needs. Any other plugin that fails is left out and told.
+    required: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ def _try(name: str, check: Callable[[], str]) -> Diagnosis:
 
 def _plugins(disabled: set[str]) -> str:
     loaded = load_plugins(disabled=disabled).loaded
-    return ", ".join(f"{one.name} ({one.distribution})" for one in loaded)
+    return ", ".join(f"{one.name} ({one.label})" for one in loaded)
 
 
 def _detectors(plugins: Plugins) -> str:

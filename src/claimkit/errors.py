@@ -7,7 +7,8 @@
     ├── UnknownName            (LookupError)  a name that nobody registered
     ├── PluginError            (RuntimeError)
     │   ├── PluginBroken                      a plugin that failed to load
-    │   └── PluginCollision                   two plugins that claim one name
+    │   ├── PluginCollision                   two plugins that claim one name
+    │   └── PluginIncompatible                a plugin made for another version of claimkit
     ├── TenantRequired         (RuntimeError) tenant data touched outside a tenant scope
     ├── TenantUnknown          (LookupError)  a tenant that does not exist or is not active
     ├── TenantForbidden        (PermissionError) one tenant reaching for another tenant's data
@@ -55,6 +56,7 @@ __all__ = [
     "PluginBroken",
     "PluginCollision",
     "PluginError",
+    "PluginIncompatible",
     "RuleInvalid",
     "StoreError",
     "TenantForbidden",
@@ -143,6 +145,13 @@ class PluginCollision(PluginError):
 
     code = "plugin_collision"
     remedy = "Block one of the two by name with disabled=[...]"
+
+
+class PluginIncompatible(PluginError):
+    """A plugin says that it works with other versions of claimkit than this one."""
+
+    code = "plugin_incompatible"
+    remedy = "Upgrade the plugin, or install a claimkit that it works with"
 
 
 class TenantRequired(ClaimkitError, RuntimeError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -45,6 +46,8 @@ __all__ = [
     "plugins",
 ]
 
+logger = logging.getLogger(__name__)
+
 
 class QualityLog(Protocol):
     """Doubts about data of all tenants."""
@@ -72,7 +75,17 @@ class _Loaded:
     def plugins(self) -> Plugins:
         with self._lock:
             if self._plugins is None:
-                self._plugins = load_plugins(disabled=config().plugins.disabled)
+                wanted = config().plugins
+                # One broken plugin must not take the site down; the system checks tell of it.
+                self._plugins = load_plugins(
+                    disabled=wanted.disabled, required=wanted.required, strict=False
+                )
+                for one in self._plugins.failed:
+                    logger.error(
+                        "plugin left out",
+                        exc_info=one.error,
+                        extra={"plugin": one.name, "reason": one.error.code},
+                    )
             return self._plugins
 
     def forget(self, *, setting: str, **_kwargs: Any) -> None:
@@ -89,7 +102,7 @@ def plugins() -> Plugins:
     """Return the plugins of this process; loaded when first asked for.
 
     Raises:
-        PluginBroken, PluginCollision: a plugin cannot be loaded; the message names it.
+        PluginError: a plugin that is required cannot be loaded; the message names it.
     """
     return _loaded.plugins()
 

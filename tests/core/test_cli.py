@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.metadata
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 
@@ -190,8 +193,64 @@ def test_plugins_shows_what_each_adds(capsys):
     _, text, _ = run(capsys, "plugins")
     _, out, _ = run(capsys, "plugins", "--format", "json")
 
-    assert "builtins  (claimkit)" in text
-    assert "csv" in objects(out)[0]["adds"]["readers"]
+    lines = text.splitlines()
+    builtins = objects(out)[0]
+
+    assert lines[0] == f"builtins  (claimkit {claimkit.__version__})"
+    # Names begin in one column, however long the kind before them is.
+    shown = dict(re.split(r"  +", one.strip(), maxsplit=1) for one in lines[1:10])
+    assert shown["payer directories"] == "federal-programs"
+    assert "claimkit_open_store" in shown["hooks"]
+    assert len({len(re.match(r"  .*?  +", one)[0]) for one in lines[1:10]}) == 1
+    assert builtins["distribution"] == "claimkit"
+    assert builtins["version"] == claimkit.__version__
+    assert builtins["status"] == "loaded"
+    assert "csv" in builtins["adds"]["readers"]
+    assert "claimkit_resolve_tenant" in builtins["hooks"]
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    def load():
+        raise ImportError("no module named palombia")
+
+    dist = SimpleNamespace(name="claimkit-jungle", version="1.2", requires=None)
+    entry = SimpleNamespace(name="jungle", load=load, dist=dist)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [entry])
+
+
+def test_plugins_shows_what_failed_and_why(broken, capsys):
+    status, text, err = run(capsys, "plugins")
+    again, out, _ = run(capsys, "plugins", "--format", "json")
+
+    assert (status, again, err) == (1, 1, "")
+    assert "jungle  (claimkit-jungle 1.2)\n  FAILED  plugin 'jungle'" in text
+    failed = objects(out)[-1]
+    assert (failed["plugin"], failed["status"]) == ("jungle", "failed")
+    assert failed["error"]["code"] == "plugin_broken"
+    assert "palombia" in failed["error"]["message"]
+    status, text, _ = run(capsys, "plugins", "--disable-plugin", "jungle")
+    assert (status, text.splitlines()[-2:]) == (0, ["jungle", "  disabled"])
+
+
+def test_a_broken_plugin_is_a_warning_and_the_work_is_done(broken, billing, capsys):
+    status, out, err = run(capsys, "import", billing(), "--dry-run")
+
+    assert status == 0
+    assert out
+    assert err.startswith(
+        "claimkit: warning: plugin 'jungle' of claimkit-jungle 1.2 failed to load"
+    )
+    assert err.count("\n") == 1
+
+
+def test_a_required_plugin_that_is_broken_stops_the_work(broken, billing, tmp_path, capsys):
+    path = tmp_path / "claimkit.toml"
+    path.write_text('[plugins]\nrequired = ["jungle"]\n')
+    status, out, err = run(capsys, "import", billing(), "--dry-run", "--config", path)
+
+    assert (status, out) == (1, "")
+    assert err.startswith("claimkit: error: plugin 'jungle'")
 
 
 def test_doctor_is_content_with_a_sound_installation(capsys):

@@ -20,7 +20,9 @@ def test_a_broken_plugin_is_found_and_named(monkeypatch):
         raise ImportError("no")
 
     broken = SimpleNamespace(
-        name="jungle", load=load, dist=SimpleNamespace(name="claimkit-marsupilami", version="1.2")
+        name="jungle",
+        load=load,
+        dist=SimpleNamespace(name="claimkit-marsupilami", version="1.2", requires=None),
     )
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [broken])
 

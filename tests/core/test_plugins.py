@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -92,9 +93,11 @@ def installed(monkeypatch, *entries):
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: list(entries))
 
 
-def entry(name, load, distribution="claimkit-marsupilami"):
+def entry(name, load, distribution="claimkit-marsupilami", requires=()):
     return SimpleNamespace(
-        name=name, load=load, dist=SimpleNamespace(name=distribution, version="1.2")
+        name=name,
+        load=load,
+        dist=SimpleNamespace(name=distribution, version="1.2", requires=list(requires)),
     )
 
 
@@ -103,7 +106,12 @@ def test_an_installed_plugin_is_loaded_and_blamed_by_distribution(monkeypatch):
 
     info = load_plugins().loaded[-1]
 
-    assert (info.name, info.distribution) == ("jungle", "claimkit-marsupilami 1.2")
+    assert (info.name, info.label) == ("jungle", "claimkit-marsupilami 1.2")
+    assert info.hooks == (
+        "claimkit_register_normalizers",
+        "claimkit_register_readers",
+        "claimkit_resolve_tenant",
+    )
 
 
 def test_an_installed_plugin_that_fails_to_import_names_its_distribution(monkeypatch):
@@ -122,6 +130,115 @@ def test_two_distributions_with_one_plugin_name_collide(monkeypatch):
 
     with pytest.raises(PluginCollision, match=r"claimkit-marsupilami 1\.2 and claimkit-houba 1\.2"):
         load_plugins()
+
+
+# -- a plugin that cannot be loaded does not take the others down --------------------------
+
+
+class Unknown:
+    @hookimpl
+    def claimkit_register_palombians(self):
+        return ()
+
+
+class Nameless(Plugin):
+    @hookimpl
+    def claimkit_register_readers(self):
+        return [object()]
+
+
+class Misread(Plugin):
+    @hookimpl
+    def claimkit_register_readers(self, houba):
+        return ()
+
+
+def missing():
+    raise ImportError("no module named palombia")
+
+
+@pytest.mark.parametrize(
+    ("load", "code", "why"),
+    [
+        (missing, "plugin_broken", "ImportError: no module named palombia"),
+        (Unknown, "plugin_broken", "claimkit_register_palombians"),
+        (Misread, "plugin_broken", "houba"),
+        (Nameless, "plugin_broken", "readers: AttributeError"),
+        (lambda: Plugin(readers=[reader("csv")]), "plugin_collision", "reader 'csv'"),
+        (lambda: Plugin(readers=[reader("a"), reader("a")]), "plugin_collision", "reader 'a'"),
+        (lambda: Plugin(normalizers=[normalizer("x", "x")]), "plugin_broken", "circle"),
+    ],
+)
+def test_what_is_broken_is_left_out_and_told(monkeypatch, load, code, why):
+    installed(
+        monkeypatch,
+        entry("jungle", load),
+        entry("spip", lambda: Plugin(readers=[reader("spip")]), "claimkit-spip"),
+    )
+
+    plugins = load_plugins(strict=False)
+
+    (failure,) = plugins.failed
+    assert (failure.name, failure.distribution, failure.version) == (
+        "jungle",
+        "claimkit-marsupilami",
+        "1.2",
+    )
+    assert failure.error.code == code
+    assert why in failure.error.message
+    assert [one.name for one in plugins.loaded] == ["builtins", "spip"]
+    assert {"csv", "spip"} <= plugins.readers.keys()
+    with pytest.raises((PluginBroken, PluginCollision, ConfigError), match=re.escape(why)):
+        load_plugins()
+
+
+def test_nothing_of_a_plugin_that_is_left_out_stays(monkeypatch):
+    """What it registered before it failed goes too, and so do its other hooks."""
+
+    class Half(Plugin):
+        @hookimpl
+        def claimkit_register_channels(self):
+            raise OSError("disk on fire")
+
+    northside = TenantKey("northside")
+    installed(monkeypatch, entry("half", lambda: Half(readers=[reader("houba")], tenant=northside)))
+
+    plugins = load_plugins(strict=False)
+
+    assert "houba" not in plugins.readers
+    both = (TenantKey("lakeview"), northside)
+    assert plugins.resolve_tenant(TenantHint(permitted=both)) is None
+
+
+def test_a_plugin_that_is_required_must_load(monkeypatch):
+    installed(monkeypatch, entry("jungle", missing))
+
+    with pytest.raises(PluginBroken, match="palombia"):
+        load_plugins(strict=False, required=["jungle"])
+    with pytest.raises(PluginBroken, match="'spip' is required and not installed"):
+        load_plugins(strict=False, required=["spip"])
+    with pytest.raises(PluginBroken, match="'jungle' is required and disabled"):
+        load_plugins(strict=False, required=["jungle"], disabled=["jungle"])
+
+
+@pytest.mark.parametrize("asks", [">=0.2,<1", "<0.1", "==0.2.*", "~=0.2", "!=0.1.0"])
+def test_a_plugin_for_another_claimkit_is_left_out_with_one_clear_line(monkeypatch, asks):
+    monkeypatch.setattr("claimkit.plugins.__version__", "0.1.0")
+    loads = []
+    installed(
+        monkeypatch,
+        entry("jungle", lambda: loads.append(1), requires=[f"claimkit{asks}", "numpy>=2"]),
+    )
+
+    (failure,) = load_plugins(strict=False).failed
+
+    assert str(failure.error) == (
+        f"plugin 'jungle' of claimkit-marsupilami 1.2 works with claimkit {asks}, "
+        "and this is claimkit 0.1.0. "
+        "Upgrade the plugin, or install a claimkit that it works with"
+    )
+    # It may well not import here.
+    assert loads == []
 
 
 def test_normalizers_run_in_the_order_they_ask_for():

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 from claimkit import __version__
 from claimkit.claims.intake import ImportReport, repair_csv
 from claimkit.cli.files import Imported, open_kept, read_template
+from claimkit.cli.plugins import show_plugins
 from claimkit.cli.reports import (
     add_export_arguments,
     add_report_arguments,
     export_rows,
     report_period,
 )
-from claimkit.cli.terminal import fail, one_line, print_json, progress_for, wants_color
+from claimkit.cli.terminal import fail, one_line, print_json, progress_for, wants_color, warn
 from claimkit.cli.webhooks import add_deliver_arguments, deliver_one
 from claimkit.config import Config
 from claimkit.doctor import examine
@@ -170,17 +171,8 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _plugins(arguments: argparse.Namespace) -> int:
-    _, plugins = _configure(arguments)
-    if arguments.format == "json":
-        for one in plugins.loaded:
-            adds = {kind: list(names) for kind, names in one.adds.items()}
-            print_json({"plugin": one.name, "distribution": one.distribution, "adds": adds})
-        return 0
-    for one in plugins.loaded:
-        print(f"{one.name}  ({one.distribution})")
-        for kind, names in one.adds.items():
-            print(f"  {kind:<12} {', '.join(names)}")
-    return 0
+    config, disabled = _settings(arguments)
+    return show_plugins(arguments, config.plugins, disabled)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -312,7 +304,10 @@ def _print_report(arguments: argparse.Namespace, plugins: Plugins, report: Repor
 
 def _configure(arguments: argparse.Namespace) -> tuple[Config, Plugins]:
     config, disabled = _settings(arguments)
-    return config, load_plugins(disabled=disabled)
+    plugins = load_plugins(disabled=disabled, required=config.plugins.required, strict=False)
+    for one in plugins.failed:
+        warn(one_line(one.error))
+    return config, plugins
 
 
 def _settings(arguments: argparse.Namespace) -> tuple[Config, set[str]]:
@@ -375,7 +370,7 @@ def _parser() -> argparse.ArgumentParser:
     _import_parser(_command(commands, "import", _import, "read claims files into a store"))
     _report_parser(_command(commands, "report", _report, "write the report of a period"))
     _export_parser(_command(commands, "export", _export, "write claims or findings as a table"))
-    _command(commands, "plugins", _plugins, "show what is loaded, from which distribution")
+    _command(commands, "plugins", _plugins, "show what is loaded, what it adds and what failed")
     doctor = _command(commands, "doctor", _doctor, "check the installation")
     doctor.add_argument("--store", metavar="URL", default="memory:", help="store to try")
     add_deliver_arguments(

@@ -37,7 +37,7 @@ __all__ = ["FIELDS", "JsonFormatter", "ScrubFilter", "log_context", "use_log_con
 #: Names of the fields that claimkit logs; none holds anything about a patient.
 FIELDS: Final = frozenset(
     {"action", "actor", "alert", "attempts", "backtest", "cells", "channel", "check", "claims", "delivery", "export",
-     "found", "kind", "listener", "mapping", "new", "reason", "receiver", "report", "request_id", "rule",
+     "found", "kind", "listener", "mapping", "new", "plugin", "reason", "receiver", "report", "request_id", "rule",
      "schedule", "severity", "source", "span_id", "status_code", "task", "task_id", "tenant", "topic",
      "trace_id", "upload"}
 )  # fmt: skip

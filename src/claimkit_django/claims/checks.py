@@ -1,8 +1,9 @@
 """System checks of the claims room.
 
 =======================  ========================================================================
-``claimkit_claims.E001``  a plugin cannot be loaded
+``claimkit_claims.E001``  a plugin that is required cannot be loaded
 ``claimkit_claims.E002``  a setting of the claims room is out of range
+``claimkit_claims.W002``  a plugin was left out because it cannot be loaded
 ``claimkit_claims.W001``  patient tokens hang on ``SECRET_KEY`` (``check --deploy``)
 =======================  ========================================================================
 """
@@ -28,13 +29,13 @@ def register_checks() -> None:
 
 
 def check_plugins(**_kwargs: Any) -> list[checks.CheckMessage]:
-    """Return E001 where a plugin cannot be loaded, naming its distribution."""
+    """Return E001 where a required plugin cannot be loaded, W002 where another one was left out."""
     try:
         read_config()
     except ConfigError:
         return []  # claimkit_tenants.E001 says so.
     try:
-        plugins()
+        failed = plugins().failed
     except (PluginError, ConfigError) as error:
         return [
             checks.Error(
@@ -43,7 +44,14 @@ def check_plugins(**_kwargs: Any) -> list[checks.CheckMessage]:
                 id="claimkit_claims.E001",
             )
         ]
-    return []
+    return [
+        checks.Warning(
+            f"A plugin was left out: {one.error.message}.",
+            hint=one.error.remedy,
+            id="claimkit_claims.W002",
+        )
+        for one in failed
+    ]
 
 
 def check_limits(**_kwargs: Any) -> list[checks.CheckMessage]:

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import importlib.metadata
+from types import SimpleNamespace
+
 import pytest
+from django.core.checks import ERROR, WARNING
 
 from claimkit.errors import PluginBroken
+from claimkit_django import runtime
 from claimkit_django.claims import checks
 
 
@@ -25,6 +30,27 @@ def test_a_broken_plugin_is_named(monkeypatch):
     assert found.id == "claimkit_claims.E001"
     assert "claimkit-x12 0.1.0" in found.msg
     assert found.hint == "Upgrade or uninstall it, or block it by name with disabled=[...]"
+
+
+def test_a_broken_plugin_does_not_take_the_site_down(settings, monkeypatch, caplog):
+    def load():
+        raise ImportError("no module named palombia")
+
+    dist = SimpleNamespace(name="claimkit-jungle", version="1.2", requires=None)
+    entry = SimpleNamespace(name="jungle", load=load, dist=dist)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [entry])
+    settings.CLAIMKIT = {}
+
+    assert "csv" in runtime.plugins().readers
+    (found,) = checks.check_plugins()
+    assert (found.id, found.level) == ("claimkit_claims.W002", WARNING)
+    assert "claimkit-jungle 1.2" in found.msg
+    (record,) = [one for one in caplog.records if one.message == "plugin left out"]
+    assert (record.plugin, record.reason) == ("jungle", "plugin_broken")
+
+    settings.CLAIMKIT = {"PLUGINS": {"REQUIRED": ["jungle"]}}
+    (found,) = checks.check_plugins()
+    assert (found.id, found.level) == ("claimkit_claims.E001", ERROR)
 
 
 @pytest.mark.parametrize(

@@ -179,8 +179,8 @@ def _report(**changed: object) -> Report:
 
 def _everything(text: str) -> Report:
     """Return a report with each figure and each kind of value, and ``text`` wherever text goes."""
-    values: tuple[str | int | float | dt.date | None, ...]
-    values = (text, 1_234_567, 0.1834, -0.031, 417, 9.5, dt.date(2026, 3, 9))
+    values: list[str | int | float | dt.date | None]
+    values = [text, 1_234_567, 0.1834, -0.031, 417, 9.5, dt.date(2026, 3, 9)]
     figures = tuple(
         KeyFigure(label=text, value=value, kind=kind, note=text)
         for kind, value in zip(ValueKind, values, strict=True)
@@ -188,7 +188,7 @@ def _everything(text: str) -> Report:
     table = Table(
         caption=text,
         columns=tuple(Column(label=text, kind=kind) for kind in ValueKind),
-        rows=(values, (None,) * len(values)),
+        rows=(tuple(values), (None,) * len(values)),
     )
     section = Section(
         anchor="marsupilami",
