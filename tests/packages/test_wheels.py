@@ -7,6 +7,7 @@ only asked for the packages of others, so that a stranger's package of the same 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = ("apprise", "fhir", "pagerduty", "payers-us", "slack", "x12")
+#: Kinds of plugins that the command makes.
+NEW = ("action", "channel", "detector", "payers", "reader", "renderer")
 DISTRIBUTIONS = (ROOT, *sorted((ROOT / "plugins").iterdir()))
 DIST = ROOT / "dist"
 REMITTANCE = ROOT / "tests" / "samples" / "x12" / "pairp.835"
@@ -156,3 +159,47 @@ def test_the_core_works_without_django(home):
 
 def _claimkit(home, *arguments):
     return run(home / "claimkit", *arguments, cwd=home).splitlines()
+
+
+# -- what `claimkit plugin new` makes ------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def new_plugins(home, tmp_path_factory):
+    """Make a plugin of each kind with the installed command, build it and install its wheel."""
+    folder = tmp_path_factory.mktemp("new")
+    for kind in NEW:
+        run(home / "claimkit", "plugin", "new", f"new-{kind}", "--kind", kind, cwd=folder)
+        source = folder / f"claimkit-new-{kind}"
+        build = ("-m", "build", "--no-isolation", "--wheel", "--outdir", folder / "dist", source)
+        run(sys.executable, *build, cwd=folder)
+    wheels = sorted((folder / "dist").glob("*.whl"))
+    pip = (home / "python", "-m", "pip", "--disable-pip-version-check", "--quiet", "install")
+    run(*pip, "--no-index", "--no-deps", *wheels, cwd=folder)
+    yield folder
+    names = [f"claimkit-new-{kind}" for kind in NEW]
+    run(home / "python", "-m", "pip", "--quiet", "uninstall", "--yes", *names, cwd=folder)
+
+
+def test_new_plugins_are_loaded(home, new_plugins):
+    told = [json.loads(line) for line in _claimkit(home, "plugins", "--format", "json")]
+
+    assert {f"new-{kind}" for kind in NEW} <= {one["plugin"] for one in told}
+    assert {one["status"] for one in told} == {"loaded"}
+
+
+def test_new_plugins_pass_their_suites_at_once(home, new_plugins):
+    """All in one run, by the pytest of these tests, with nothing of ours but what is installed."""
+    (site,) = (home.parent / "lib").glob("python*/site-packages")
+    tests = [new_plugins / f"claimkit-new-{kind}" / "tests" for kind in NEW]
+    command = (sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [*map(str, command), "--import-mode=importlib", *map(str, tests)],
+        cwd=new_plugins,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 100

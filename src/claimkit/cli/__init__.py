@@ -2,7 +2,7 @@
 
 ``watch`` reads files and reports drift, ``report`` writes the report of a period, ``export`` claims
 or findings as a table, ``backtest`` says what past nights would have told, ``import`` puts files into a store (or, with ``--dry-run``, only says what is in them), ``plugins``
-shows what is loaded, ``doctor`` checks the installation, ``deliver`` tries a receiver of webhooks.
+shows what is loaded, ``plugin new`` makes one, ``doctor`` checks the installation, ``deliver`` tries a receiver of webhooks.
 Results go to standard output, progress and errors to standard error; every
 command has ``--format json``. Exit status: 0 done, 1 something could not be done, 2 wrong usage.
 """
@@ -29,6 +29,7 @@ from claimkit.cli.reports import (
     export_rows,
     report_period,
 )
+from claimkit.cli.scaffold import add_plugin_arguments, make_plugin
 from claimkit.cli.terminal import fail, one_line, print_json, progress_for, wants_color, warn
 from claimkit.cli.webhooks import add_deliver_arguments, deliver_one
 from claimkit.config import Config
@@ -371,6 +372,7 @@ def _parser() -> argparse.ArgumentParser:
     _report_parser(_command(commands, "report", _report, "write the report of a period"))
     _export_parser(_command(commands, "export", _export, "write claims or findings as a table"))
     _command(commands, "plugins", _plugins, "show what is loaded, what it adds and what failed")
+    add_plugin_arguments(_command(commands, "plugin", make_plugin, "make a plugin of your own"))
     doctor = _command(commands, "doctor", _doctor, "check the installation")
     doctor.add_argument("--store", metavar="URL", default="memory:", help="store to try")
     add_deliver_arguments(
