@@ -18,7 +18,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = ("apprise", "fhir", "pagerduty", "payers-us", "slack", "x12")
+PLUGINS = (
+    *("apprise", "datadog", "fhir", "pagerduty", "payers-us", "prometheus", "sentry", "slack"),
+    "x12",
+)
 #: Kinds of plugins that the command makes.
 NEW = ("action", "channel", "detector", "payers", "reader", "renderer")
 DISTRIBUTIONS = (ROOT, *sorted((ROOT / "plugins").iterdir()))
@@ -129,6 +132,9 @@ def test_the_command_lists_all_plugins(home):
     assert adds["payers-us"] == {"payer_directories": ["payers-us"]}
     for name in ("apprise", "pagerduty", "slack"):
         assert adds[name] == {"channels": [name]}
+    assert adds["datadog"] == {"listeners": ["datadog.counts"]}
+    assert adds["prometheus"] == {"listeners": ["prometheus.counts"]}
+    assert adds["sentry"] == {"listeners": ["sentry.breadcrumbs"]}
 
 
 def test_the_installation_is_well(home):

@@ -11,6 +11,8 @@ hosts that keep their own formatter.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import hmac
 import json
 import logging
 import math
@@ -32,7 +34,15 @@ if TYPE_CHECKING:
 
     from claimkit.types import Json
 
-__all__ = ["FIELDS", "JsonFormatter", "ScrubFilter", "log_context", "use_log_context"]
+__all__ = [
+    "FIELDS",
+    "JsonFormatter",
+    "ScrubFilter",
+    "log_context",
+    "scrub_value",
+    "tenant_hash",
+    "use_log_context",
+]
 
 #: Names of the fields that claimkit logs; none holds anything about a patient.
 FIELDS: Final = frozenset(
@@ -77,6 +87,29 @@ def use_log_context(**fields: str) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
+
+
+def tenant_hash(tenant: str, *, secret: str = "") -> str:
+    """Return what stands for a tenant where its key must not: 12 hex digits, the same each time.
+
+    Args:
+        tenant: The tenant's key.
+        secret: Whoever does not know it cannot find the key by trying names; ``SECRET_KEY`` of a site.
+    """
+    key = hashlib.sha256(b"claimkit.metrics:" + secret.encode()).digest()
+    return hmac.new(key, tenant.encode(), hashlib.sha256).hexdigest()[:12]
+
+
+def scrub_value(value: object) -> Json:
+    """Return a value as JSON without personal details, for what leaves the process besides logs.
+
+    Texts are scrubbed and cut, mappings and sequences are cut after 20 members and 4 levels, objects
+    and exceptions are told by their class. No pattern finds a bare name: leave out what may hold one.
+
+    >>> scrub_value({"ssn": 417093355, "upload": "upl_spip", "call": "415-555-0123"})
+    {'ssn': '[removed]', 'upload': 'upl_spip', 'call': '[removed]'}
+    """
+    return _shown(value)
 
 
 class JsonFormatter(logging.Formatter):

@@ -8,14 +8,13 @@ the database at the scrape: they are the same whoever answers, and no process ke
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 
+from claimkit.ops.logs import tenant_hash
 from claimkit.ops.metrics import SERIES, Kind
 from claimkit_django.conf import config
 from claimkit_django.vitals import gauges
@@ -103,8 +102,7 @@ def tenant_name(tenant: TenantKey, label: str) -> str:
     """Return what a tenant is called in metrics: its key, or 12 hex digits that ``SECRET_KEY`` makes."""
     if label == "key":
         return str(tenant)
-    key = hashlib.sha256(b"claimkit.metrics:" + settings.SECRET_KEY.encode()).digest()
-    return hmac.new(key, tenant.encode(), hashlib.sha256).hexdigest()[:12]
+    return tenant_hash(tenant, secret=settings.SECRET_KEY)
 
 
 class _Nothing:
