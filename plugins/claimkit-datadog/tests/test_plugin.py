@@ -11,7 +11,7 @@ import sys
 import textwrap
 
 import pytest
-from datadog.dogstatsd import DogStatsd
+from datadog.dogstatsd.base import DogStatsd
 
 from claimkit.errors import ConfigError
 from claimkit.events import ClaimsImported

@@ -34,6 +34,8 @@ def receiver():
     with Receiver(answering(answer(200, b"{}"))) as made:
         yield made
     sentry_sdk.init()
+    for scope in (sentry_sdk.get_current_scope(), sentry_sdk.get_isolation_scope()):
+        scope.clear()
 
 
 @pytest.fixture
@@ -162,10 +164,11 @@ def test_messages_are_constants_of_known_loggers(sent, logger, shown):
     assert event["tags"].get("upload") == ("upl_gaston" if shown != "[left out]" else None)
 
 
-def test_sql_and_addresses_of_a_transaction_stay_here(sent):
+@pytest.mark.parametrize("source", ["url", "custom"])
+def test_sql_and_addresses_of_a_transaction_stay_here(sent, source):
     with (
         sqlite3.connect(":memory:") as database,
-        sentry_sdk.start_transaction(name=f"/patients/{NAME}", source="url"),
+        sentry_sdk.start_transaction(name=f"/patients/{NAME}", source=source),
         sentry_sdk.start_span(op="db", name=f"SELECT '{SSN}' -- {NAME}") as span,
     ):
         span.set_data("params", [MEMBER])

@@ -7,10 +7,7 @@ and no address is sent. Spans are filtered when their trace is done, in the proc
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
-
-from datadog.dogstatsd import DogStatsd
-from ddtrace.trace import TraceFilter, tracer
+from typing import TYPE_CHECKING, Any, Final
 
 from claimkit import hookimpl
 from claimkit.errors import ConfigError
@@ -19,6 +16,7 @@ from claimkit.ops.logs import log_context, scrub_value, tenant_hash
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from datadog.dogstatsd.base import DogStatsd
     from ddtrace.trace import Span
 
     from claimkit.events import Event, Listener, Phase
@@ -61,11 +59,16 @@ def start(*, tenant_secret: str = "") -> None:
                 f"{name} is on: it sends values of requests and variables, which no filter sees",
                 remedy="Switch it off where there are patients' data",
             )
-    tracer.configure(trace_processors=[SpanFilter(secret=tenant_secret)])
+    # Importing it alone starts threads, so a site that does not start it has none.
+    from ddtrace.trace import tracer
+
+    # A filter by its methods: its base class would import the tracer with this module.
+    filters: list[Any] = [SpanFilter(secret=tenant_secret)]
+    tracer.configure(trace_processors=filters)
 
 
-class SpanFilter(TraceFilter):
-    """Takes from each span of a trace what may hold something of a patient.
+class SpanFilter:
+    """Takes from each span of a trace what may hold something of a patient; a ``TraceFilter`` of ddtrace.
 
     Args:
         secret: By which the hash of a tenant's key is made.
@@ -119,5 +122,7 @@ class DatadogListener:
     def handle(self, event: Event) -> None:
         """Count the event; by UDP, so that nobody waits for an agent."""
         if self._statsd is None:
+            from datadog.dogstatsd.base import DogStatsd
+
             self._statsd = DogStatsd()
         self._statsd.increment("claimkit.events", tags=[f"topic:{event.topic}"])

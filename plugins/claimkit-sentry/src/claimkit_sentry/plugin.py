@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import sentry_sdk
-from sentry_sdk.consts import DEFAULT_OPTIONS
-
 from claimkit import hookimpl
 from claimkit.errors import ConfigError
 from claimkit_sentry.scrubbing import Scrubber
@@ -55,6 +52,9 @@ def start(
     Raises:
         ConfigError: an option would send what must stay, such as ``send_default_pii=True``.
     """
+    import sentry_sdk
+    from sentry_sdk.consts import DEFAULT_OPTIONS
+
     for name in options:
         is_other = name in _FORCED and options[name] != _FORCED[name]
         if is_other or (name in _REFUSED and options[name]):
@@ -100,6 +100,8 @@ class SentryListener:
 
     def handle(self, event: Event) -> None:
         """Leave the breadcrumb; nothing where the SDK was not started."""
+        import sentry_sdk
+
         sentry_sdk.add_breadcrumb(
             category="claimkit.event", message=event.topic, data={"tenant": str(event.tenant)}
         )

@@ -25,7 +25,7 @@ _SPAN: Final = ("op", "trace_id", "span_id", "parent_span_id", "start_timestamp"
                 "status", "origin", "same_process_as_parent")  # fmt: skip
 _CONTEXTS: Final = {"runtime": ("name", "version"), "os": ("name", "version"), "trace": _SPAN}
 #: Where the name of a transaction is a pattern of the code and not an address that somebody typed.
-_NAMED_BY_CODE: Final = frozenset({"route", "component", "view", "task", "custom"})
+_NAMED_BY_CODE: Final = frozenset({"route", "component", "view", "task"})
 #: Set from the work in hand; the key of a tenant is told by its hash.
 _TENANT: Final = "tenant"
 _LEFT_OUT: Final = "[left out]"
