@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-import prometheus_client
-
 from claimkit import hookimpl
 from claimkit.errors import ConfigError
 from claimkit.events import ClaimsImported
@@ -31,13 +29,17 @@ def claimkit_register_listeners() -> Iterable[Listener]:
 
 
 class PrometheusListener:
-    """Counts events by topic; it makes its series when the first one comes."""
+    """Counts events by topic; it makes its series when the first one comes.
+
+    Args:
+        registry: Where they are kept; the default one of ``prometheus_client`` if None.
+    """
 
     name: str = "prometheus.counts"
     topics: frozenset[str] = frozenset()
     phase: Phase = "committed"
 
-    def __init__(self, registry: CollectorRegistry = prometheus_client.REGISTRY) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self._registry = registry
         self._lock = threading.Lock()
         self._series: _Series | None = None
@@ -72,7 +74,10 @@ class PrometheusListener:
 
 
 class _Series:
-    def __init__(self, registry: CollectorRegistry, *, with_tenant: bool) -> None:
+    def __init__(self, registry: CollectorRegistry | None, *, with_tenant: bool) -> None:
+        import prometheus_client
+
+        registry = registry or prometheus_client.REGISTRY
         more = ("tenant",) if with_tenant else ()
         self.events = prometheus_client.Counter(
             "claimkit_events", "Events by topic.", ("topic", *more), registry=registry
@@ -112,6 +117,8 @@ def start(
     if tenant_secret is not None:
         _counts.with_tenant(tenant_secret)
     if port is not None:
+        import prometheus_client
+
         prometheus_client.start_http_server(port, addr=address)
 
 
@@ -121,6 +128,8 @@ def push(gateway: str, *, job: str, timeout_seconds: float = 10.0) -> None:
     Raises:
         OSError: the gateway does not take it in time.
     """
+    import prometheus_client
+
     prometheus_client.push_to_gateway(
         gateway, job=job, registry=prometheus_client.REGISTRY, timeout=timeout_seconds
     )
