@@ -1,8 +1,8 @@
 """The command ``claimkit``: read claims files, keep them, and say which payer changed.
 
 ``watch`` reads files and reports drift, ``report`` writes the report of a period, ``export`` claims
-or findings as a table, ``backtest`` says what past nights would have told, ``import`` puts files into a store (or, with ``--dry-run``, only says what is in them), ``plugins``
-shows what is loaded, ``plugin new`` makes one, ``doctor`` checks the installation, ``deliver`` tries a receiver of webhooks.
+or findings as a table, ``backtest`` says what past nights would have told, ``import`` puts files into a store (or, with ``--dry-run``, only says what is in them), ``cube``
+makes the cube of claims in Parquet by an engine, ``plugins`` shows what is loaded, ``plugin new`` makes one, ``doctor`` checks the installation, ``deliver`` tries a receiver of webhooks.
 Results go to standard output, progress and errors to standard error; every
 command has ``--format json``. Exit status: 0 done, 1 something could not be done, 2 wrong usage.
 """
@@ -10,7 +10,6 @@ command has ``--format json``. Exit status: 0 done, 1 something could not be don
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import os
 import shutil
 import sys
@@ -21,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from claimkit import __version__
 from claimkit.claims.intake import ImportReport, repair_csv
-from claimkit.cli.files import Imported, open_kept, read_template
+from claimkit.cli.cube import add_cube_arguments, build_from_files
+from claimkit.cli.files import Imported, open_kept
 from claimkit.cli.plugins import show_plugins
 from claimkit.cli.reports import (
     add_export_arguments,
@@ -31,6 +31,7 @@ from claimkit.cli.reports import (
 )
 from claimkit.cli.scaffold import add_plugin_arguments, make_plugin
 from claimkit.cli.terminal import fail, one_line, print_json, progress_for, wants_color, warn
+from claimkit.cli.values import as_date, as_months, as_pair, as_template
 from claimkit.cli.webhooks import add_deliver_arguments, deliver_one
 from claimkit.config import Config
 from claimkit.doctor import examine
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from claimkit.claims.model import RowProblem
-    from claimkit.claims.templates import CsvTemplate
     from claimkit.drift.backtest import Backtest
     from claimkit.reports.document import Report
     from claimkit.stores import Store
@@ -218,6 +218,11 @@ def _export(arguments: argparse.Namespace) -> int:
     return imported.tell_refused()
 
 
+def _cube(arguments: argparse.Namespace) -> int:
+    config, plugins = _configure(arguments)
+    return build_from_files(arguments, config, plugins)
+
+
 def _deliver(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
     return deliver_one(arguments, config.webhooks, plugins)
@@ -329,33 +334,6 @@ def _config_file(path: Path) -> dict[str, dict[str, Any]]:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 
 
-def _pair(text: str) -> tuple[str, str]:
-    header, equals, name = text.rpartition("=")
-    if not equals or not header:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEADER=FIELD")
-    return header, name
-
-
-def _template(text: str) -> CsvTemplate:
-    try:
-        return read_template(Path(text))
-    except (ClaimkitError, ValueError) as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _date(text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2026-11-24") from None
-
-
-def _months(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 120:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of months from 1 to 120")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="claimkit",
@@ -373,6 +351,9 @@ def _parser() -> argparse.ArgumentParser:
     _export_parser(_command(commands, "export", _export, "write claims or findings as a table"))
     _command(commands, "plugins", _plugins, "show what is loaded, what it adds and what failed")
     add_plugin_arguments(_command(commands, "plugin", make_plugin, "make a plugin of your own"))
+    add_cube_arguments(
+        _command(commands, "cube", _cube, "make the cube of claims in Parquet, by an engine")
+    )
     doctor = _command(commands, "doctor", _doctor, "check the installation")
     doctor.add_argument("--store", metavar="URL", default="memory:", help="store to try")
     add_deliver_arguments(
@@ -417,7 +398,7 @@ def _file_arguments(parser: argparse.ArgumentParser, *, store: str, files: str =
         "--column",
         action="append",
         default=[],
-        type=_pair,
+        type=as_pair,
         metavar="HEADER=FIELD",
         help="map a CSV column, such as 'Tot Chg=billed'",
     )
@@ -428,7 +409,7 @@ def _file_arguments(parser: argparse.ArgumentParser, *, store: str, files: str =
         "--template",
         action="append",
         default=[],
-        type=_template,
+        type=as_template,
         metavar="JSON",
         help="how a known CSV export is read; recognized by its header",
     )
@@ -448,14 +429,14 @@ def _export_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _watch_parser(parser: argparse.ArgumentParser) -> None:
-    _file_arguments(parser, store="memory:")
+    _file_arguments(parser, store="memory:", files="*")
     parser.add_argument("--html", type=Path, metavar="PATH", help="also write a report with charts")
     parser.add_argument(
-        "--as-of", type=_date, metavar="DATE", help="look back from this day (last decision)"
+        "--as-of", type=as_date, metavar="DATE", help="look back from this day (last decision)"
     )
     parser.add_argument(
         "--backtest",
-        type=_months,
+        type=as_months,
         metavar="MONTHS",
         help="also report what the past months would have told",
     )
@@ -467,13 +448,15 @@ def _backtest_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--months",
         dest="backtest",
-        type=_months,
+        type=as_months,
         default=12,
         metavar="N",
         help="months to replay (12)",
     )
-    parser.add_argument("--since", type=_date, metavar="DATE", help="first night, not --months ago")
-    parser.add_argument("--until", type=_date, metavar="DATE", help="last night (last decision)")
+    parser.add_argument(
+        "--since", type=as_date, metavar="DATE", help="first night, not --months ago"
+    )
+    parser.add_argument("--until", type=as_date, metavar="DATE", help="last night (last decision)")
     parser.add_argument(
         "--knowledge",
         choices=[one.value for one in Knowledge],

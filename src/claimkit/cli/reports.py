@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from claimkit.cli.terminal import print_json, progress_for
+from claimkit.cli.values import as_date
 from claimkit.drift.cube import DECISIONS
 from claimkit.drift.power import watched_payers
 from claimkit.errors import ConfigError, UnknownName
@@ -35,10 +35,6 @@ _SOURCES = {"claims": CLAIM_COLUMNS, "findings": FINDING_COLUMNS}
 _WATCHED_DAYS = 400
 
 
-def _day(text: str) -> dt.date:
-    return dt.date.fromisoformat(text)
-
-
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``claimkit report``, besides files and store."""
     parser.add_argument(
@@ -48,9 +44,9 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
         help="which period (monthly)",
     )
     parser.add_argument(
-        "--first", type=_day, metavar="DATE", help="a day of the period (the last decision)"
+        "--first", type=as_date, metavar="DATE", help="a day of the period (the last decision)"
     )
-    parser.add_argument("--last", type=_day, metavar="DATE", help="end of a custom period")
+    parser.add_argument("--last", type=as_date, metavar="DATE", help="end of a custom period")
     parser.add_argument("--to", type=Path, metavar="FILE", help="where to (standard output)")
     parser.add_argument(
         "--as", dest="form", default="html", metavar="NAME", help="html, pdf, xlsx, … (html)"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from claimkit.events import ClaimFacts
 
-__all__ = ["DIMENSIONS", "check_dimensions", "slice_names", "slice_values"]
+__all__ = ["DIMENSIONS", "check_dimensions", "slice_name", "slice_names", "slice_values"]
 
 #: Fields of :class:`~claimkit.events.ClaimFacts` that can be further dimensions.
 DIMENSIONS = ("facility", "line_of_business", "provider")
@@ -47,11 +47,15 @@ def slice_names(facts: Sequence[ClaimFacts], dimensions: Sequence[str]) -> list[
         values = tuple(getattr(one, name) for name in dimensions)
         name = made.get(values)
         if name is None:
-            told = {key: value for key, value in zip(dimensions, values, strict=True) if value}
-            name = json.dumps(told, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-            made[values] = name
+            name = made[values] = slice_name(dict(zip(dimensions, values, strict=True)))
         names.append(name)
     return names
+
+
+def slice_name(values: Mapping[str, str]) -> str:
+    """Return the name of a slice from its values by dimension; empty values do not count."""
+    told = {key: value for key, value in values.items() if value}
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def slice_values(name: str) -> Mapping[str, str]:

@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from claimkit.drift.cube import CubeTable
     from claimkit.events import ClaimFacts, FactsChange
 
-__all__ = ["NOT_A_DECISION", "tally"]
+__all__ = ["NOT_A_DECISION", "PAID_OUTCOMES", "RATIO_BIN", "RATIO_SCALE", "tally"]
 
 #: Denial categories that stay out of numerator and denominator: a pended claim is not decided, and
 #: a payer-side duplicate (CARC 18, B13) says nothing about how the payer treats claims.
 NOT_A_DECISION = frozenset({"pended", "duplicate"})
 
-_PAID = frozenset({"paid", "zero_paid", "partial"})
-#: Fixed point of ``ratio``: ten-thousandths; a bin is a tenth.
-_RATIO_SCALE = 10_000
-_RATIO_BIN = 1_000
+#: Outcomes that count as paid.
+PAID_OUTCOMES = frozenset({"paid", "zero_paid", "partial"})
+#: Fixed point of ``ratio``: ten-thousandths.
+RATIO_SCALE = 10_000
+#: Of these in a bin: a tenth.
+RATIO_BIN = 1_000
 
 
 def tally(changes: Sequence[FactsChange], *, dimensions: Sequence[str] = ()) -> Mapping[str, Cells]:
@@ -91,14 +93,14 @@ class _Columns:
         rows = np.flatnonzero(self._counts & fully_paid & positive)
         ratio = np.zeros(len(self._facts), np.int64)
         logs = np.log(self._allowed[rows] / self._charge[rows])
-        ratio[rows] = np.rint(logs * _RATIO_SCALE).astype(np.int64)
+        ratio[rows] = np.rint(logs * RATIO_SCALE).astype(np.int64)
         return self._cells(
             MONEY,
             rows,
             signs,
             numbers={
                 "decided_day": self._days("decided_day"),
-                "ratio_bin": ratio // _RATIO_BIN,
+                "ratio_bin": ratio // RATIO_BIN,
             },
             measures={"ratio": ratio, "ratio_squared": ratio * ratio, "allowed": self._allowed},
         )
@@ -164,7 +166,7 @@ def _outcome(facts: ClaimFacts) -> str:
     """Return the label of a claim's decision in the cube, ``""`` where it does not count."""
     if not facts.first_pass or facts.decided_day is None:
         return ""
-    if facts.outcome in _PAID:
+    if facts.outcome in PAID_OUTCOMES:
         return "paid"
     if facts.outcome == "denied" and facts.category not in NOT_A_DECISION:
         return facts.category or "unmapped"
