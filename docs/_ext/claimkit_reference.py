@@ -92,7 +92,8 @@ def settings() -> Iterator[str]:
         yield f"## {room.name.upper()}\n"
         hints = get_type_hints(kind)
         for field in dataclasses.fields(kind):
-            default = field.default
+            made = field.default_factory is not dataclasses.MISSING
+            default = field.default_factory() if made else field.default
             yield f"### {room.name.upper()}.{field.name.upper()}\n"
             yield f"Type `{_type(hints[field.name])}`, default `{default!r}`.\n"
             yield from _rst(_comment(kind, field.name))

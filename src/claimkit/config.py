@@ -215,6 +215,11 @@ class OpsConfig:
     workers: int = 0
     #: Which name a tenant has in metrics: none, ``key``, or ``hash``.
     tenant_label: str = ""
+    #: File in which ``claimkit_backup`` notes the last backup that it verified; empty: nowhere.
+    backup_status: str = ""
+    #: Class of data → days for which ``claimkit_retention`` keeps it, such as ``{"claims": 2557}``;
+    #: 0 keeps it for ever. Classes that are not named are kept as their room says.
+    retention_days: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,6 +375,11 @@ def _convert(value: Any, hint: Any, label: str) -> Any:
         return tuple(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint == Mapping[str, int] and isinstance(value, Mapping):
+        wrong = [name for name, one in value.items() if type(one) is not int]
+        if wrong:
+            raise ConfigError(f"{label}[{wrong[0]!r}] must be int")
+        return dict(value)
     if isinstance(hint, type) and type(value) is hint:
         return value
     wanted = getattr(hint, "__name__", str(hint))

@@ -24,6 +24,9 @@ class AlertsApp(AppConfig):
     export_sources = {"alerts": "claimkit_django.alerts.exports.AlertExport"}
     report_parts = "claimkit_django.alerts.exports.report_parts"
 
+    #: What is kept of this room: see :mod:`claimkit_django.retention`.
+    retention = ("claimkit_django.alerts.keeping.retention_classes",)
+
     def ready(self) -> None:
         """Register the system checks."""
         from claimkit_django.alerts import checks

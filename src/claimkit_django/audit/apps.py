@@ -18,8 +18,13 @@ class AuditApp(AppConfig):
 
     #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
     gauges = ("claimkit_django.audit.vitals.gauges",)
+    #: What shows whether a restored copy is sound: see :mod:`claimkit_django.ops.backup`.
+    copy_checks = ("claimkit_django.audit.verify.copy_faults",)
     #: What this room adds to the reports room, where that is installed.
     export_sources = {"audit": "claimkit_django.audit.exports.AuditExport"}
+
+    #: What is kept of this room: see :mod:`claimkit_django.retention`.
+    retention = ("claimkit_django.audit.keeping.retention_classes",)
 
     def ready(self) -> None:
         """Begin to listen, and register the system checks."""

@@ -18,6 +18,9 @@ class AutomationApp(AppConfig):
     #: What this room adds to every bus: see :func:`claimkit_django.runtime.make_bus`.
     bus_listeners = ("claimkit_django.automation.engine.RuleListener",)
 
+    #: What is kept of this room: see :mod:`claimkit_django.retention`.
+    retention = ("claimkit_django.automation.keeping.retention_classes",)
+
     def ready(self) -> None:
         """Register the system checks."""
         from claimkit_django.automation import checks

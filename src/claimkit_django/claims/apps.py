@@ -27,6 +27,9 @@ class ClaimsApp(AppConfig):
     export_sources = {"claims": "claimkit_django.claims.exports.ClaimExport"}
     report_parts = "claimkit_django.claims.exports.report_parts"
 
+    #: What is kept of this room: see :mod:`claimkit_django.retention`.
+    retention = ("claimkit_django.claims.keeping.retention_classes",)
+
     def ready(self) -> None:
         """Register the system checks."""
         from claimkit_django.claims import checks

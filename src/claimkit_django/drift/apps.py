@@ -25,6 +25,9 @@ class DriftApp(AppConfig):
     #: What this room adds to the reports room, where that is installed.
     export_sources = {"findings": "claimkit_django.drift.exports.FindingExport"}
 
+    #: What is kept of this room: see :mod:`claimkit_django.retention`.
+    retention = ("claimkit_django.drift.keeping.retention_classes",)
+
     def ready(self) -> None:
         """Register the system checks."""
         from claimkit_django.drift import checks

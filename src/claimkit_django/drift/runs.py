@@ -18,7 +18,7 @@ from django.utils import timezone
 from claimkit.claims.ledger import facts_of
 from claimkit.drift.acceptance import accept_finding
 from claimkit.drift.watch import rebuild_cube, watch
-from claimkit.errors import ClaimkitError
+from claimkit.errors import ClaimkitError, StoreError
 from claimkit.events import WatchEnded
 from claimkit.tenants import use_tenant
 from claimkit.types import SystemClock
@@ -26,6 +26,7 @@ from claimkit_django.conf import config
 from claimkit_django.drift.models import BacktestRun, WatchRun
 from claimkit_django.drift.models import Finding as FindingRow
 from claimkit_django.runtime import make_bus, open_store, plugins
+from claimkit_django.tenants.models import RetentionMark
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -90,14 +91,25 @@ def run_rebuild(
     using: str = DEFAULT_DB_ALIAS,
     clock: Clock | None = None,
     progress: Progress | None = None,
+    may_forget: bool = False,
 ) -> int:
     """Make a tenant's cube again from its claims, in one transaction; return how many claims.
 
+    Args:
+        tenant: Whose cube.
+        using: Alias of the database.
+        clock: Its today is the day on which all of it became known.
+        progress: Told of each step.
+        may_forget: Lose the figures of claims that retention removed.
+
     Raises:
+        StoreError: claims were removed by retention, of which only the cube has the figures.
         TenantUnknown: there is no such tenant, or it is not active.
     """
     store = open_store(using)
     with store.atomic():
+        if not may_forget:
+            _require_all_claims(tenant, using)
         return rebuild_cube(
             tenant=tenant,
             cube=store.cube,
@@ -105,6 +117,16 @@ def run_rebuild(
             known_on=(clock or SystemClock()).now().date(),
             dimensions=config().drift.dimensions,
             progress=progress,
+        )
+
+
+def _require_all_claims(tenant: TenantKey, using: str) -> None:
+    with use_tenant(tenant):
+        removed = RetentionMark.objects.using(using).filter(name="claims").first()
+    if removed is not None:
+        raise StoreError(
+            f"claims before {removed.until:%Y-%m-%d} were removed, and the cube alone knows of them",
+            remedy="Leave it as it is, or say that their figures may go: --may-forget",
         )
 
 

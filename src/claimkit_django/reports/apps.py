@@ -18,6 +18,9 @@ class ReportsApp(AppConfig):
     #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
     gauges = ("claimkit_django.reports.vitals.gauges",)
 
+    #: What is kept of this room: see :mod:`claimkit_django.retention`.
+    retention = ("claimkit_django.reports.keeping.retention_classes",)
+
     def ready(self) -> None:
         """Register the system checks."""
         from claimkit_django.reports import checks

@@ -31,6 +31,7 @@ from claimkit_django.conf import config
 from claimkit_django.reports.models import ExportRun
 from claimkit_django.reports.runs import mark_failed, save_file, tell_end
 from claimkit_django.runtime import make_bus, open_store
+from claimkit_django.tenants.holds import held_tenants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -265,7 +266,9 @@ def prune_exports(*, now: dt.datetime, using: str = DEFAULT_DB_ALIAS) -> tuple[i
     """
     rows = ExportRun.unscoped.using(using)
     removed = 0
-    for row in rows.filter(expires_at__lte=now).exclude(file="").select_related("tenant"):
+    # A legal hold keeps everything of its tenant.
+    over = rows.filter(expires_at__lte=now).exclude(tenant_id__in=held_tenants(using))
+    for row in over.exclude(file="").select_related("tenant"):
         with use_tenant(row.tenant.key):
             row.file.delete(save=False)
             ExportRun.objects.using(using).filter(pk=row.pk).update(file="")

@@ -18,6 +18,9 @@ class TenantsApp(AppConfig):
     #: How this room tells that it is well: see :mod:`claimkit_django.vitals`.
     health_checks = ("claimkit_django.tenants.vitals.health_checks",)
 
+    #: What is kept of this room: see :mod:`claimkit_django.retention`.
+    retention = ("claimkit_django.tenants.keeping.retention_classes",)
+
     def ready(self) -> None:
         """Register the system checks, the guards against removal and the second wall."""
         from claimkit_django.http.tasks import follow_requests

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = [
     "DataChange",
     "IdempotencyKey",
+    "LegalHold",
     "Membership",
+    "RetentionMark",
     "Tenant",
     "TenantModel",
     "narrow_tenant",
@@ -275,3 +277,57 @@ class IdempotencyKey(TenantModel):
 
     def __str__(self) -> str:
         return self.digest
+
+
+class LegalHold(TenantModel):
+    """Why nothing of a tenant may be removed: neither retention nor erasure touches it."""
+
+    goes_with_tenant: ClassVar[bool] = True
+    #: Reasons are free text and may name people.
+    audited = Audited(kind="legal_hold", shown=("placed_by", "released_by"), target="pk")
+
+    reason = models.CharField(max_length=500)
+    placed_by = models.CharField(max_length=150)
+    placed_at = models.DateTimeField(auto_now_add=True)
+    released_by = models.CharField(max_length=150, blank=True)
+    released_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        ordering = ["placed_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant"],
+                condition=models.Q(released_at__isnull=True),
+                name="tenants_hold_once",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(reason="") & ~models.Q(placed_by=""),
+                name="tenants_hold_given",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.placed_at:%Y-%m-%d}"
+
+
+class RetentionMark(TenantModel):
+    """Until when a class of a tenant's data was removed, and how much of it."""
+
+    goes_with_tenant: ClassVar[bool] = True
+
+    #: Name of the class, such as ``claims``.
+    name = models.CharField(max_length=64)
+    #: What is older than this instant is gone.
+    until = models.DateTimeField()
+    rows = models.BigIntegerField(default=0)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="tenants_mark_once"),
+            models.CheckConstraint(condition=models.Q(rows__gte=0), name="tenants_mark_rows"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

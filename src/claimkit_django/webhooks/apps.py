@@ -21,6 +21,9 @@ class WebhooksApp(AppConfig):
     health_checks = ("claimkit_django.webhooks.vitals.health_checks",)
     gauges = ("claimkit_django.webhooks.vitals.gauges",)
 
+    #: What is kept of this room: see :mod:`claimkit_django.retention`.
+    retention = ("claimkit_django.webhooks.keeping.retention_classes",)
+
     def ready(self) -> None:
         """Register the system checks."""
         from claimkit_django.webhooks import checks

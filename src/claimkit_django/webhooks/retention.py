@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from claimkit.errors import ConfigError
 from claimkit_django.conf import config
+from claimkit_django.tenants.holds import held_tenants
 from claimkit_django.webhooks.models import Attempt, Delivery, Message, ReceivedMessage
 
 if TYPE_CHECKING:
@@ -71,11 +72,15 @@ def prune(
             remedy=f"Set CLAIMKIT['WEBHOOKS']['KEEP_DAYS'] to {_FEWEST_DAYS} or more",
         )
     before = timezone.now() - dt.timedelta(days=days)
+    # A legal hold keeps everything of its tenant.
+    held = held_tenants(using)
     ended = Delivery.unscoped.using(using).filter(created_at__lt=before).exclude(Delivery.live())
+    ended = ended.exclude(tenant_id__in=held)
     attempts = Attempt.unscoped.using(using)
     received = ReceivedMessage.objects.using(using).filter(received_at__lt=before)
     # A message goes with its last delivery; one that nobody wanted has none.
     silent = Message.unscoped.using(using).filter(created_at__lt=before)
+    silent = silent.exclude(tenant_id__in=held)
     if is_dry_run:
         return _counted(ended, silent, received, using)
     of_batch = partial(_in_batches, progress=progress)

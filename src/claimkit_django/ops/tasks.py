@@ -1,0 +1,28 @@
+"""Work of the ops room as Celery tasks; the same work starts from management commands."""
+
+from __future__ import annotations
+
+from django.db import DEFAULT_DB_ALIAS
+
+from claimkit_django.ops.retention import apply_retention
+
+try:
+    from celery import shared_task
+except ImportError:  # Celery is an extra.
+    shared_task = None
+
+__all__ = ["remove_old"]
+
+
+def remove_old(using: str = DEFAULT_DB_ALIAS) -> int:
+    """Remove what is older than it is kept; return how many rows went."""
+    removed = apply_retention(using=using, is_dry_run=False)
+    return sum(one.rows for one in removed if not one.is_held)
+
+
+if shared_task is not None:
+    #: For the beat schedule, once a night.
+    apply_retention_task = shared_task(
+        name="claimkit.ops.apply_retention", acks_late=True, ignore_result=True
+    )(remove_old)
+    __all__ += ["apply_retention_task"]
