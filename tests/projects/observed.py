@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from example.settings import *  # noqa: F403
 from example.settings import CLAIMKIT as _CLAIMKIT
+from example.settings import DEMO_DIR
 from example.settings import INSTALLED_APPS as _INSTALLED_APPS
 
 INSTALLED_APPS = [*_INSTALLED_APPS, "claimkit_django.webhooks", "claimkit_django.automation"]
@@ -11,5 +12,11 @@ CLAIMKIT = {
     **_CLAIMKIT,
     "WEBHOOKS": {"ALLOW_HTTP": True, "ALLOWED_NETWORKS": ["127.0.0.0/8"], "THREADS": 1},
     # More workers than there are, so that the detailed health answers 503.
-    "OPS": {**_CLAIMKIT["OPS"], "TENANT_LABEL": "hash", "WORKERS": 99, "KEEP_SECONDS": 0.0},
+    "OPS": {
+        **_CLAIMKIT["OPS"],
+        "TENANT_LABEL": "hash",
+        "WORKERS": 99,
+        "KEEP_SECONDS": 0.0,
+        "BACKUP_STATUS": str(DEMO_DIR / "backup.json"),
+    },
 }

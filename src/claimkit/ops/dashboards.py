@@ -255,6 +255,8 @@ def _database() -> Dashboard:
             Panel(title="Size", unit="bytes", queries=[(gauge(metrics.DATABASE_BYTES), "size")]),
             Panel(title="Connections",
                   queries=[(gauge(metrics.DATABASE_CONNECTIONS, by=("state",)), "{{state}}")]),
+            Panel(title="Age of the last verified backup", unit="s", limit=93_600,
+                  queries=[(gauge(metrics.BACKUP_AGE), "age")]),
             Panel(title="Gauges that could not be read",
                   queries=[(gauge(metrics.SCRAPE_FAILED, by=("source",)), "{{source}}")]),
         ],

@@ -16,6 +16,7 @@ __all__ = [
     "ALERTS_OPEN",
     "AUDIT_OLDEST_UNLINKED",
     "AUDIT_UNLINKED",
+    "BACKUP_AGE",
     "CLAIMS",
     "CUBE_CHANGES",
     "CUBE_REFRESH_SECONDS",
@@ -286,6 +287,12 @@ SCRAPE_FAILED: Final = Series(
     labels=("source",),
 )
 
+BACKUP_AGE: Final = Series(
+    name="claimkit_backup_verified_age_seconds",
+    kind=Kind.GAUGE,
+    help="Age of the newest backup that was restored and compared; +Inf where there is none.",
+)
+
 #: All of them, by name.
 SERIES: Final = {
     one.name: one
@@ -297,6 +304,6 @@ SERIES: Final = {
         *(REPORT_RUNS, REPORT_RUN_SECONDS, REPORTS_WAITING, REPORTS_OLDEST_WAITING),
         *(EXECUTIONS, EXECUTION_SECONDS, AUDIT_UNLINKED, AUDIT_OLDEST_UNLINKED),
         *(UPLOADS_WAITING, UPLOADS_OLDEST_WAITING, SCRAPE_FAILED),
-        *(DATABASE_BYTES, DATABASE_CONNECTIONS),
+        *(DATABASE_BYTES, DATABASE_CONNECTIONS, BACKUP_AGE),
     )
 }

@@ -96,6 +96,12 @@ def _of_the_site() -> tuple[AlertRule, ...]:
             summary="The gauges of {{ $labels.source }} cannot be read.",
             action="See the log of whoever is scraped; mostly the database is away.",
         ),
+        AlertRule(
+            name="ClaimkitBackupOld", severity="page", lasts="5m",
+            expr=f"{gauge(metrics.BACKUP_AGE)} > 93600",
+            summary="No backup of the last 26 hours was restored and compared.",
+            action="Run manage.py claimkit_backup by hand, and see what it says.",
+        ),
     )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.utils import timezone
+
 from claimkit.audit import Break, Head, Link, verify
 from claimkit_django.audit.models import AuditEntry, AuditHead, AuditLink
 from claimkit_django.audit.record import unlinked
@@ -14,7 +16,7 @@ from claimkit_django.conf import config
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["ChainReport", "chains", "verify_chain"]
+__all__ = ["ChainReport", "chains", "copy_faults", "verify_chain"]
 
 _BATCH = 2_000
 
@@ -75,6 +77,16 @@ def verify_chain(
         entry=_entry_of(tenant_id, broken, using) if broken else "",
         unlinked=late.count(),
     )
+
+
+def copy_faults(using: str) -> Iterator[str]:
+    """Yield what is wrong with the chains of a restored copy; entries of the last minutes included."""
+    now = timezone.now()
+    for tenant_id in chains(using):
+        report = verify_chain(tenant_id, now=now, using=using)
+        if report.broken is not None:
+            number, reason = report.broken.number, report.broken.reason
+            yield f"link {number} of the audit chain of tenant {tenant_id} is {reason}"
 
 
 def _links(tenant_id: int, using: str) -> Iterator[Link]:

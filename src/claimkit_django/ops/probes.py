@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import shutil
 import tempfile
@@ -12,10 +13,12 @@ from django.core.cache import caches
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
 
 from claimkit.ops.health import Status, Vital
-from claimkit.ops.metrics import DATABASE_BYTES, DATABASE_CONNECTIONS, Sample
+from claimkit.ops.metrics import BACKUP_AGE, DATABASE_BYTES, DATABASE_CONNECTIONS, Sample
 from claimkit_django.conf import config
+from claimkit_django.ops.backup import last_verified
 
 try:
     import celery
@@ -65,7 +68,14 @@ def health_checks(using: str) -> Iterator[Check]:
 
 
 def gauges(using: str) -> Iterator[Sample]:
-    """Yield the size of the database, and on PostgreSQL its connections; two queries at most."""
+    """Yield the age of the last backup, the size of the database, and on PostgreSQL its connections.
+
+    Two queries at most, and a small file where ``OPS.BACKUP_STATUS`` names one.
+    """
+    if config().ops.backup_status:
+        last = last_verified()
+        age = (timezone.now() - last).total_seconds() if last else math.inf
+        yield Sample(BACKUP_AGE, age)
     connection = connections[using]
     is_postgresql = connection.vendor == "postgresql"
     with connection.cursor() as cursor:

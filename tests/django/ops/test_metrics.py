@@ -260,7 +260,8 @@ def families(text, parser=parse):
     return {one.name: one for one in parser(text)}
 
 
-def test_a_scrape_tells_every_series(client, ops, bearer, northside, waiting, counted):
+def test_a_scrape_tells_every_series(client, ops, bearer, northside, waiting, counted, tmp_path):
+    ops(BACKUP_STATUS=str(tmp_path / "backup.json"))
     waiting(northside, seconds=120)
     meter().count(metrics.FILES)
     answer = client.get("/metrics", headers=bearer)
