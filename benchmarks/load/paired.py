@@ -109,13 +109,18 @@ def read_figures(path: Path) -> Figures:
     with path.open(encoding="utf-8", newline="") as file:
         (total,) = [row for row in csv.DictReader(file) if row["Name"] == "Aggregated"]
     return Figures(
-        p50=float(total["50%"]),
-        p95=float(total["95%"]),
-        p99=float(total["99%"]),
-        per_second=float(total["Requests/s"]),
+        p50=_number(total["50%"]),
+        p95=_number(total["95%"]),
+        p99=_number(total["99%"]),
+        per_second=_number(total["Requests/s"]),
         requests=int(total["Request Count"]),
         errors=int(total["Failure Count"]),
     )
+
+
+def _number(text: str) -> float:
+    """Return what Locust wrote; it writes N/A where nothing was asked."""
+    return 0.0 if text == "N/A" else float(text)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ try:
 except ImportError:  # Celery is an extra.
     signals = None
 
-__all__ = ["follow_requests"]
+__all__ = ["follow_requests", "parent_of"]
 
 _REQUEST_ID = "claimkit_request_id"
 _TRACE = "claimkit_traceparent"
@@ -66,6 +66,11 @@ class _Follower:
         scope = self._running.pop(task_id, None)
         if scope is not None:
             scope.close()
+
+
+def parent_of(task: Any) -> str:
+    """Return the ``traceparent`` of whoever queued a task that runs; empty without one."""
+    return str(_told(task.request, _TRACE))
 
 
 def _told(request: Any, name: str) -> str:

@@ -21,8 +21,9 @@ class OpsApp(AppConfig):
     bus_listeners = ("claimkit_django.ops.counting.MetricsListener",)
 
     def ready(self) -> None:
-        """Register the system checks, and count tasks."""
-        from claimkit_django.ops import checks, counting
+        """Register the system checks, count tasks, and trace them."""
+        from claimkit_django.ops import checks, counting, tracing
 
         checks.register_checks()
         counting.count_tasks()
+        tracing.trace_tasks()

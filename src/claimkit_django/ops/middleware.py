@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-__all__ = ["MetricsMiddleware"]
+__all__ = ["MetricsMiddleware", "method_of", "route_of"]
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Of requests that no route took, whatever they asked for: anybody can make up any number of paths.
@@ -39,13 +39,22 @@ class MetricsMiddleware(AnswerMiddleware):
 
     def answer(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Count the answer, whose body may still be to come."""
-        match: Any = request.resolver_match
-        route = _template_of(match.route) if match is not None else _UNMATCHED
-        method = request.method if request.method in _METHODS else "OTHER"
+        method, route = method_of(request), route_of(request)
         seconds = time.perf_counter() - request._claimkit_began  # type: ignore[attr-defined]
-        meter().count(metrics.HTTP_REQUESTS, str(method), route, str(response.status_code))
-        meter().time(metrics.HTTP_SECONDS, str(method), route, seconds=seconds)
+        meter().count(metrics.HTTP_REQUESTS, method, route, str(response.status_code))
+        meter().time(metrics.HTTP_SECONDS, method, route, seconds=seconds)
         return response
+
+
+def method_of(request: HttpRequest) -> str:
+    """Return the method of a request, or ``OTHER``: anybody can make up any number of them."""
+    return str(request.method) if request.method in _METHODS else "OTHER"
+
+
+def route_of(request: HttpRequest) -> str:
+    """Return the template of the route that took a request, or ``unmatched``."""
+    match: Any = request.resolver_match
+    return _template_of(match.route) if match is not None else _UNMATCHED
 
 
 @lru_cache(maxsize=4_096)

@@ -21,6 +21,7 @@ from claimkit.webhooks.targets import TargetPolicy
 from claimkit.webhooks.transport import HttpTransport, Limits
 from claimkit_django.conf import config
 from claimkit_django.http.hops import site_id
+from claimkit_django.http.spans import span
 from claimkit_django.outbox import DatabaseClock, OrmOutbox
 from claimkit_django.runtime import make_bus, open_store
 from claimkit_django.sealing import open_sealed, seal
@@ -31,10 +32,11 @@ from claimkit_django.webhooks.models import Attempt, Delivery, Endpoint, Endpoin
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from claimkit.outbox import Lane, Lease, Settlement
     from claimkit.webhooks.deliver import LaneReport, Verdict
+    from claimkit.webhooks.transport import Reply
 
 __all__ = [
     "OrmDeliveryBook",
@@ -257,13 +259,30 @@ def make_courier(using: str) -> Courier:
     return Courier(
         outbox=outbox,
         book=OrmDeliveryBook(using, outbox),
-        make_transport=lambda: HttpTransport(policy, limits=limits),
+        make_transport=lambda: _TracedTransport(HttpTransport(policy, limits=limits)),
         clock=DatabaseClock(using),
         random=Random(),  # noqa: S311 - scatters waits, protects nothing
         config=room,
         site=site_id(),
         on_leave=lambda: None if room.threads == 1 else connections[using].close(),
     )
+
+
+class _TracedTransport:
+    """A transport with a span per attempt, which names neither the address nor what was sent."""
+
+    def __init__(self, inner: HttpTransport) -> None:
+        self._inner = inner
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        told: dict[str, Any] = {"http.request.method": "POST", "claimkit.outbox": "webhooks"}
+        with span("webhook", "client", told):
+            reply = self._inner.post(url, headers, body)
+            told["http.response.status_code"] = reply.status
+            return reply
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 def _endpoint(row: Endpoint) -> EndpointValue:
