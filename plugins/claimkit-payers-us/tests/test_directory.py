@@ -20,6 +20,7 @@ ALL = (*FederalPrograms().entries(), *ENTRIES)
 PAYERS = frozenset(fold_payer(entry.name) for entry in ENTRIES)
 NAMES = [name for entry in ENTRIES for name in (entry.name, *entry.aliases)]
 KNOWN = KnownPayers(ALL)
+IN_ORDER = KnownPayers(ENTRIES)
 # fmt: off
 STATES = frozenset({
     "AL", "AK", "AZ", "AR", "CA", "CO", "CT", "DE", "FL", "GA", "HI", "ID", "IL", "IN", "IA", "KS",
@@ -88,6 +89,20 @@ def test_folding_a_folded_name_changes_nothing(name, ending):
 
     assert fold_payer(folded) == folded
     assert fold_payer(folded.lower()) == folded
+
+
+@settings(max_examples=5, deadline=None)
+@given(
+    st.randoms(use_true_random=False), st.lists(st.sampled_from(NAMES), min_size=30, max_size=30)
+)
+def test_the_order_of_the_file_does_not_count(random, names):
+    entries = list(ENTRIES)
+    random.shuffle(entries)
+    known = KnownPayers(entries)
+    asked = [*names, *(f"{name[:3]}{name[2:]}" for name in names)]
+
+    found = {name: sorted(known.suggest(name, limit=99)) for name in asked}
+    assert found == {name: sorted(IN_ORDER.suggest(name, limit=99)) for name in asked}
 
 
 @settings(max_examples=50)
