@@ -21,7 +21,7 @@ from claimkit.testing.conformance import ListenerConformance
 from claimkit.testing.receivers import Receiver, answer, answering
 from claimkit.types import TenantKey
 from claimkit_datadog import start
-from claimkit_datadog.plugin import DatadogListener
+from claimkit_datadog.plugin import DatadogListener, SpanFilter
 
 SECRETS = ("Seccotine", "Bobbyson", "417-09-3355", "417093355", "415-555-0123", "northside")
 IMPORTED = ClaimsImported(
@@ -110,6 +110,12 @@ def test_what_helps_arrives(traces, told):
 
 def test_a_span_whose_events_cannot_be_taken_is_not_sent(traces):
     assert b"handled.error" not in traces
+
+
+def test_a_trace_that_cannot_be_filtered_is_dropped(caplog):
+    """The tracer itself goes on with what it has where a filter raises."""
+    assert SpanFilter().process_trace([object()]) is None
+    assert [one.message for one in caplog.records] == ["trace dropped"]
 
 
 def test_events_are_counted_by_topic():

@@ -6,6 +6,7 @@ and no address is sent. Spans are filtered when their trace is done, in the proc
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,9 @@ _TENANT: Final = "tenant"
 _OTHERS: Final = ("DD_APPSEC_ENABLED", "DD_DYNAMIC_INSTRUMENTATION_ENABLED",
                   "DD_EXCEPTION_REPLAY_ENABLED", "DD_IAST_ENABLED", "DD_LLMOBS_ENABLED",
                   "DD_LOGS_OTEL_ENABLED")  # fmt: skip
+
+
+logger = logging.getLogger(__name__)
 
 
 @hookimpl
@@ -77,11 +81,20 @@ class SpanFilter:
     def __init__(self, *, secret: str = "") -> None:
         self._secret = secret
 
-    def process_trace(self, trace: list[Span]) -> list[Span]:
+    def process_trace(self, trace: list[Span]) -> list[Span] | None:
         """Return the spans with what is on the list, and the ids of the work in hand on the first.
 
-        A span with events, such as recorded exceptions, is dropped: nothing takes them from it.
+        A span with events, such as recorded exceptions, is dropped: nothing takes them from it. A
+        trace that cannot be filtered is dropped as a whole.
         """
+        try:
+            return self._filtered(trace)
+        except Exception:
+            # The tracer would send what it has: a tracer that changed must not tell of patients.
+            logger.exception("trace dropped")
+            return None
+
+    def _filtered(self, trace: list[Span]) -> list[Span]:
         kept = [span for span in trace if not span._has_events()]
         for span in kept:
             self._filter(span)
