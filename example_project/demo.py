@@ -3,8 +3,8 @@
 The story: :func:`main` migrates the database, makes the hospitals with a person of every role
 (:mod:`example.people`), writes a year of synthetic claims as the files that billing systems and
 payers send (:mod:`example.scenario`), hands each file to the import that an upload goes through,
-watches each hospital, prints what changed, writes the reports that the site links to, and tells a
-partner's program (:mod:`receiver`) by webhooks. Run again, it changes nothing, and says so.
+watches each hospital, prints what changed, writes the reports, and tells a partner's program
+(:mod:`receiver`) by webhooks. Run again, it changes nothing, and says so.
 
     python example_project/demo.py
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _set_up_django()
     from django.conf import settings
 
-    from example import people, scenario
+    from example import authorizations, people, scenario
 
     partner = _partner(settings.PARTNER_DIR, settings.PARTNER_PORT)
     for hospital in scenario.HOSPITALS:
@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         people.tell_by_mail(tenant)
         people.tell_by_webhook(tenant, port=settings.PARTNER_PORT)
+        authorizations.allow(tenant)
         written = scenario.write_files(hospital, scale=arguments.scale, progress=show)
         print(f"\n{hospital.name}")
         for kind, uploads in _by_kind(_import(tenant, path) for path in written.files).items():

@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "claimkit_django.alerts",
     "claimkit_django.audit",
     "claimkit_django.reports",
+    "claimkit_django.authorizations",
     "claimkit_django.webhooks",
     "claimkit_django.ops",
     "claimkit_django.dashboard",
@@ -106,6 +107,8 @@ WSGI_APPLICATION = "example.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        # Before the templates of apps: the dashboard gets the site's own frame.
+        "DIRS": [PROJECT / "example" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -133,7 +136,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "start"
+LOGIN_REDIRECT_URL = "claimkit_dashboard:index"
 LOGOUT_REDIRECT_URL = "login"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -196,7 +199,7 @@ PARTNER_PORT = int(os.environ.get("CLAIMKIT_DEMO_RECEIVER_PORT", "8001"))
 DEFAULT_FROM_EMAIL = "claimkit@lakeshore.example"
 
 CLAIMKIT: dict[str, dict[str, object]] = {
-    "ALERTS": {"PAGE": "http://127.0.0.1:8000/alerts/#{uid}"},
+    "ALERTS": {"PAGE": "http://127.0.0.1:8000/dashboard/alerts/{uid}/"},
     # Whoever is on this machine, or knows the token, may read metrics and details of health.
     "OPS": {
         "ALLOWED_NETWORKS": ["127.0.0.0/8", "::1/128"] if DEBUG else [],

@@ -206,13 +206,16 @@ def test_an_upload_is_read_by_the_worker_and_its_drift_is_found(site, upload):
 def test_people_deal_with_its_alert(site, upload):
     site.manage("claimkit_watch", "--tenant", "northside", "-v0")
     browser = site.browser("northside-analyst")
-    page = site.page(browser, "/alerts/")
-    (where,) = set(re.findall(r"/alerts/alr_\w+/acknowledge/", page))
+    (where,) = set(
+        re.findall(r"/dashboard/alerts/alr_\w+/", site.page(browser, "/dashboard/alerts/"))
+    )
+    page = site.page(browser, where)
+    assert "I deal with it" in page
 
-    answered = site.page(browser, where, {"csrfmiddlewaretoken": _token(page)})
-    assert "Acknowledged" in answered
+    answered = site.page(browser, f"{where}acknowledge/", {"csrfmiddlewaretoken": _token(page)})
+    assert "Acknowledged, with northside-analyst" in answered
     assert "I deal with it" not in answered
-    assert "I deal with it" not in site.page(site.browser("lakeview-owner"), "/alerts/")
+    assert "alr_" not in site.page(site.browser("lakeview-owner"), "/dashboard/alerts/")
     assert "Mail that was sent" in site.page(browser, "/mail/")
 
 
@@ -229,7 +232,7 @@ def test_every_role_sees_the_pages_and_viewers_cannot_send(site, upload, role):
     browser = site.browser(f"northside-{role}")
 
     assert "Northside Hospital" in site.page(browser, "/")
-    files = site.page(browser, "/files/")
+    files = site.page(browser, "/dashboard/uploads/")
     assert "q1.csv" in files
     assert ('type="file"' in files) == (role != "viewer")
 
@@ -239,10 +242,12 @@ def test_every_role_sees_the_pages_and_viewers_cannot_send(site, upload, role):
 def test_who_may_enter_both_chooses(site, upload, user):
     browser = site.browser(user)
     page = site.page(browser, "/")
-    assert "Choose a hospital" in page
+    assert "Whose claims do you want to see?" in page
 
     chosen = {"tenant": "lakeview", "csrfmiddlewaretoken": _token(page)}
-    assert "claims of Lakeview Clinic" in site.page(browser, "/tenant/", chosen)
+    answered = site.page(browser, "/dashboard/organizations/", chosen)
+    assert "Lakeview Clinic" in answered
+    assert "There are no decisions of payers yet" in answered
 
 
 @pytest.mark.slow
@@ -250,8 +255,8 @@ def test_pages_load_nothing_from_elsewhere(site):
     browser = site.browser("northside-owner")
     for path in (
         "/",
-        "/files/",
-        "/alerts/",
+        "/dashboard/uploads/",
+        "/dashboard/alerts/",
         "/mail/",
         "/login/",
         "/api/v1/docs/",

@@ -183,6 +183,14 @@ def _end_labels(chart: RunChart, plot: _Plot, observed_y: float, expected_y: flo
         observed_y, expected_y = (
             (middle - gap / 2, middle + gap / 2) if up else (middle + gap / 2, middle - gap / 2)
         )
+    # Two lines of text stay above the dates under the axis.
+    lowest = plot.height - _BOTTOM - 16
+    if max(observed_y, expected_y) > lowest:
+        observed_y, expected_y = (
+            (min(observed_y, lowest - gap), lowest)
+            if observed_y <= expected_y
+            else (lowest, min(expected_y, lowest - gap))
+        )
     x = plot.right + 12
     return [
         f'<text class="value" x="{x}" y="{observed_y:.1f}">{_number(chart.observed[-1], chart.kind)}</text>'

@@ -16,7 +16,15 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from claimkit.claims.mapping import ClaimMapping, MappingRule, Subject, Suggestion, suggest_rules
+from claimkit.claims.mapping import (
+    ClaimMapping,
+    MappingRule,
+    Match,
+    Subject,
+    Suggestion,
+    suggest_rules,
+)
+from claimkit.claims.payers import fold_payer
 from claimkit.errors import ClaimkitError
 from claimkit.events import ClaimsChanged
 from claimkit.tenants import current_tenant, use_tenant
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Renaming",
+    "add_rule",
     "apply_version",
     "keep_rules",
     "payer_suggestions",
@@ -92,12 +101,20 @@ def preview_rules(
 def payer_suggestions(
     tenant: TenantKey, *, using: str = DEFAULT_DB_ALIAS, limit: int = 20
 ) -> list[Suggestion]:
-    """Return payers that look like another spelling of one that is better known."""
+    """Return payers that look like another spelling of one that is better known.
+
+    Names that a rule in force is about are decided, and left out.
+    """
     counts: dict[str, int] = {}
     for one in OrmClaimStore(using).stated_payers(tenant):
         counts[one.payer] = counts.get(one.payer, 0) + one.statements
+    with use_tenant(tenant):
+        version = rules_in_force(using=using)
+    rules = rules_of(version.rules) if version is not None else []
+    decided = {fold_payer(one.value) for one in rules if one.match is Match.EXACT}
     directory = [entry for one in plugins().payer_directories.values() for entry in one.entries()]
-    return suggest_rules(counts, directory, limit=limit)
+    found = suggest_rules(counts, directory, limit=limit + len(decided))
+    return [one for one in found if fold_payer(one.value) not in decided][:limit]
 
 
 def keep_rules(
@@ -126,6 +143,31 @@ def keep_rules(
         )
         version.save(using=using)
     return version
+
+
+def add_rule(
+    rule: MappingRule, *, note: str = "", actor: str = "", using: str = DEFAULT_DB_ALIAS
+) -> MappingVersion:
+    """Keep the rules that were handed in last, and one more, as the next version.
+
+    The new rule takes the place of one about the same value. A rule that calls a payer what it is
+    called anyway says that the name is nobody else's: it is never suggested again.
+
+    Raises:
+        MappingRefused: the rules cannot be used; nothing is kept.
+    """
+    with transaction.atomic(using=using):
+        take_turn(current_tenant(), using)
+        kept = MappingVersion.objects.using(using).exclude(status=MappingVersion.Status.FAILED)
+        rows = kept.order_by("-number").values_list("rules", flat=True).first() or []
+        rules = [one for one in rules_of(rows) if _about(one) != _about(rule)]
+        return keep_rules([*rules, rule], note=note, actor=actor, using=using)
+
+
+def _about(rule: MappingRule) -> tuple[str, ...]:
+    name = rule.value if ":" in rule.value else fold_payer(rule.value)
+    value = name if rule.subject is Subject.PAYER else rule.value.upper()
+    return rule.subject, rule.match, value, rule.last.upper()
 
 
 def restore_version(

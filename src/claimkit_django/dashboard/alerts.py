@@ -153,7 +153,7 @@ def about_alert(
 class AlertsPage(DashboardPage):
     """Alerts, the latest first; those that wait by default."""
 
-    template_name = "alerts.html"
+    template_name = "claimkit_dashboard/alerts.html"
     section = "alerts"
 
     def get(self, request: HttpRequest) -> HttpResponse:
@@ -186,7 +186,7 @@ class AlertsPage(DashboardPage):
 class AlertPage(DashboardPage):
     """One alert: what it is about, what happened, and what to do."""
 
-    template_name = "alert.html"
+    template_name = "claimkit_dashboard/alert.html"
     section = "alerts"
 
     def get(self, request: HttpRequest, uid: str) -> HttpResponse:

@@ -53,7 +53,7 @@ def shown(row: Finding) -> ShownFinding:
 class FindingsPage(DashboardPage):
     """All findings ever, the latest first."""
 
-    template_name = "findings.html"
+    template_name = "claimkit_dashboard/findings.html"
     section = "findings"
 
     def get(self, request: HttpRequest) -> HttpResponse:
@@ -73,7 +73,7 @@ class FindingsPage(DashboardPage):
 class FindingPage(DashboardPage):
     """One finding: what, how much, since when, why, and what to do about it."""
 
-    template_name = "finding.html"
+    template_name = "claimkit_dashboard/finding.html"
     section = "findings"
 
     def get(self, request: HttpRequest, uid: str) -> HttpResponse:

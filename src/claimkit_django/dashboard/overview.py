@@ -35,7 +35,7 @@ _STYLES_TAG = f'"{hashlib.sha256(_STYLES).hexdigest()[:16]}"'
 class OverviewPage(DashboardPage):
     """What somebody looks at first in the morning."""
 
-    template_name = "overview.html"
+    template_name = "claimkit_dashboard/overview.html"
     section = "overview"
 
     def get(self, request: HttpRequest) -> HttpResponse:

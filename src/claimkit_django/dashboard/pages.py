@@ -79,6 +79,11 @@ class Section:
 SECTIONS = (
     Section(name="findings", label="Findings", room="claimkit_django.drift"),
     Section(name="alerts", label="Alerts", room="claimkit_django.alerts"),
+    Section(name="uploads", label="Uploads", room="claimkit_django.claims"),
+    Section(name="mappings", label="Names", room="claimkit_django.claims"),
+    Section(name="authorizations", label="Authorizations", room="claimkit_django.authorizations"),
+    Section(name="reports", label="Reports", room="claimkit_django.reports"),
+    Section(name="backtests", label="Backtests", room="claimkit_django.drift"),
 )
 
 
@@ -158,14 +163,16 @@ class DashboardPage(View):
         """Return the page with ``context`` in it."""
         return render(
             self.request,
-            f"claimkit_dashboard/{template or self.template_name}",
+            template or self.template_name,
             {**self._frame(), **context},
             status=status,
         )
 
     def problem(self, title: str, remedy: str, *, status: int) -> HttpResponse:
         """Return a page that says what went wrong, and what to do next."""
-        return self.show(template="problem.html", status=status, title=title, remedy=remedy)
+        return self.show(
+            template="claimkit_dashboard/problem.html", status=status, title=title, remedy=remedy
+        )
 
     def wants_part(self, name: str) -> bool:
         """Whether htmx asks for the element called ``name`` only."""

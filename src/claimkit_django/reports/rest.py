@@ -22,6 +22,7 @@ from rest_framework.response import Response
 from claimkit.errors import ClaimkitError
 from claimkit.reports.periods import Period, PeriodKind, period_of
 from claimkit.types import from_cents
+from claimkit_django.reports.files import file_answer, report_name
 from claimkit_django.reports.models import ReportFile, ReportMail, ReportRun
 from claimkit_django.reports.runs import ask_report
 from claimkit_django.reports.tasks import queue_report
@@ -30,7 +31,6 @@ from claimkit_django.rest.links import LinksField, link
 from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
-from claimkit_django.runtime import plugins
 from claimkit_django.tenants.directory import actor_of
 from claimkit_django.tenants.rest import ANALYST_WRITES, TenantRowsView
 
@@ -48,7 +48,6 @@ __all__ = [
     "FileRenderer",
     "ReportViewSet",
     "error_field",
-    "file_answer",
     "formats_field",
     "recipients_field",
     "refused",
@@ -115,29 +114,6 @@ ERROR_SCHEMA = {
 def refused(name: str, error: ClaimkitError) -> exceptions.ValidationError:
     """Return an error of ours as one about a field of the request."""
     return exceptions.ValidationError({name: [exceptions.ErrorDetail(str(error), error.code)]})
-
-
-def file_answer(row: Any, name: str, media_type: str) -> FileResponse:
-    """Stream a stored file as a download that no browser runs or keeps.
-
-    Raises:
-        Http404: the file is no longer in the storage.
-    """
-    try:
-        file = row.file.open()
-    except FileNotFoundError:
-        raise Http404("the file is no longer there; have it made again") from None
-    return FileResponse(
-        file,
-        as_attachment=True,
-        filename=name,
-        content_type=media_type,
-        headers={
-            "Cache-Control": "no-store",
-            "Content-Security-Policy": "sandbox",
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
 
 
 class ReportFilters(StrictFilterSet):
@@ -438,6 +414,4 @@ class ReportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
         found = ReportFile.objects.filter(run=run, renderer=renderer).first()
         if found is None:
             raise Http404("the report was not made in this format")
-        known = plugins().renderers.get(renderer)
-        ending = known.extension if known else renderer
-        return file_answer(found, f"{run.kind}-{run.first}-{run.last}.{ending}", found.media_type)
+        return file_answer(found, report_name(run, renderer), found.media_type)

@@ -21,13 +21,13 @@ from claimkit.errors import ClaimkitError
 from claimkit.reports.exports import FORMATS
 from claimkit.tenants import Role
 from claimkit_django.reports.exports import Wanted, ask_export, readable_sources
+from claimkit_django.reports.files import file_answer
 from claimkit_django.reports.models import ExportRun
 from claimkit_django.reports.rest import (
     ERROR_SCHEMA,
     FILE_ANSWER,
     FileRenderer,
     error_field,
-    file_answer,
     refused,
 )
 from claimkit_django.reports.tasks import queue_export

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django import template
@@ -89,6 +90,31 @@ def words(code: str) -> str:
 def person(actor: str, people: dict[str, str]) -> str:
     """Write who did something: a member's name, or what rows keep of others."""
     return people.get(actor) or (words(actor) if ":" not in actor else "somebody who left")
+
+
+@register.filter
+def units(number: Decimal | None) -> str:
+    """Write units without zeros that say nothing."""
+    return "–" if number is None else f"{number.normalize():f}"
+
+
+@register.filter
+def minus(number: Decimal, other: Decimal) -> Decimal:
+    """Return what is left, at least 0."""
+    return max(number - other, Decimal(0))
+
+
+@register.filter
+def percent_read(upload: Any) -> int:
+    """Return how much of a file was read."""
+    return min(99, int(100 * upload.bytes_done // max(upload.bytes_total, 1)))
+
+
+@register.filter
+def days_late(finding: dict[str, Any]) -> str:
+    """Write how long after its onset a change would have been told."""
+    days = (finding["detected_on"] - finding["onset"]).days
+    return f"{days} day{'' if days == 1 else 's'} after it began"
 
 
 @register.filter
