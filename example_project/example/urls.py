@@ -10,7 +10,7 @@ from django.views.generic import RedirectView
 from example import views
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="claimkit_dashboard:index"), name="start"),
+    path("", RedirectView.as_view(pattern_name="claimkit_dashboard:index")),
     path("dashboard/", include("claimkit_django.dashboard.urls")),
     path("mail/", views.MailPage.as_view(), name="mail"),
     path("login/", auth.LoginView.as_view(), name="login"),

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
     from claimkit_django.drift.models import Finding
 
-__all__ = ["ActPage", "AlertPage", "AlertsPage", "about_alert", "urlpatterns"]
+__all__ = ["FINGERPRINT_LENGTH", "ActPage", "AlertPage", "AlertsPage", "about_alert", "urlpatterns"]
 
-#: Most cents that a bigint holds, with room for sums.
+#: Characters of a finding's fingerprint that its alert keeps.
+FINGERPRINT_LENGTH = 64
+#: More than any payer gives back; its cents fit a bigint, with room for sums.
 _MOST_DOLLARS = 10**12
 
 
@@ -257,8 +259,9 @@ def _finding_of(alert: Alert) -> Finding | None:
         return None
     from claimkit_django.drift.models import Finding
 
-    rows = Finding.objects.filter(fingerprint__startswith=alert.fingerprint).defer("evidence")
-    found: Finding | None = rows.order_by("-pk").first()
+    how = "exact" if len(alert.fingerprint) < FINGERPRINT_LENGTH else "startswith"
+    rows = Finding.objects.filter(**{f"fingerprint__{how}": alert.fingerprint})
+    found: Finding | None = rows.defer("evidence").order_by("-pk").first()
     return found
 
 

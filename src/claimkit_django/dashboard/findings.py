@@ -91,9 +91,11 @@ class FindingPage(DashboardPage):
         if not apps.is_installed("claimkit_django.alerts"):
             return {}
         from claimkit_django.alerts.models import Alert
-        from claimkit_django.dashboard.alerts import about_alert
+        from claimkit_django.dashboard.alerts import FINGERPRINT_LENGTH, about_alert
 
-        alerts = Alert.objects.filter(fingerprint=row.fingerprint[:64], source="drift")
+        alerts = Alert.objects.filter(
+            fingerprint=row.fingerprint[:FINGERPRINT_LENGTH], source="drift"
+        )
         alert = alerts.order_by("-pk").prefetch_related("history", "judgments").first()
         return about_alert(self, alert)
 

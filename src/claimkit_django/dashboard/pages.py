@@ -52,6 +52,7 @@ __all__ = [
     "installed_sections",
     "listed",
     "protected",
+    "sign_out_url",
 ]
 
 _READ: Mapping[str, Role] = dict.fromkeys(("GET", "HEAD", "OPTIONS"), Role.VIEWER)
@@ -218,7 +219,7 @@ class DashboardPage(View):
             "may_act": self.may_act,
             "sections": installed_sections(),
             "section": self.section,
-            "sign_out_url": _first_url("claimkit_accounts:logout", "logout"),
+            "sign_out_url": sign_out_url(),
             "poll_seconds": config().dashboard.poll_seconds,
         }
 
@@ -245,13 +246,17 @@ def _chosen(asked: Any) -> Sequence[tuple[str, str]]:
 
 def _sign_in(request: HttpRequest) -> HttpResponseBase:
     if request.headers.get("HX-Request") != "true":
-        return redirect_to_login(request.get_full_path())
+        # What a form would have done cannot be asked for by a GET: start at the overview.
+        is_read = request.method in ("GET", "HEAD")
+        here = request.get_full_path() if is_read else reverse("claimkit_dashboard:index")
+        return redirect_to_login(here)
     # A part of a page cannot be swapped for a form to sign in: the whole page goes there.
     return HttpResponse(status=401, headers={"HX-Redirect": resolve_url(settings.LOGIN_URL)})
 
 
-def _first_url(*names: str) -> str:
-    for name in names:
+def sign_out_url() -> str:
+    """Return where a POST signs out: of the accounts room, else of Django; empty without either."""
+    for name in ("claimkit_accounts:logout", "logout"):
         try:
             return reverse(name)
         except NoReverseMatch:

@@ -12,7 +12,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_protect
 
-from claimkit_django.dashboard.pages import protected
+from claimkit_django.dashboard.pages import protected, sign_out_url
 from claimkit_django.tenants.directory import SESSION_KEY, permitted_tenants
 from claimkit_django.tenants.models import Tenant
 
@@ -34,7 +34,11 @@ class TenantChoicePage(LoginRequiredMixin, View):
     def get(self, request: HttpRequest) -> HttpResponseBase:
         """Show them."""
         chosen = getattr(request, "claimkit_tenant", None)
-        context = {"tenants": _tenants_of(request.user), "chosen": chosen}
+        context = {
+            "tenants": _tenants_of(request.user),
+            "chosen": chosen,
+            "sign_out_url": sign_out_url(),
+        }
         return render(request, "claimkit_dashboard/tenants.html", context)
 
     def post(self, request: HttpRequest) -> HttpResponseBase:

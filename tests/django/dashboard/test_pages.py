@@ -16,6 +16,12 @@ def test_a_stranger_signs_in_first(client):
     assert answer.headers["Location"].endswith("?next=/dashboard/findings/%3Fstate%3Dopen")
 
 
+def test_whoever_signs_in_after_a_form_starts_at_the_overview(client):
+    answer = client.post(f"{URL}findings/fnd_marsupilami/accept/")
+
+    assert answer.headers["Location"] == "/accounts/login/?next=/dashboard/"
+
+
 def test_a_part_of_a_page_sends_the_whole_page_to_sign_in(client):
     answer = client.get(URL, headers={"HX-Request": "true"})
 
