@@ -119,6 +119,7 @@ def visit(chromium, northside, django_user_model, live_server):
         cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value}
         window.add_cookies([{**cookie, "url": live_server.url}])
         page = window.new_page()
+        page.set_default_timeout(90_000)
         page.complaints = []
         page.on(
             "request",

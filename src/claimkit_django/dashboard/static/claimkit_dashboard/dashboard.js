@@ -1,5 +1,8 @@
 // What pages do beyond htmx; without it they work all the same.
-document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+const tabs = document.querySelector(".tabs");
+const here = tabs?.querySelector("[aria-current]");
+// Not scrollIntoView(): Tab would go on from there, and skip the link to the content.
+if (here) tabs.scrollLeft = here.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
 
 function tell(text) {
   const notice = document.createElement("p");
