@@ -13,7 +13,7 @@ from claimkit.errors import ClaimkitError
 from claimkit.reports.periods import Period, PeriodKind, period_of
 from claimkit_django.dashboard.pages import ANALYST_ACTS, DashboardPage, listed
 from claimkit_django.keysets import SortKey
-from claimkit_django.reports.files import file_answer, report_name
+from claimkit_django.reports.downloads import file_answer, report_name
 from claimkit_django.reports.models import ReportFile, ReportRun
 from claimkit_django.reports.runs import ask_report, period_of_run
 from claimkit_django.reports.tasks import queue_report

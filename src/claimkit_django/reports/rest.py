@@ -22,7 +22,7 @@ from rest_framework.response import Response
 from claimkit.errors import ClaimkitError
 from claimkit.reports.periods import Period, PeriodKind, period_of
 from claimkit.types import from_cents
-from claimkit_django.reports.files import file_answer, report_name
+from claimkit_django.reports.downloads import file_answer, report_name
 from claimkit_django.reports.models import ReportFile, ReportMail, ReportRun
 from claimkit_django.reports.runs import ask_report
 from claimkit_django.reports.tasks import queue_report

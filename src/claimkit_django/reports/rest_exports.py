@@ -20,8 +20,8 @@ from rest_framework.response import Response
 from claimkit.errors import ClaimkitError
 from claimkit.reports.exports import FORMATS
 from claimkit.tenants import Role
+from claimkit_django.reports.downloads import file_answer
 from claimkit_django.reports.exports import Wanted, ask_export, readable_sources
-from claimkit_django.reports.files import file_answer
 from claimkit_django.reports.models import ExportRun
 from claimkit_django.reports.rest import (
     ERROR_SCHEMA,
