@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Allowed", "Drop", "fit_allowed", "localize_drop", "measure_drop", "scan_allowed"]
+__all__ = [
+    "Allowed",
+    "Drop",
+    "drops_by_cell",
+    "fit_allowed",
+    "localize_drop",
+    "measure_drop",
+    "scan_allowed",
+]
 
 #: Fall in log units that is never counted.
 _DEAD_ZONE = 0.004
@@ -295,6 +303,14 @@ def measure_drop(
         error=math.sqrt(factor * (1 / total + 1 / max(behind, 1e-9)) + _TREND_SD**2),
         claims=float(claims.sum()),
     )
+
+
+def drops_by_cell(
+    history: History, allowed: Allowed, payer: int, start: int, end: int
+) -> tuple[Floats, Floats]:
+    """Return Σ(x − mean)/variance and Σ1/variance of a payer's cells over ``start <= day < end``."""
+    score, weight, _ = _window(history, allowed, history.cells_of(payer), start, end)
+    return score, weight
 
 
 def _window(

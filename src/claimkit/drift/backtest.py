@@ -4,7 +4,8 @@ The story: :func:`backtest` reads each cube table once. With today's knowledge, 
 looks at all nights in one pass (:class:`~claimkit.drift.detectors.Replays`), a year in seconds. With
 the knowledge of then, each run sees only what had become known by its evening
 (:func:`~claimkit.drift.cube.as_known`), and its findings pass :func:`~claimkit.drift.findings.reconcile`
-as in a live watch. Nothing is recorded and nobody is told.
+as in a live watch. Levels that people accepted are compared with from the day of the acceptance on.
+Nothing is recorded and nobody is told.
 """
 
 from __future__ import annotations
@@ -152,12 +153,11 @@ def backtest(
     first = last - dt.timedelta(days=nights - 1) if start is None else start
     if first > last:
         raise InvalidWindow("the first night of a backtest is after the last decision")
+    accepted = store.findings.accepted(tenant)
     found: list[Finding] = []
     for detector in chosen:
-        if is_then:
-            found += _runs(detector, reading.cube, first, last, config, every_days, progress)
-        else:
-            found += _replayed(detector, reading.cube, first, last, config, progress)
+        past = _Past(detector, reading.cube, first, last, config, accepted, progress)
+        found += past.runs(every_days) if is_then else past.replayed()
     found.sort(key=lambda one: (one.detected_on or one.onset, one.fingerprint))
     decisions = reading.cube[DECISIONS.name]
     if is_then:
@@ -189,45 +189,77 @@ def _asked_nights(
     return nights
 
 
-def _replayed(
-    detector: Detector,
-    cube: Mapping[str, Cells],
-    start: dt.date,
-    end: dt.date,
-    config: DriftConfig,
-    progress: Progress | None,
-) -> Sequence[Finding]:
-    """Return what the nights tell with today's knowledge: in one pass, or else one by one."""
-    if isinstance(detector, Replays):
-        return detector.replay(cube, start=start, end=end, config=config)
-    nightly = replace(config, scan_days=1)
-    return _reconciled(
-        detector, ((night, cube) for night in _nights(start, end)), nightly, progress
-    )
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """The nights that one detector looks at again."""
 
+    detector: Detector
+    cube: Mapping[str, Cells]
+    start: dt.date
+    end: dt.date
+    config: DriftConfig
+    accepted: Sequence[Finding]
+    progress: Progress | None
 
-def _runs(
-    detector: Detector,
-    cube: Mapping[str, Cells],
-    start: dt.date,
-    end: dt.date,
-    config: DriftConfig,
-    every_days: int,
-    progress: Progress | None,
-) -> Sequence[Finding]:
-    """Return what runs tell of which each knows what had become known by its evening."""
-    first_known = _first_known(cube)
-    total = (end - start).days + 1
+    def replayed(self) -> Sequence[Finding]:
+        """Return what the nights tell with today's knowledge: in one pass, or else one by one."""
+        if isinstance(self.detector, Replays):
+            return self.detector.replay(
+                self.cube,
+                start=self.start,
+                end=self.end,
+                config=self.config,
+                accepted_findings=self.accepted,
+            )
+        evenings = ((night, self.cube) for night in _nights(self.start, self.end))
+        return self._reconciled(evenings, replace(self.config, scan_days=1), self.progress)
 
-    def evenings() -> Iterator[tuple[dt.date, Mapping[str, Cells]]]:
-        for night in _nights(
-            start + dt.timedelta(days=min(every_days, total) - 1), end, every_days
-        ):
-            _tell(progress, (night - start).days + 1, total)
-            known = max(day_of(night), first_known)
-            yield night, {name: as_known(cells, by=known) for name, cells in cube.items()}
+    def runs(self, every_days: int) -> Sequence[Finding]:
+        """Return what runs tell of which each knows what had become known by its evening."""
+        first_known = _first_known(self.cube)
+        total = (self.end - self.start).days + 1
 
-    return _reconciled(detector, evenings(), replace(config, scan_days=every_days), None)
+        def evenings() -> Iterator[tuple[dt.date, Mapping[str, Cells]]]:
+            first = self.start + dt.timedelta(days=min(every_days, total) - 1)
+            for night in _nights(first, self.end, every_days):
+                _tell(self.progress, (night - self.start).days + 1, total)
+                known = max(day_of(night), first_known)
+                yield night, {name: as_known(cells, by=known) for name, cells in self.cube.items()}
+
+        return self._reconciled(evenings(), replace(self.config, scan_days=every_days), None)
+
+    def _reconciled(
+        self,
+        evenings: Iterator[tuple[dt.date, Mapping[str, Cells]]],
+        config: DriftConfig,
+        progress: Progress | None,
+    ) -> Sequence[Finding]:
+        """Run one evening after the other on what the log would hold by then."""
+        standing: dict[str, Finding] = {}
+        over: list[Finding] = []
+        for at, (night, cube) in enumerate(evenings, start=1):
+            _tell(progress, at, None)
+            accepted = [one for one in self.accepted if (one.accepted_on or one.as_of) <= night]
+            closed = [one for one in standing.values() if _is_accepted(one, accepted)]
+            over.extend(replace(one, ended=night) for one in closed)
+            for one in closed:
+                del standing[one.fingerprint]
+            before = tuple(standing.values())
+            found = self.detector.detect(
+                cube,
+                as_of=night,
+                config=config,
+                open_findings=before,
+                accepted_findings=accepted,
+            )
+            recorded = reconcile(before, found, as_of=night)
+            standing |= {
+                one.fingerprint: one for one in (*recorded.new, *recorded.worse, *recorded.same)
+            }
+            for one in recorded.resolved:
+                standing.pop(one.fingerprint, None)
+            over.extend(recorded.resolved)
+        return (*over, *standing.values())
 
 
 def _nights(start: dt.date, end: dt.date, every: int = 1) -> Iterator[dt.date]:
@@ -239,27 +271,14 @@ def _nights(start: dt.date, end: dt.date, every: int = 1) -> Iterator[dt.date]:
     yield end
 
 
-def _reconciled(
-    detector: Detector,
-    evenings: Iterator[tuple[dt.date, Mapping[str, Cells]]],
-    config: DriftConfig,
-    progress: Progress | None,
-) -> Sequence[Finding]:
-    """Run one evening after the other on what the log would hold by then."""
-    standing: dict[str, Finding] = {}
-    over: list[Finding] = []
-    for at, (night, cube) in enumerate(evenings, start=1):
-        _tell(progress, at, None)
-        before = tuple(standing.values())
-        found = detector.detect(cube, as_of=night, config=config, open_findings=before)
-        recorded = reconcile(before, found, as_of=night)
-        standing |= {
-            one.fingerprint: one for one in (*recorded.new, *recorded.worse, *recorded.same)
-        }
-        for one in recorded.resolved:
-            standing.pop(one.fingerprint, None)
-        over.extend(recorded.resolved)
-    return (*over, *standing.values())
+def _is_accepted(finding: Finding, accepted: Sequence[Finding]) -> bool:
+    """Whether people have accepted the change that a finding of a past night tells of."""
+    return any(
+        (one.detector, one.signal, one.segment.payer)
+        == (finding.detector, finding.signal, finding.segment.payer)
+        and (finding.detected_on or finding.onset) <= (one.accepted_on or one.as_of)
+        for one in accepted
+    )
 
 
 def _first_known(cube: Mapping[str, Cells]) -> Day:

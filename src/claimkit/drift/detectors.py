@@ -60,11 +60,18 @@ class Replays(Protocol):
     """What a detector may also be, if it can look at a year of nights faster than one by one."""
 
     def replay(
-        self, cube: Mapping[str, Cells], *, start: dt.date, end: dt.date, config: DriftConfig
+        self,
+        cube: Mapping[str, Cells],
+        *,
+        start: dt.date,
+        end: dt.date,
+        config: DriftConfig,
+        accepted_findings: Sequence[Finding] = (),
     ) -> Sequence[Finding]:
         """Return every incident that the nights from ``start`` to ``end`` would have told, in order.
 
         What ended before ``end`` has ``ended`` set; ``detected_on`` is the night that first told.
+        Nights from ``accepted_on`` of an accepted finding on compare with its level.
         """
         ...
 

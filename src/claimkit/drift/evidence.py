@@ -9,8 +9,8 @@ import numpy as np
 
 from claimkit.drift.allowed import measure_drop
 from claimkit.drift.findings import Evidence
+from claimkit.drift.incidents import delay_of
 from claimkit.drift.localize import measure, total
-from claimkit.drift.speed import delay
 from claimkit.types import date_of
 
 if TYPE_CHECKING:
@@ -134,9 +134,7 @@ def speed_evidence(run: Run, incident: Incident, night: int, usual: float) -> Ev
     shifts = []
     error = 1.0
     for _, end in shown:
-        shift, error, _ = delay(
-            history, run.at_risk, incident.week.span, incident.payer, end - 1, _WEEK
-        )
+        shift, error, _ = delay_of(run, incident, end - 1, _WEEK)
         shifts.append(shift)
     count = len(shown)
     return Evidence(

@@ -311,6 +311,9 @@ def reconcile(
         Findings as they are to be kept; open findings that nobody mentions are in no group.
     """
     known = {one.fingerprint: one for one in open_findings}
+    # What its detector returns by name is not to be taken for a second one in the same segment.
+    named = {one.fingerprint for one in found}
+    unnamed = [one for one in open_findings if one.fingerprint not in named]
     new: list[Finding] = []
     worse: list[Finding] = []
     same: list[Finding] = []
@@ -318,7 +321,7 @@ def reconcile(
     seen: set[str] = set()
     for one in found:
         before = known.get(one.fingerprint) or next(
-            (each for each in open_findings if is_same_incident(each, one)), None
+            (each for each in unnamed if is_same_incident(each, one)), None
         )
         identity = before.fingerprint if before else one.fingerprint
         if identity in seen:

@@ -19,14 +19,15 @@ from claimkit.drift.history import make_history
 from claimkit.drift.incidents import Incident, replay_nights
 from claimkit.drift.nights import Family
 from claimkit.drift.places import narrow
+from claimkit.drift.plateau import SETTLE_DAYS, Plateau
 from claimkit.drift.statement import DETECTOR, make_finding
-from claimkit.drift.streams import SCAN_WINDOW, Level
+from claimkit.drift.streams import Level
 from claimkit.drift.tenantwide import ALL
 from claimkit.types import day_of
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from claimkit.config import DriftConfig
     from claimkit.drift.cube import Cells
@@ -72,8 +73,9 @@ class LatticeDetector:
         know. Findings that are open are followed from their own first night on, against the
         baseline of that time, and are returned again, with ``ended`` set once they are over.
 
-        Levels that people accepted are expected from the first day on. Decision time is not looked at
-        for a payer whose slower pace was accepted, until its baseline lies wholly after the change.
+        Levels that people accepted are expected from the first day on. A payer whose slower pace
+        was accepted is compared with its days since then, until its baseline lies wholly after the
+        change.
         """
         mine = [one for one in open_findings if one.detector == self.name]
         accepted = [one for one in accepted_findings if one.detector == self.name]
@@ -97,10 +99,19 @@ class LatticeDetector:
         )
 
     def replay(
-        self, cube: Mapping[str, Cells], *, start: dt.date, end: dt.date, config: DriftConfig
+        self,
+        cube: Mapping[str, Cells],
+        *,
+        start: dt.date,
+        end: dt.date,
+        config: DriftConfig,
+        accepted_findings: Sequence[Finding] = (),
     ) -> Sequence[Finding]:
         """Return every incident of the nights from ``start`` to ``end``; see :func:`replay`."""
-        return replay(cube, start=start, end=end, config=config, progress=self._progress)
+        accepted = [one for one in accepted_findings if one.detector == self.name]
+        return replay(
+            cube, start=start, end=end, config=config, accepted=accepted, progress=self._progress
+        )
 
 
 def replay(
@@ -109,22 +120,58 @@ def replay(
     start: dt.date,
     end: dt.date,
     config: DriftConfig,
+    accepted: Sequence[Finding] = (),
     progress: Progress | None = None,
 ) -> tuple[Finding, ...]:
     """Return every incident that the nights from ``start`` to ``end`` would have told, in order.
 
-    What ended before ``end`` has ``ended`` set. ``detected_on`` is the night it was first told.
+    What ended before ``end`` has ``ended`` set. ``detected_on`` is the night it was first told. From
+    the day of an acceptance on, nights compare with the accepted level, and what is open of
+    its payer and family is closed.
     """
     history = make_history(cube, as_of=day_of(end))
     if history is None:
         return ()
-    first = day_of(start) - history.first
-    run = _replay(history, first, history.days - 1, config, (), progress=progress)
-    last = history.days - 1
+    first, last = max(0, day_of(start) - history.first), history.days - 1
+    dated = [(_accepted_on(one) - history.first, one) for one in accepted]
+    run = replay_nights(
+        rebase(history, [one for day, one in dated if day <= first]),
+        first,
+        last,
+        config,
+        paces=_paces(history, [one for day, one in dated if day <= first]),
+        acceptances={
+            day: partial(_accept, history, [one for on, one in dated if on <= day], day)
+            for day, _ in dated
+            if first < day <= last
+        },
+        on_night=_telling(progress, first, last),
+    )
     return tuple(
         narrow(make_finding(run, one, last if one.ended is None else one.ended), run, one, cube)
         for one in run.incidents
     )
+
+
+def _accept(history: History, accepted: Sequence[Finding], night: int, run: Run) -> None:
+    """Go on with a run as if people had accepted some findings, the last ones before ``night``."""
+    moved, paces = rebase(history, accepted), _paces(history, accepted)
+    for one in accepted:
+        if _accepted_on(one) - history.first == night and one.segment.payer in history.payers:
+            payer = history.payers.index(one.segment.payer)
+            run.accept(_FAMILIES[one.signal][0], payer, night, moved, paces)
+
+
+def _accepted_on(finding: Finding) -> int:
+    return day_of(finding.accepted_on or finding.as_of)
+
+
+def _telling(progress: Progress | None, first: int, last: int) -> Callable[[int], None]:
+    def tell(night: int) -> None:
+        if progress is not None:
+            progress("looking for drift, night by night", night - first + 1, last - first + 1)
+
+    return tell
 
 
 def _replay(
@@ -134,40 +181,37 @@ def _replay(
     config: DriftConfig,
     open_findings: Sequence[Finding],
     *,
-    accepted: Sequence[Finding] = (),
+    accepted: Sequence[Finding],
     progress: Progress | None,
 ) -> Run:
-    muted = _muted(history, accepted, config)
-    rebased = {one.segment.payer for one in accepted}
-    history = rebase(history, accepted)
     first = max(first, 0)
-    total = last - first + 1
-
-    def tell(night: int) -> None:
-        if progress is not None:
-            progress("looking for drift, night by night", night - first + 1, total)
-
+    rebased = {one.segment.payer for one in accepted}
     return replay_nights(
-        history,
+        rebase(history, accepted),
         first,
         last,
         config,
-        known=[partial(_known, one, rebased=rebased) for one in open_findings],
-        muted=[(Family.SPEED, payer) for payer in muted],
-        on_night=tell,
+        known=[
+            partial(_known, one, rebased=rebased)
+            for one in sorted(open_findings, key=lambda each: each.detected_on or each.onset)
+        ],
+        paces=_paces(history, accepted),
+        on_night=_telling(progress, first, last),
     )
 
 
-def _muted(history: History, accepted: Sequence[Finding], config: DriftConfig) -> Sequence[int]:
-    """Return payers whose slower pace was accepted and is not yet all of their baseline."""
-    since = history.first + history.days - 1 - SCAN_WINDOW - config.baseline_days
-    return [
-        list(history.payers).index(one.segment.payer)
-        for one in accepted
-        if one.signal is Signal.DECISION_TIME
-        and one.segment.payer in history.payers
-        and day_of(one.onset) > since
-    ]
+def _paces(history: History, accepted: Sequence[Finding]) -> Mapping[int, Plateau]:
+    """Return the plateau of each payer whose slower pace was accepted, the latest one."""
+    paces: dict[int, Plateau] = {}
+    for one in sorted(accepted, key=lambda each: each.onset):
+        if one.signal is Signal.DECISION_TIME and one.segment.payer in history.payers:
+            payer = history.payers.index(one.segment.payer)
+            onset = max(0, day_of(one.onset) - history.first)
+            until = _accepted_on(one) - history.first
+            paces[payer] = Plateau(
+                payer=payer, onset=onset, start=onset, end=max(onset + SETTLE_DAYS, until)
+            )
+    return paces
 
 
 def _known(finding: Finding, run: Run, *, rebased: Collection[str]) -> Incident | None:
@@ -187,6 +231,9 @@ def _known(finding: Finding, run: Run, *, rebased: Collection[str]) -> Incident 
     if week is None or family is None:
         return None
     payer = ALL if is_everybody else history.payers.index(place.payer)
+    raised = run.raised_week(week, told)
+    if raised is not None and (family[0], payer) in raised.plateaus:
+        week = raised
     is_judged = finding.tier is Tier.ALERT and place.payer not in rebased
     where = slice(0, 0) if is_everybody else history.cells_of(payer)
     named = set(place.procedure_groups)

@@ -6,6 +6,7 @@ same answer whichever run looks at it.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -15,18 +16,20 @@ import numpy as np
 from claimkit.drift.allowed import fit_allowed, scan_allowed
 from claimkit.drift.baseline import Span, fit_baseline
 from claimkit.drift.findings import Signal
+from claimkit.drift.plateau import lower_allowed, raise_baseline, slow_speed
 from claimkit.drift.scan import scan, scan_swaps
 from claimkit.drift.speed import fit_speed, scan_speed
 from claimkit.drift.streams import SCAN_WINDOW, Level, make_streams, thresholds
 from claimkit.drift.tenantwide import ALL, scan_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from claimkit.config import DriftConfig
     from claimkit.drift.history import History
+    from claimkit.drift.plateau import Plateau
     from claimkit.drift.speed import AtRisk
     from claimkit.types import Day
 
@@ -128,18 +131,68 @@ class Week:
         )
         self.speed = fit_speed(history, at_risk, span)
         self.allowed = fit_allowed(history, span)
+        #: The payers that are looked at on a plateau, by family and payer; empty for the others.
+        self.plateaus: Mapping[tuple[Family, int], Plateau] = {}
 
-    def hits(self, night: int, reach: dict[Family, NDArray[np.int64]]) -> Iterator[Hit]:
+    def on_plateaus(self, plateaus: Mapping[tuple[Family, int], Plateau]) -> Week:
+        """Return the week for some payers that stand on a plateau, and for no others.
+
+        Their streams take the place of those that look at the level before, at the same
+        thresholds, so that the budget of false alerts is spent once.
+        """
+        raised = copy.copy(self)
+        raised.plateaus = plateaus
+        mine = {
+            family: [one for key, one in plateaus.items() if key[0] is family] for family in Family
+        }
+        if mine[Family.DENIAL]:
+            raised.baseline = raise_baseline(self._history, self.baseline, mine[Family.DENIAL])
+            raised.streams = make_streams(
+                self._history,
+                raised.baseline,
+                budgets=self._budgets,
+                is_ready=self.is_ready & raised._stands(Family.DENIAL),
+                among=self.streams,
+            )
+        if mine[Family.SPEED]:
+            raised.speed = slow_speed(self.speed, mine[Family.SPEED])
+        if mine[Family.ALLOWED]:
+            raised.allowed = lower_allowed(self._history, self.allowed, mine[Family.ALLOWED])
+        return raised
+
+    def hits(self, night: int, reach: Mapping[Family, NDArray[np.int64]]) -> Iterator[Hit]:
         """Yield the payers that pass the watch threshold on ``night``, one hit per family.
 
         Args:
             night: Position in the history.
             reach: For each family and payer the longest window that may be used.
         """
-        yield from self._tenant_hits(night, reach[Family.TENANT])
-        yield from self._denial_hits(night, reach[Family.DENIAL])
-        yield from self._speed_hits(night, reach[Family.SPEED])
-        yield from self._allowed_hits(night, reach[Family.ALLOWED])
+        if not self.plateaus:
+            yield from self._tenant_hits(night, reach[Family.TENANT])
+        looks = {
+            Family.DENIAL: self._denial_hits,
+            Family.SPEED: self._speed_hits,
+            Family.ALLOWED: self._allowed_hits,
+        }
+        for family, look in looks.items():
+            if not self.plateaus:
+                yield from look(night, reach[family])
+            elif self._stands(family).any():
+                yield from look(night, np.minimum(reach[family], self._since(family, night)))
+
+    def _stands(self, family: Family) -> NDArray[np.bool_]:
+        """Return which payers are looked at on a plateau."""
+        stands = np.zeros(len(self._history.payers), np.bool_)
+        stands[[payer for each, payer in self.plateaus if each is family]] = True
+        return stands
+
+    def _since(self, family: Family, night: int) -> NDArray[np.int64]:
+        """Return for each payer the longest window that begins after what shows its plateau."""
+        longest = np.zeros(len(self._history.payers), np.int64)
+        for (each, payer), plateau in self.plateaus.items():
+            if each is family:
+                longest[payer] = max(0, night + 1 - plateau.end)
+        return longest
 
     def supports(self, night: int, family: Family, payer: int) -> bool:
         """Whether a payer passes the watch threshold on ``night``, with all that is known now."""
@@ -183,7 +236,7 @@ class Week:
                 cell=int(streams.cell[at]) if streams.cell[at] >= 0 else None,
                 reason=int(streams.reason[at]) if streams.reason[at] >= 0 else None,
             )
-        if (night + self._history.first) % _SWAP_NIGHTS:
+        if self.plateaus or (night + self._history.first) % _SWAP_NIGHTS:
             return
         for swap in scan_swaps(
             streams, night, dead_zone=dead_zone, reach=reach, budgets=self._budgets

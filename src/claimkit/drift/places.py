@@ -91,9 +91,10 @@ def narrow(finding: Finding, run: Run, incident: Incident, cube: Mapping[str, Ce
 
 def _slices(cells: Cells, history: History, incident: Incident, finding: Finding) -> _Slices | None:
     day = cells.numbers[SLICES.day] - history.first
-    span = incident.week.span
+    span, plateau = incident.week.span, incident.plateau
+    first, end = (span.start, span.end) if plateau is None else (plateau.start, plateau.end)
     mine = _in_segment(cells, history, finding) & (cells.measures["claims"] > 0)
-    is_base = mine & (day >= span.start) & (day < span.end)
+    is_base = mine & (day >= first) & (day < end)
     last = (finding.as_of - finding.onset).days
     is_since = mine & (day >= incident.onset) & (day <= incident.onset + last)
     if not is_base.any() or not is_since.any():

@@ -40,6 +40,7 @@ _DAY_OFF = 0.15
 _DAY_OFF_EXPECTED = 8.0
 #: Pending claims older than this are not counted in the size of a delay.
 _COUNTED_AGE = 90
+_WEEK_DAYS = 7
 #: Days over which arrivals are averaged.
 _ARRIVAL_DAYS = 30
 
@@ -63,6 +64,8 @@ class Speed:
     dispersion: Floats
     #: Payers whose pending claims are known.
     is_ready: NDArray[np.bool_]
+    #: Decisions due behind each payer's pace; without end where it is the baseline's.
+    known: Floats
 
 
 def make_at_risk(history: History) -> AtRisk:
@@ -120,6 +123,7 @@ def fit_speed(history: History, at_risk: AtRisk, span: Span) -> Speed:
         expected=cumulate(due),
         dispersion=dispersion,
         is_ready=observed[:, :base].sum(1) >= _MIN_EXPECTED * 10,
+        known=np.full(len(due), np.inf),
     )
 
 
@@ -163,13 +167,15 @@ def scan_speed(speed: Speed, night: int, *, reach: Ints) -> Scores:
     noise = speed.dispersion / np.maximum(due, 1e-9)
     shared = compare(observed[..., None], due[..., None], noise[..., None])
     usual = due * np.minimum(shared.ratio[..., 0], 1.0)
-    scale = speed.dispersion + due * shared.variance[..., 0]
+    scale = speed.dispersion * (1 + due / speed.known) + due * shared.variance[..., 0]
     floor = np.maximum(usual * (1 - _DEAD_ZONE), 1e-9)
     event = np.where(observed > 0, observed * np.log(np.maximum(observed, 1e-9) / floor), 0.0)
     deviance = np.maximum(0.0, 2 * (event - (observed - floor)))
     scores = np.sign(floor - observed) * np.sqrt(deviance / scale)
     for days, score, expected in zip(windows, scores, due, strict=True):
-        score[(expected < _MIN_EXPECTED) | ~speed.is_ready | (reach < days)] = NO_SCORE
+        # The weekdays of a new pace are not known, only whole weeks of it.
+        is_partial = np.isfinite(speed.known) & (days < _WEEK_DAYS)
+        score[(expected < _MIN_EXPECTED) | ~speed.is_ready | (reach < days) | is_partial] = NO_SCORE
         better = score > best
         best[better], best_days[better] = score[better], days
     return Scores(best, best_days)

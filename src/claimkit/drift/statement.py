@@ -19,9 +19,9 @@ from claimkit.drift.findings import (
     fingerprint,
     rate_severity,
 )
+from claimkit.drift.incidents import delay_of
 from claimkit.drift.localize import measure, total
 from claimkit.drift.nights import Family
-from claimkit.drift.speed import delay
 from claimkit.drift.streams import Level
 from claimkit.drift.tenantwide import ALL, measure_all, tenant_evidence
 from claimkit.drift.wording import (
@@ -81,7 +81,7 @@ class _Numbers:
 def make_finding(run: Run, incident: Incident, night: int) -> Finding:
     """Return the statement about an incident as of ``night``, a position in the history."""
     history = run.history
-    numbers = _NUMBERS[incident.family](run, incident, night)
+    numbers = _NUMBERS[incident.family](run, incident, run.until(incident, night))
     told = date_of(history.first + incident.told)
     is_alert = incident.alerted is not None
     tier = Tier.ALERT if is_alert else Tier.WATCH
@@ -188,7 +188,7 @@ def _speed_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
     history = run.history
     payer = incident.payer
     days = night - incident.onset + 1
-    _, _, usual = delay(history, run.at_risk, incident.week.span, payer, night, days)
+    _, _, usual = delay_of(run, incident, night, days)
     arrivals = float(history.inflow[payer, max(0, night - 29) : night + 1].mean())
     value, _ = _claim_value(history, incident, night)
     dollars = round(max(0.0, incident.effect) * arrivals * value)
@@ -338,17 +338,24 @@ def _claim_value(history: History, incident: Incident, night: int) -> tuple[floa
 
 
 def _why(run: Run, incident: Incident, told: dt.date, limit: float, basis: str) -> tuple[str, ...]:
-    history, baseline = run.history, incident.week.baseline
-    span = baseline.span
+    history, baseline, plateau = run.history, incident.week.baseline, incident.plateau
+    base = (baseline.span.start, baseline.span.end)
+    if plateau is not None:
+        base = (plateau.start, plateau.end)
     budget = run.config.budget if incident.alerted is not None else run.config.watch_budget
-    first = date_words(date_of(history.first + span.start))
-    last = date_words(date_of(history.first + span.end - 1))
+    first = date_words(date_of(history.first + base[0]))
+    last = date_words(date_of(history.first + base[1] - 1))
     reasons = [
         f"On {date_words(told)} the score of {_LEVELS[incident.level]} was {incident.score:.1f}; "
         f"the threshold is {limit:.1f}, which chance passes {budget:g} times a month over all "
         "payers, procedure groups and reasons together.",
         f"Expected is what {first} to {last} predicts for today's procedures and claim ages.",
     ]
+    if plateau is not None:
+        reasons.append(
+            "This payer had changed before, in the same way; what is told here came on top of that "
+            "level."
+        )
     if incident.family is Family.DENIAL:
         factor = float(baseline.typical_payer[incident.payer])
         reasons.append(

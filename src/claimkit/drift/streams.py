@@ -148,6 +148,7 @@ def make_streams(
     *,
     budgets: tuple[float, ...],
     is_ready: NDArray[np.bool_],
+    among: Streams | None = None,
 ) -> Streams:
     """Lay out the streams of the scan range of ``baseline``.
 
@@ -156,6 +157,8 @@ def make_streams(
         baseline: What is normal.
         budgets: False findings per month that are tolerated, one per tier.
         is_ready: Payers with enough history to be tested.
+        among: Streams of the same night whose thresholds are kept, where these take the place of
+            some of them.
     """
     span = baseline.span
     daily = expect(history, baseline.rate, baseline.age_factor, span.end, span.until)
@@ -201,6 +204,7 @@ def make_streams(
             trials(tested[:, -1] * 28.0 / days),
             budgets,
             axes=2 if _has_ages(history) else 1,
+            among=among,
         ),
         kept=kept,
     )
@@ -270,14 +274,23 @@ def _pick(arrays: tuple[Floats, ...], kept: tuple[NDArray[np.bool_], ...]) -> Fl
 
 
 def _limits(
-    level: Ints, weight: Floats, budgets: tuple[float, ...], *, axes: int
+    level: Ints,
+    weight: Floats,
+    budgets: tuple[float, ...],
+    *,
+    axes: int,
+    among: Streams | None,
 ) -> tuple[Floats, ...]:
     out = np.zeros((len(budgets), len(level)))
     for at in range(4):
         mine = level == at
-        if mine.any():
-            limits = thresholds(Level(at), float(weight[mine].sum()) * axes, budgets)
-            out[:, mine] = np.array(limits)[:, None]
+        if not mine.any():
+            continue
+        limits = thresholds(Level(at), float(weight[mine].sum()) * axes, budgets)
+        if among is not None and (among.level == at).any():
+            first = int(np.argmax(among.level == at))
+            limits = tuple(float(each[first]) for each in among.limits)
+        out[:, mine] = np.array(limits)[:, None]
     return tuple(out)
 
 

@@ -211,3 +211,19 @@ def test_same_nights_give_the_same_result_in_any_order_of_posts(world):
             store.cube.post(MARSH, cells.take(rows).known_on(day_of(date_of(5))))
 
     assert replay(world, store) == replay(world, posted(world, loaded=5))
+
+
+@pytest.mark.parametrize("knowledge", Knowledge)
+def test_accepted_level_is_expected_from_the_day_of_its_acceptance_on(world, knowledge):
+    store = posted(world)
+    start = world.start + dt.timedelta(days=ONSET - 20)
+    told = denials_of(replay(world, store, start=start))
+    accepted_on = told.detected_on + dt.timedelta(days=20)
+    store.findings.record(MARSH, [told], as_of=world.last)
+    store.findings.accept(MARSH, told.fingerprint, on=accepted_on, by="spirou")
+
+    result = replay(world, store, start=start, knowledge=knowledge, every_days=14)
+
+    (alert,) = [one for one in result.alerts if one.segment.payer == "ALBATROSS"]
+    assert told.ended is None
+    assert accepted_on <= alert.ended <= accepted_on + dt.timedelta(days=14)
