@@ -25,7 +25,7 @@ import cost
 import report
 import targets
 from cells import cells_of
-from library import claimkit, claimkit_watch
+from library import claimkit, claimkit_volume, claimkit_watch
 from peers import METHODS as PEERS
 from peers import Method, missing
 from scenario import DRIFTS, NULLS, SCENARIOS, load_scenarios
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 METHODS: Mapping[str, Method] = {
     "claimkit": Method(claimkit),
     "claimkit-watch": Method(claimkit_watch),
+    "claimkit-volume": Method(claimkit_volume),
     **PEERS,
 }
 #: What ``--quick`` runs: tenant, scenario, seeds.

@@ -12,7 +12,7 @@ from claimkit.drift.cube import DECISIONS, INFLOW, MAX_AGE, MONEY, Cells, canoni
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simulation import Claims
+    from claims import Claims
 
 __all__ = ["cells_of", "first_day", "group_name", "payer_name"]
 

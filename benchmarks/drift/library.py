@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,21 +11,26 @@ from cells import first_day, group_name
 from simulation import EVAL_START, REASONS
 
 from claimkit.config import DriftConfig
-from claimkit.drift.findings import Signal
+from claimkit.drift.findings import Signal, Tier, reconcile
 from claimkit.drift.history import OTHER_GROUPS, make_history
 from claimkit.drift.incidents import replay_nights
+from claimkit.drift.volume import VolumeDetector
+from claimkit.types import date_of, day_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simulation import Claims
+    from claims import Claims
 
     from claimkit.drift.cube import Cells
+    from claimkit.drift.findings import Finding
     from claimkit.drift.history import History
     from claimkit.drift.incidents import Incident, Measured
 
-__all__ = ["claimkit", "claimkit_watch"]
+__all__ = ["claimkit", "claimkit_volume", "claimkit_watch"]
 
+#: Days between two runs of the detector of silence.
+_RUN_DAYS = 7
 _METRICS = {
     Signal.DENIAL_RATE: "denial",
     Signal.DENIAL_REASON_MIX: "reason",
@@ -54,6 +60,38 @@ def claimkit(
 def claimkit_watch(claims: Claims, cube: Mapping[str, Cells]) -> list[Alert]:
     """Return the same with the watch list's budget, one false finding a month."""
     return claimkit(claims, cube, config=DriftConfig(budget=DriftConfig().watch_budget))
+
+
+def claimkit_volume(claims: Claims, cube: Mapping[str, Cells]) -> list[Alert]:
+    """Return what the library's detector of silence would have told, run once a week."""
+    origin, detector = first_day(claims), VolumeDetector()
+    config = replace(DriftConfig(), scan_days=_RUN_DAYS)
+    told, standing = Told(), dict[str, "Finding"]()
+    for night in range(EVAL_START + _RUN_DAYS - 1, claims.days, _RUN_DAYS):
+        as_of = date_of(origin + night)
+        known = tuple(standing.values())
+        found = detector.detect(cube, as_of=as_of, config=config, open_findings=known)
+        recorded = reconcile(known, found, as_of=as_of)
+        for one in (*recorded.new, *recorded.worse, *recorded.same):
+            is_known = standing.get(one.fingerprint, one).tier is Tier.ALERT
+            if one.tier is Tier.ALERT and (one.fingerprint not in standing or not is_known):
+                told.add(_silence(one, origin))
+            standing[one.fingerprint] = one
+        for one in recorded.resolved:
+            standing.pop(one.fingerprint, None)
+    return told.alerts
+
+
+def _silence(finding: Finding, origin: int) -> Alert:
+    usual = max(finding.baseline, 1e-9)
+    return Alert(
+        day=day_of(finding.detected_on or finding.onset) - origin,
+        metric="volume",
+        payer=int(finding.segment.payer.split()[-1]),
+        effect=finding.effect / usual,
+        error=(finding.interval[1] - finding.interval[0]) / 3.92 / usual,
+        level="VOLUME",
+    )
 
 
 def _alert(incident: Incident, history: History, names: Mapping[str, int], shift: int) -> Alert:

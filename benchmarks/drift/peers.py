@@ -19,7 +19,7 @@ from simulation import EVAL_START
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from simulation import Claims, Truth
+    from claims import Claims, Truth
 
     from claimkit.drift.cube import Cells
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DRIFTS", "NULLS", "SCENARIOS", "Change", "Scenario", "load_scenarios"]
 
-METRICS = ("denial", "reason", "lag", "allowed")
+METRICS = ("denial", "reason", "lag", "allowed", "volume")
 AXES = ("", "decision", "submission")
 WHOSE = ("any", "same", "other")
 
@@ -45,7 +45,8 @@ class Change:
     """What one payer does from its onset on."""
 
     #: ``denial`` (share of claims denied), ``reason`` (one reason taking over from another),
-    #: ``lag`` (days to decision), ``allowed`` (relative change of allowed amounts).
+    #: ``lag`` (days to decision), ``allowed`` (relative change of allowed amounts), ``volume``
+    #: (relative change of the claims sent, -1 to 0).
     metric: str
     #: Points of share, share of the reason that is swapped, days, or relative change.
     size: float = 0.0
@@ -181,6 +182,8 @@ _BEYOND = (
     Scenario(name="remap_group", remap_group=True),
     Scenario(name="codeset_january", season=True, codeset=3),
     Scenario(name="clearinghouse", clearinghouse_days=4, clearinghouse_lag=2),
+    Scenario(name="volume-70%", change=(Change(metric="volume", size=-0.7),)),
+    Scenario(name="volume_gone", change=(Change(metric="volume", size=-1.0),)),
 )
 
 #: Name → scenario; the first twenty are those of the study behind the method.

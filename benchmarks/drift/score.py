@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from alert import Alert
+    from claims import Claims, Truth
     from scenario import Scenario
-    from simulation import Claims, Truth
 
 __all__ = ["MONTH", "evidence_ratio", "score"]
 

@@ -18,10 +18,10 @@ in production:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from claims import Claims, Truth, without
 
 if TYPE_CHECKING:
     from scenario import Change, Scenario
@@ -50,53 +50,6 @@ NULL_DAYS, DRIFT_DAYS = 452, 436
 _HOLIDAYS = (0, 14, 50, 149, 184, 246, 331, 332, 358, 359)
 #: Days after the last one on which decisions may still fall.
 _AFTER = 200
-
-
-@dataclass
-class Truth:
-    """One change, as it was drawn."""
-
-    metric: str
-    payer: int
-    #: None means all groups of the payer.
-    groups: tuple[int, ...] | None
-    reason: int | None
-    onset: int
-    #: Share, days, or log units.
-    effect: float
-    axis: str
-    change: Change
-    #: First-pass decisions in 28 days of the segment before onset, and their denial probability.
-    n28: float = 0.0
-    rate: float = 0.0
-    #: Share of the reason that carries the change in the segment's claims before onset.
-    reason_rate: float = 0.0
-    #: Last day of the change; None is for good.
-    until: int | None = None
-
-
-@dataclass
-class Claims:
-    """One row per claim; ``decided`` may be later than the last day: pending."""
-
-    days: int
-    payers: int
-    groups: int
-    weekday: int
-    holidays: np.ndarray
-    payer: np.ndarray
-    group: np.ndarray
-    submitted: np.ndarray
-    decided: np.ndarray
-    denied: np.ndarray
-    #: −1 where paid.
-    reason: np.ndarray
-    charge: np.ndarray
-    allowed: np.ndarray
-    paid: np.ndarray
-    #: Corrected claims and duplicates.
-    is_rework: np.ndarray
-    truths: list[Truth] = field(default_factory=list)
 
 
 def _logistic(x: np.ndarray) -> np.ndarray:
@@ -132,7 +85,11 @@ class _Simulation:
         self._money()
         self._describe()
         claims = self._claims(self._rework())
-        return _without(claims, self._unknown(claims)) if self._has_newcomers() else claims
+        gone = self._unknown(claims) if self._has_newcomers() else None
+        for truth in self.truths:
+            if truth.metric == "volume":
+                gone = self._withheld(truth, claims) | (False if gone is None else gone)
+        return claims if gone is None else without(claims, gone)
 
     # -- when and how many
 
@@ -497,6 +454,14 @@ class _Simulation:
             columns["group"][moved] = self.groups + at
         return self.scenario.codeset
 
+    def _withheld(self, truth: Truth, claims: Claims) -> np.ndarray:
+        """Return which claims are no longer sent to a payer; a silent one decides nothing more."""
+        mine = claims.payer == truth.payer
+        since = (claims.submitted >= truth.onset) & (
+            claims.submitted < (truth.until or self.horizon)
+        )
+        return mine & since & (self.more.random(len(mine)) < -truth.effect)
+
     def _has_newcomers(self) -> bool:
         return bool(self.scenario.new_payers or self.scenario.new_groups)
 
@@ -513,23 +478,6 @@ class _Simulation:
             start = int(self.more.integers(lo, hi))
             gone |= (claims.group == group) & (claims.submitted < start)
         return gone
-
-
-def _without(claims: Claims, gone: np.ndarray) -> Claims:
-    for name in (
-        "payer",
-        "group",
-        "submitted",
-        "decided",
-        "denied",
-        "reason",
-        "charge",
-        "allowed",
-        "paid",
-        "is_rework",
-    ):
-        setattr(claims, name, getattr(claims, name)[~gone])
-    return claims
 
 
 def simulate(tenant: str, scenario: Scenario, seed: int) -> Claims:

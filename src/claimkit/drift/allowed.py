@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from claimkit.drift.scan import WINDOWS, Scores
+from claimkit.drift.shared import GROUP_ALLOWED, shared_shift
 from claimkit.drift.statistics import NO_SCORE, batch_slope, cumulate, log_choose, sum_by
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from claimkit.drift.baseline import Span
@@ -57,6 +60,8 @@ _TREND_SD = 0.002
 _REST_SCORE = 2.0
 _REST_PART = 0.35
 _NEARLY_ALL = 0.8
+#: Variance that says nothing.
+_NOTHING = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -217,18 +222,18 @@ def scan_allowed(
     owner, payers = history.cell_payer, len(history.payers)
     best = np.full(payers, NO_SCORE), np.zeros(payers, np.int64)
     best_cell = np.full(history.cells, NO_SCORE), np.zeros(history.cells, np.int64)
-    for days in WINDOWS:
+    windows = [days for days in WINDOWS if days <= end]
+    moved, uncertain = _shared_by_group(history, allowed, end, windows)
+    for which, days in enumerate(windows):
         start = end - days
-        if start < 0:
-            break
         score = allowed.score[:, end] - allowed.score[:, start]
         weight = allowed.weight[:, end] - allowed.weight[:, start]
         claims = allowed.claims[:, end] - allowed.claims[:, start]
         squares = allowed.squares[:, end] - allowed.squares[:, start]
         payer_squares = allowed.payer_squares[:, end] - allowed.payer_squares[:, start]
-        own = weight**2 / allowed.precision
+        own = weight**2 * (1 / allowed.precision + uncertain[which])
         variance = (weight + allowed.slope[owner] * squares) * allowed.inflation + own
-        fall = -(score + _DEAD_ZONE * weight)
+        fall = -(score + (_DEAD_ZONE - moved[which]) * weight)
         z_cell = np.where(
             (claims >= _MIN_CLAIMS) & (reach[owner] >= days),
             fall / np.sqrt(np.maximum(variance, 1e-9)),
@@ -246,6 +251,32 @@ def scan_allowed(
             better = z > scores
             scores[better], spans[better] = z[better], days
     return Scores(*best), Scores(*best_cell)
+
+
+def _shared_by_group(
+    history: History, allowed: Allowed, end: int, windows: Sequence[int]
+) -> tuple[Floats, Floats]:
+    """Return the change of x that other payers share in a cell's group, and its variance.
+
+    Window by cell. A group whose codes are counted in another one, or are new, moves what all payers
+    allow in it, and is no payer's doing (:mod:`claimkit.drift.shared`).
+    """
+    starts = [end - days for days in windows]
+    score = (allowed.score[:, [end]] - allowed.score[:, starts]).T
+    weight = (allowed.weight[:, [end]] - allowed.weight[:, starts]).T
+    typical = allowed.typical[history.cell_payer]
+    is_seen = weight > 0
+    per = np.where(is_seen, weight, 1.0)
+    change = np.where(is_seen, score / per, 0.0)
+    # Who has nothing in a group says nothing about it.
+    variance = np.where(is_seen, typical / per + 1 / allowed.precision, _NOTHING)
+    laid = np.stack([change, variance], 2).transpose(1, 0, 2)
+    seen = history.by_group(laid, _NOTHING)
+    absent = seen[..., 1] >= _NOTHING
+    shift = np.where(absent, 0.0, seen[..., 0])
+    shared = shared_shift(np.moveaxis(shift, 2, 0), np.moveaxis(seen[..., 1], 2, 0), GROUP_ALLOWED)
+    where = history.cell_payer, history.cell_group
+    return shared.ratio[:, where[0], where[1]] - 1, shared.variance[:, where[0], where[1]]
 
 
 def localize_drop(

@@ -136,6 +136,13 @@ class History:
         summed: NDArray[np.float64] = np.add.reduceat(values, self.starts, axis=0)
         return summed
 
+    def by_group(self, values: NDArray[np.float64], missing: float) -> NDArray[np.float64]:
+        """Return an array whose first axis is cells as payer by group by the rest of its axes."""
+        shape = (len(self.payers), len(self.groups), *values.shape[1:])
+        laid = np.full(shape, missing)
+        laid[self.cell_payer, self.cell_group] = values
+        return laid
+
     def cells_of(self, payer: int) -> slice:
         """Return the cells of one payer."""
         ends = [*self.starts[1:].tolist(), self.cells]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from claimkit.drift.baseline import expect, reason_counts
+from claimkit.drift.baseline import at_least, expect, reason_counts
 from claimkit.drift.shared import shared_change
 from claimkit.drift.statistics import log_choose, poisson_gain, signed_root, sum_by
 
@@ -95,6 +95,8 @@ def total(history: History, baseline: Baseline, start: int, end: int) -> Totals:
     of_reason = cell[denied] * categories + reason[denied]
     reasons = sum_by(of_reason, claims[denied], history.cells, categories)
     expected = sum_by(cell, claims * chance, history.cells)
+    ageless = history.by_payer(sum_by(cell, claims * baseline.ageless[cell], history.cells))
+    expected *= at_least(ageless, history.by_payer(expected))[history.cell_payer]
     observed = reasons.sum(1)
     all_observed = history.by_payer(np.concatenate([observed[:, None], reasons], 1))
     usual = expected[:, None] * baseline.share

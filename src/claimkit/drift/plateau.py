@@ -120,6 +120,7 @@ class _Raised:
             name: getattr(baseline, name).copy()
             for name in (
                 "rate",
+                "ageless",
                 "share",
                 "claims",
                 "denials",
@@ -172,6 +173,7 @@ class _Raised:
         usual = np.minimum(rate * factor, _MAX_RATE)
         behind = expected / np.maximum(rate, 1e-9) + _CELL_CLAIMS
         new["rate"][at] = np.minimum((observed + _CELL_CLAIMS * usual) / behind, _MAX_RATE)
+        new["ageless"][at] = old.ageless[at] * new["rate"][at] / np.maximum(rate, 1e-9)
         own = observed + _CELL_CLAIMS * usual
         new["denials"][at] = _together(own, known)
         weight = expected[:, None] + 1e-9

@@ -71,8 +71,14 @@ def scan(streams: Streams, night: int, *, dead_zone: float, reach: Ints) -> Scor
         reach: For each payer the longest window that may be used: windows must not reach back
             across the end of an earlier incident.
     """
-    decided = _scan_decided(streams, night, dead_zone, reach)
-    submitted = _scan_submitted(streams, night, dead_zone, reach)
+    end = night - streams.start + 1
+    windows = [days for days in WINDOWS if days <= end]
+    shared = streams.shared(end, windows)
+    factor, variance = streams.usual(end, windows, shared)
+    decided = _scan_decided(streams, night, dead_zone, reach, (shared, factor, variance))
+    # What decision days show of groups and ages holds for the claims that were sent in them.
+    sent = [windows.index(days) for days in SUBMITTED_WINDOWS if days in windows]
+    submitted = _scan_submitted(streams, night, dead_zone, reach, (factor[sent], variance[sent]))
     better = submitted.score > decided.score
     return Scores(
         np.where(better, submitted.score, decided.score),
@@ -80,13 +86,19 @@ def scan(streams: Streams, night: int, *, dead_zone: float, reach: Ints) -> Scor
     )
 
 
-def _scan_decided(streams: Streams, night: int, dead_zone: float, reach: Ints) -> Scores:
+def _scan_decided(
+    streams: Streams,
+    night: int,
+    dead_zone: float,
+    reach: Ints,
+    usual: tuple[Shared, Floats, Floats],
+) -> Scores:
     end = night - streams.start + 1
     size = len(streams.level)
     best, best_days = np.full(size, NO_SCORE), np.zeros(size, np.int64)
     limit = reach[streams.payer]
     windows = [days for days in WINDOWS if days <= end]
-    shared = streams.shared(end, windows)
+    shared, factor, variance = usual
     for which, days in enumerate(windows):
         start = end - days
         observed = streams.observed[:, end] - streams.observed[:, start]
@@ -95,10 +107,10 @@ def _scan_decided(streams: Streams, night: int, dead_zone: float, reach: Ints) -
         at = which, streams.payer, streams.reason + 1
         score = signed_root(
             observed,
-            expected * shared.ratio[at] * (1 + dead_zone),
+            expected * shared.ratio[at] * factor[which] * (1 + dead_zone),
             claims,
             streams.dispersion(start, end),
-            streams.spread(days) + shared.variance[at],
+            streams.spread(days) + shared.variance[at] + variance[which],
         )
         score[(observed < _MIN_EVENTS) | (limit < days)] = NO_SCORE
         better = score > best
@@ -106,7 +118,9 @@ def _scan_decided(streams: Streams, night: int, dead_zone: float, reach: Ints) -
     return Scores(best, best_days)
 
 
-def _scan_submitted(streams: Streams, night: int, dead_zone: float, reach: Ints) -> Scores:
+def _scan_submitted(
+    streams: Streams, night: int, dead_zone: float, reach: Ints, usual: tuple[Floats, Floats]
+) -> Scores:
     """Score windows of submission days: what is decided so far of the claims submitted in them.
 
     A change that applies by submission or service date is diluted by old claims on the decision
@@ -119,6 +133,7 @@ def _scan_submitted(streams: Streams, night: int, dead_zone: float, reach: Ints)
     end = night - streams.start + 1
     windows = [days for days in SUBMITTED_WINDOWS if days <= end]
     shared = _shared_cohorts(streams, expected, denials, windows)
+    factor, variance = usual
     for which, days in enumerate(windows):
         observed = _levels(streams, denials[..., days - 1])
         window_expected = _expected_levels(streams, expected[:, days - 1])
@@ -127,10 +142,10 @@ def _scan_submitted(streams: Streams, night: int, dead_zone: float, reach: Ints)
         at = which, streams.payer, streams.reason + 1
         score = signed_root(
             observed,
-            window_expected * shared.ratio[at] * (1 + dead_zone),
+            window_expected * shared.ratio[at] * factor[which] * (1 + dead_zone),
             decided,
             streams.typical,
-            streams.spread(days) + shared.variance[at],
+            streams.spread(days) + shared.variance[at] + variance[which],
         )
         score[(observed < _MIN_EVENTS) | (limit < days)] = NO_SCORE
         better = score > best

@@ -35,9 +35,16 @@ _DEAD_ZONE = 0.03
 #: Least over-dispersion of a window.
 _MIN_DISPERSION = 1.25
 _MIN_EXPECTED = 5.0
-#: A day on which all other payers decided less than this part of what was due is a day off.
-_DAY_OFF = 0.15
-_DAY_OFF_EXPECTED = 8.0
+#: A day on which all other payers decided less than this part of what was due is a day off, because a
+#: payer decides all of a day or nothing; from the second part on it is a full one.
+_DAY_OFF = 0.3
+_FULL_DAY = 0.6
+#: Decisions of others that must have been due to tell, and where hardly any came.
+_OFF_EXPECTED = 40.0
+_SILENT_DAY = 0.15
+_SILENT_EXPECTED = 8.0
+#: With fewer payers there are no others left without one of them.
+_FEW_PAYERS = 4
 #: Pending claims older than this are not counted in the size of a delay.
 _COUNTED_AGE = 90
 _WEEK_DAYS = 7
@@ -101,10 +108,10 @@ def fit_speed(history: History, at_risk: AtRisk, span: Span) -> Speed:
     is_holiday = np.array(
         [is_federal_holiday(history.first + day) for day in range(start, span.until)]
     )
-    off = _days_off(observed, due, weekday, base) | is_holiday[None]
-    factor = _weekday_factor(observed, due, weekday, ~off, base)
-    due = np.where(off, 0.0, due * factor[:, weekday])
-    observed = np.where(off, 0.0, observed)
+    working = np.where(is_holiday[None], 0.0, _working(observed, due, weekday, base))
+    factor = _weekday_factor(observed, due, weekday, working > 0, base)
+    due = working * due * factor[:, weekday]
+    observed = working * observed
     level = observed[:, :base].sum(1) / np.maximum(due[:, :base].sum(1), 1e-6)
     due *= level[:, None]
     weeks = base // 7
@@ -138,20 +145,34 @@ def _weekday_factor(
     return factor
 
 
-def _days_off(observed: Floats, due: Floats, weekday: Ints, base: int) -> NDArray[np.bool_]:
-    """Return payer by day: whether everybody else was silent, so that nothing was due.
+def _working(observed: Floats, due: Floats, weekday: Ints, base: int) -> Floats:
+    """Return payer by day: the part of a day that counts, by how everybody else did on it.
 
-    Holidays that no calendar here knows, and days whose files are missing, silence all payers.
+    Holidays that no calendar here knows, days whose files are missing, and the first days of a new
+    clearinghouse silence all payers, or nearly. A payer that decides once a week, and whose day it
+    was, is silent for the week; that the others caught up since then does not tell of it, so that
+    it must be known of the day itself. Of the others, the one that lacks most is left out: a large
+    payer that is silent alone is not everybody.
     """
     everything = np.ones_like(observed, np.bool_)
     factor = _weekday_factor(observed, due, weekday, everything, base)
     usual = due * factor[:, weekday]
-    others_usual = usual.sum(0) - usual
-    others_observed = observed.sum(0) - observed
-    is_off: NDArray[np.bool_] = (others_usual >= _DAY_OFF_EXPECTED) & (
-        others_observed < _DAY_OFF * others_usual
-    )
-    return is_off
+    others_usual, others_observed = _others(usual, observed)
+    part = others_observed / np.maximum(others_usual, 1e-9)
+    working = np.clip((part - _DAY_OFF) / (_FULL_DAY - _DAY_OFF), 0.0, 1.0)
+    is_sure = others_usual >= np.where(part < _SILENT_DAY, _SILENT_EXPECTED, _OFF_EXPECTED)
+    return np.where(is_sure, working, 1.0)
+
+
+def _others(usual: Floats, observed: Floats) -> tuple[Floats, Floats]:
+    """Return the sums over all other payers but the one that lacks most, payer by day."""
+    rest_usual, rest_observed = usual.sum(0) - usual, observed.sum(0) - observed
+    if len(usual) < _FEW_PAYERS:
+        return rest_usual, rest_observed
+    lacking = np.argsort(observed - usual, axis=0, kind="stable")
+    worst = np.where(lacking[0] == np.arange(len(usual))[:, None], lacking[1], lacking[0])
+    days = np.arange(usual.shape[1])
+    return rest_usual - usual[worst, days], rest_observed - observed[worst, days]
 
 
 def scan_speed(speed: Speed, night: int, *, reach: Ints) -> Scores:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from claimkit.drift.baseline import expect, reason_counts
-from claimkit.drift.shared import shared_change
+from claimkit.drift.baseline import at_least, expect, reason_counts
+from claimkit.drift.shared import GROUP_DENIALS, compare, shared_change
 from claimkit.drift.statistics import cumulate, threshold, trials
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ __all__ = ["BUDGET_SHARES", "SCAN_WINDOW", "Level", "Streams", "make_streams", "
 SCAN_WINDOW = 56
 #: Streams with fewer expected denials in 28 days are not tested; their claims count in all others.
 _MIN_EXPECTED = 0.2
+#: Variance that says nothing.
+_NOTHING = 1e9
 #: Days of a month, for the budget.
 _MONTH = 30.0
 
@@ -92,6 +94,8 @@ class Streams:
         slope: s² of each stream.
         precision: Denials behind each stream's baseline.
         payer_observed, payer_expected: Payer by (all, each reason) by day: what payers share.
+        payer_ageless: Payer by day: what is expected whatever the age.
+        cell_observed, cell_expected: Cell by day: what payers share in a group.
         limits: For each budget the threshold of each stream.
         kept: For each level the mask of its streams that are tested.
     """
@@ -113,6 +117,9 @@ class Streams:
     typical: Floats
     payer_observed: Floats
     payer_expected: Floats
+    payer_ageless: Floats
+    cell_observed: Floats
+    cell_expected: Floats
     limits: tuple[Floats, ...]
     kept: tuple[NDArray[np.bool_], ...]
 
@@ -124,6 +131,44 @@ class Streams:
         return shared_change(
             self.baseline, np.moveaxis(observed, -1, 0), np.moveaxis(expected, -1, 0), windows
         )
+
+    def usual(self, end: int, windows: Sequence[int], shared: Shared) -> tuple[Floats, Floats]:
+        """Return by what else each stream's expectation is multiplied, and its relative variance.
+
+        Window by stream: what payers share in one group beyond what they share in all, and the rate
+        whatever the age (:func:`~claimkit.drift.baseline.at_least`).
+        """
+        starts = [end - days for days in windows]
+        ageless = self.payer_ageless[:, [end]] - self.payer_ageless[:, starts]
+        everything = self.payer_expected[:, 0, [end]] - self.payer_expected[:, 0, starts]
+        older = at_least(ageless, everything).T
+        expected = (self.cell_expected[:, [end]] - self.cell_expected[:, starts]).T
+        observed = (self.cell_observed[:, [end]] - self.cell_observed[:, starts]).T
+        of_group, variance = self._of_groups(
+            observed, expected * (shared.ratio[..., 0] * older)[:, self.history.cell_payer], windows
+        )
+        total = np.maximum(everything.T, 1e-9)
+        by_payer = self.history.by_payer
+        mixed = by_payer((of_group * expected).T).T / total
+        mixed = np.where(everything.T > 1e-9, mixed, 1.0)
+        uncertain = by_payer((variance * expected**2).T).T / total**2
+        factor = np.concatenate([mixed, of_group], 1)[:, self.row] * older[:, self.payer]
+        return factor, np.concatenate([uncertain, variance], 1)[:, self.row]
+
+    def _of_groups(
+        self, observed: Floats, expected: Floats, windows: Sequence[int]
+    ) -> tuple[Floats, Floats]:
+        """Return for each window and cell what the other payers share in its group."""
+        baseline, history = self.baseline, self.history
+        slow = np.array([[baseline.dispersion.slow(days, 1)] for days in windows])
+        variance = baseline.typical_cell / np.maximum(expected, 1e-9) + 1 / baseline.denials + slow
+        # Who has nothing in a group says nothing about it.
+        laid = history.by_group(np.stack([observed, expected, variance], 2).transpose(1, 0, 2), 0.0)
+        laid[..., 2][laid[..., 1] <= 0] = _NOTHING
+        seen, due, spread = (np.moveaxis(laid[..., each], 2, 0) for each in range(3))
+        shared = compare(seen, due, spread, GROUP_DENIALS)
+        where = history.cell_payer, history.cell_group
+        return shared.ratio[:, where[0], where[1]], shared.variance[:, where[0], where[1]]
 
     def dispersion(self, start: int, end: int) -> Floats:
         """Return φ of each stream's window from the sizes of the batches that are in it."""
@@ -195,10 +240,13 @@ def make_streams(
         squares=squares,
         claims=cumulate(np.concatenate([history.by_payer(daily.claims), daily.claims])),
         slope=slope,
-        precision=_pick(_precisions(baseline), kept),
+        precision=_pick(_precisions(history, baseline, daily.expected.sum(1)), kept),
         typical=1 + slope * squares[:, -1] / np.maximum(tested[:, -1], 1e-9),
         payer_observed=cumulate(_by_reason(observed, categories)),
         payer_expected=cumulate(_by_reason(expected, categories)),
+        payer_ageless=cumulate(history.by_payer(daily.claims * baseline.ageless[:, None])),
+        cell_observed=cumulate(daily.observed),
+        cell_expected=cumulate(daily.expected),
         limits=_limits(
             level,
             trials(tested[:, -1] * 28.0 / days),
@@ -259,12 +307,15 @@ def _slopes(history: History, baseline: Baseline) -> tuple[Floats, ...]:
     )
 
 
-def _precisions(baseline: Baseline) -> tuple[Floats, ...]:
+def _precisions(history: History, baseline: Baseline, expected: Floats) -> tuple[Floats, ...]:
     """Return how many denials of the baseline each stream's expectation rests on."""
+    total = np.maximum(history.by_payer(expected), 1e-9)
+    # Groups of which little is known make the payer's expectation as uncertain as their part in it.
+    error = history.by_payer(baseline.group_error * expected**2) / total**2
     return (
-        baseline.payer_denials,
+        1 / (1 / baseline.payer_denials + error),
         baseline.denials,
-        baseline.payer_reasons.ravel(),
+        (1 / (1 / baseline.payer_reasons + error[:, None])).ravel(),
         baseline.reason_denials.ravel(),
     )
 

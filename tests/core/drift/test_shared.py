@@ -74,3 +74,19 @@ def test_a_single_payer_has_nobody_to_be_compared_with():
 
     assert made.ratio.tolist() == [[[1.0, 1.0]]]
     assert made.variance.tolist() == [[[0.0, 0.0]]]
+
+
+def test_payers_that_all_move_another_way_make_each_of_them_uncertain():
+    """Another mapping raises half of the payers and lowers the others: none of them stands out."""
+    signs = np.where(np.arange(PAYERS) % 2, 1.0, -1.0)
+
+    quiet, mixed = shared_of([400.0] * PAYERS), shared_of(400 + 120 * signs)
+
+    assert mixed.ratio == pytest.approx(1.0, abs=0.06)
+    assert (mixed.variance[..., 0] > quiet.variance[..., 0] + 0.15**2).all()
+
+
+def test_two_payers_that_changed_leave_the_certainty_of_the_others():
+    quiet, two = shared_of([400.0] * PAYERS), shared_of([800.0, 700.0] + [400.0] * (PAYERS - 2))
+
+    assert two.variance[0, 2, 0] == pytest.approx(quiet.variance[0, 2, 0], abs=0.002)

@@ -132,3 +132,19 @@ def test_the_onset_of_a_silence_is_its_first_day_whatever_the_window(make_world)
 
     assert abs(found - onset) <= 1
     assert shortfall > 0.85
+
+
+def test_a_weekly_payer_is_not_blamed_for_a_day_on_which_hardly_anybody_decided(make_world):
+    """Others catch up within the week, so that their week looks as ever; its day was the one."""
+    world = make_world(seed=6, per_day=120)
+    columns, wednesday = world.columns, 380
+    weekly = world.of(payer="DIPPER")
+    to_wednesday = (2 - columns["decided"]) % 7
+    columns["decided"] = columns["decided"] + np.where(weekly, to_wednesday, 0)
+    on_day = columns["decided"] == wednesday
+    held = on_day & (weekly | (columns["draw"] * 97 % 1 < 0.8))
+    columns["decided"] = columns["decided"] + np.where(held, np.where(weekly, 7, 2), 0)
+    run = run_of(world)
+    night = wednesday + 3 + day_of(world.start) - run.history.first
+
+    assert scores(run, night)["DIPPER"] < 3
