@@ -30,7 +30,7 @@ class RetentionClass:
     name: str
     #: What it holds, for people.
     holds: str
-    #: A :class:`~claimkit_django.tenants.models.TenantModel`.
+    #: Inherits from ``claimkit_django.tenants.models.TenantModel``.
     model: type[Any]
     #: Instant → condition of rows that ended before it and with which nothing is left to do.
     #: None: nothing of it is ever removed.
