@@ -13,7 +13,7 @@ from claimkit_django.runtime import make_bus, open_store
 from claimkit_django.tenants.scope import enter
 from claimkit_django.webhooks.endpoints import add_endpoint
 
-LOCAL = {
+_LOCAL = {
     "ALLOW_HTTP": True,
     "CONFIRM_ENDPOINTS": False,
     "ALLOWED_NETWORKS": ["127.0.0.0/8"],
@@ -24,9 +24,15 @@ LOCAL = {
 
 
 @pytest.fixture(autouse=True)
-def _local(settings):
+def local(settings):
+    """Let webhooks go to this machine; returns what changes more of their settings."""
     pytest.importorskip("cryptography", reason="keys of endpoints need the extra webhooks")
-    settings.CLAIMKIT = {**settings.CLAIMKIT, "WEBHOOKS": LOCAL}
+
+    def change(**values):
+        settings.CLAIMKIT = {**settings.CLAIMKIT, "WEBHOOKS": {**_LOCAL, **values}}
+
+    change()
+    return change
 
 
 @pytest.fixture

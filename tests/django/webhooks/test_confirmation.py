@@ -22,14 +22,13 @@ from claimkit_django.webhooks.endpoints import change_endpoint, confirm
 from claimkit_django.webhooks.models import Delivery, Endpoint, Message
 from claimkit_django.webhooks.receive import receive_webhooks
 from claimkit_django.webhooks.tasks import deliver_due
-from tests.django.webhooks.conftest import LOCAL
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def _confirming(settings):
-    settings.CLAIMKIT = {"WEBHOOKS": {**LOCAL, "CONFIRM_ENDPOINTS": True}}
+def _confirming(local):
+    local(CONFIRM_ENDPOINTS=True)
 
 
 def told(receiver):
@@ -200,8 +199,8 @@ def test_our_receivers_repeat_the_challenge_and_the_view_does_not_see_it(northsi
 
 
 @pytest.fixture
-def _few_inline(settings):
-    settings.CLAIMKIT = {"WEBHOOKS": {**LOCAL, "FAN_OUT_INLINE": 3}}
+def _few_inline(local):
+    local(FAN_OUT_INLINE=3)
 
 
 @pytest.mark.usefixtures("_few_inline")
