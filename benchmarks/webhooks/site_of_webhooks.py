@@ -25,7 +25,13 @@ def set_up(url: str) -> None:
             "claimkit_django.tenants",
             "claimkit_django.webhooks",
         ],
-        CLAIMKIT={"WEBHOOKS": {"ALLOW_HTTP": True, "ALLOWED_NETWORKS": ["127.0.0.0/8"]}},
+        CLAIMKIT={
+            "WEBHOOKS": {
+                "ALLOW_HTTP": True,
+                "ALLOWED_NETWORKS": ["127.0.0.0/8"],
+                "CONFIRM_ENDPOINTS": False,
+            }
+        },
         LOGGING_CONFIG=None,
     )
     django.setup()

@@ -80,6 +80,7 @@ if "CLAIMKIT_TEST_WEBHOOKS" in os.environ:
     CLAIMKIT["WEBHOOKS"] = {
         "ALLOW_HTTP": True,
         "ALLOWED_NETWORKS": ["127.0.0.0/8"],
+        "CONFIRM_ENDPOINTS": False,
         "ATTEMPT_SECONDS": 0.5,
         "CONNECT_SECONDS": 0.5,
         "RETRY_WAITS": ["1s"] * 30,

@@ -10,7 +10,12 @@ from example.settings import INSTALLED_APPS as _INSTALLED_APPS
 INSTALLED_APPS = [*_INSTALLED_APPS, "claimkit_django.webhooks", "claimkit_django.automation"]
 CLAIMKIT = {
     **_CLAIMKIT,
-    "WEBHOOKS": {"ALLOW_HTTP": True, "ALLOWED_NETWORKS": ["127.0.0.0/8"], "THREADS": 1},
+    "WEBHOOKS": {
+        "ALLOW_HTTP": True,
+        "ALLOWED_NETWORKS": ["127.0.0.0/8"],
+        "CONFIRM_ENDPOINTS": False,
+        "THREADS": 1,
+    },
     # More workers than there are, so that the detailed health answers 503.
     "OPS": {
         **_CLAIMKIT["OPS"],

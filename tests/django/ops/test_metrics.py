@@ -134,7 +134,12 @@ def test_every_event_that_is_listened_to_is_counted(
 @pytest.fixture
 def receiver(settings):
     pytest.importorskip("cryptography", reason="keys of endpoints need the extra webhooks")
-    local = {"ALLOW_HTTP": True, "ALLOWED_NETWORKS": ["127.0.0.0/8"], "THREADS": 1}
+    local = {
+        "ALLOW_HTTP": True,
+        "ALLOWED_NETWORKS": ["127.0.0.0/8"],
+        "CONFIRM_ENDPOINTS": False,
+        "THREADS": 1,
+    }
     settings.CLAIMKIT = {**settings.CLAIMKIT, "WEBHOOKS": local}
     made = Receiver(answering(answer(204), answer(500)))
     yield made

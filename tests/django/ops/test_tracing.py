@@ -107,7 +107,12 @@ def test_a_webhook_is_a_span_without_its_address(
     northside, told, settings, django_capture_on_commit_callbacks
 ):
     pytest.importorskip("cryptography", reason="keys of endpoints need the extra webhooks")
-    local = {"ALLOW_HTTP": True, "ALLOWED_NETWORKS": ["127.0.0.0/8"], "THREADS": 1}
+    local = {
+        "ALLOW_HTTP": True,
+        "ALLOWED_NETWORKS": ["127.0.0.0/8"],
+        "CONFIRM_ENDPOINTS": False,
+        "THREADS": 1,
+    }
     settings.CLAIMKIT = {**settings.CLAIMKIT, "WEBHOOKS": local}
     with Receiver(answering(answer(204))) as receiver:
         with enter(northside):
