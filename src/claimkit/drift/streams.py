@@ -213,11 +213,7 @@ def make_streams(
     observed = _levels(history, daily.observed, counts)
     expected = _levels(history, daily.expected, of_reason)
     layout = _layout(history)
-    kept = tuple(
-        # A payer is tested even if it never denied anything: that is what may change.
-        ((one.sum(-1) * 28.0 / days >= _MIN_EXPECTED) | (reason + cell == -2)) & is_ready[payer]
-        for one, (payer, cell, reason) in zip(expected, layout, strict=True)
-    )
+    kept = _tested(expected, layout, days=days, is_ready=is_ready)
     level = np.concatenate([np.full(int(keep.sum()), at) for at, keep in enumerate(kept)])
     payer, cell, reason = (
         np.concatenate([axes[which][keep] for axes, keep in zip(layout, kept, strict=True)])
@@ -274,6 +270,21 @@ def _layout(history: History) -> tuple[tuple[Ints, Ints, Ints], ...]:
             np.tile(reasons, len(payers)),
         ),
         (np.repeat(history.cell_payer, many), np.repeat(cells, many), np.tile(reasons, len(cells))),
+    )
+
+
+def _tested(
+    expected: tuple[Floats, ...],
+    layout: tuple[tuple[Ints, Ints, Ints], ...],
+    *,
+    days: int,
+    is_ready: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], ...]:
+    """Return for each level which of its streams are expected to deny enough to be tested."""
+    return tuple(
+        # A payer is tested even if it never denied anything: that is what may change.
+        ((one.sum(-1) * 28.0 / days >= _MIN_EXPECTED) | (reason + cell == -2)) & is_ready[payer]
+        for one, (payer, cell, reason) in zip(expected, layout, strict=True)
     )
 
 
