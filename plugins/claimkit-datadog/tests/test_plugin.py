@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import os
 import socket
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import pytest
 from datadog.dogstatsd.base import DogStatsd
@@ -142,6 +144,22 @@ def test_a_product_that_sends_by_itself_is_refused(monkeypatch, name):
 
     with pytest.raises(ConfigError, match=name):
         start()
+
+
+def test_a_listener_that_is_let_go_leaves_no_socket(monkeypatch):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as agent:
+        agent.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("DD_AGENT_HOST", "127.0.0.1")
+        monkeypatch.setenv("DD_DOGSTATSD_PORT", str(agent.getsockname()[1]))
+        agent.settimeout(5)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", ResourceWarning)
+            DatadogListener().handle(IMPORTED)
+            gc.collect()
+        sent = agent.recv(1_024)
+
+    assert sent.startswith(b"claimkit.events:1|c")
+    assert [str(one.message) for one in told if "unclosed" in str(one.message)] == []
 
 
 def test_the_plugin_registers_the_listener():

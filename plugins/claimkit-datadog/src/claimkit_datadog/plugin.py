@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from claimkit import hookimpl
@@ -138,4 +139,6 @@ class DatadogListener:
             from datadog.dogstatsd.base import DogStatsd
 
             self._statsd = DogStatsd()
+            # Plugins may be loaded anew, and a client closes nothing by itself.
+            weakref.finalize(self, self._statsd.close_socket)
         self._statsd.increment("claimkit.events", tags=[f"topic:{event.topic}"])
