@@ -10,6 +10,9 @@ from claimkit.claims.csv import CsvReader
 from claimkit.claims.normalize import builtin_normalizers
 from claimkit.claims.payers import FederalPrograms
 from claimkit.drift.lattice import LatticeDetector
+from claimkit.drift.measured import MeasureDetector
+from claimkit.drift.measures import PartialPayments
+from claimkit.drift.payments import PaymentDetector
 from claimkit.drift.threshold import ThresholdDetector
 from claimkit.drift.volume import VolumeDetector
 from claimkit.hookspecs import hookimpl
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
     from claimkit.drift.detectors import Detector
+    from claimkit.drift.measures import Measure
     from claimkit.reports.renderers import ReportRenderer
     from claimkit.stores import Store
     from claimkit.tenants import TenantHint
@@ -61,8 +65,19 @@ def claimkit_register_payer_directories() -> Iterable[PayerDirectory]:
 
 @hookimpl
 def claimkit_register_detectors() -> Iterable[Detector]:
-    """Return the lattice detector, the volume detector and the classic threshold rule."""
-    return (LatticeDetector(), VolumeDetector(), ThresholdDetector())
+    """Return the detectors of denials and money, payments, volume, and the classic threshold rule."""
+    return (LatticeDetector(), VolumeDetector(), PaymentDetector(), ThresholdDetector())
+
+
+@hookimpl
+def claimkit_register_measures() -> Iterable[Measure]:
+    """Return how often payers pay a claim only in part."""
+    return (PartialPayments(),)
+
+
+def detectors_of(measures: Iterable[Measure]) -> Iterable[Detector]:
+    """Return the detector of each measure, by which all plugins' measures are watched."""
+    return [MeasureDetector(one) for one in measures]
 
 
 @hookimpl

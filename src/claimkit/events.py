@@ -98,6 +98,8 @@ class ClaimFacts(NamedTuple):
     first_pass: bool
     #: Who rendered or billed, as far as the tenant's files tell.
     provider: str = ""
+    #: False where the first decision was taken back or replaced, so that the payment is another one's.
+    first_stands: bool = True
 
 
 class FactsChange(NamedTuple):

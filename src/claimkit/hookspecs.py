@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
     from claimkit.drift.detectors import Detector
+    from claimkit.drift.measures import Measure
     from claimkit.events import Listener
     from claimkit.reports.renderers import ReportRenderer
     from claimkit.stores import Store
@@ -75,6 +76,18 @@ def claimkit_register_detectors() -> Iterable[Detector]:
     """Return drift detectors. ``drift.watch`` runs those that the settings name.
 
     Called once when plugins load. Names must be unique.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def claimkit_register_measures() -> Iterable[Measure]:
+    """Return measures: one number for each claim, kept in the cube and watched like the built-in ones.
+
+    Called once when plugins load. A measure's name is also that of the detector that watches it, which
+    ``DRIFT.DETECTORS`` chooses; it must be unique among both. Rebuild the cube after adding one.
 
     .. versionadded:: 0.1
     """

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
     from claimkit.drift.detectors import Detector
+    from claimkit.drift.measures import Measure
     from claimkit.events import Listener
     from claimkit.reports.renderers import ReportRenderer
     from claimkit.stores import Store
@@ -48,8 +49,10 @@ ENTRY_POINT_GROUP = "claimkit"
 _BUILTINS = "builtins"
 _KINDS = (
     *("readers", "payer_directories", "detectors", "renderers", "listeners", "event_types"),
-    *("actions", "channels", "normalizers"),
+    *("actions", "channels", "normalizers", "measures"),
 )
+#: Kinds that share their names: the detector of a measure has the measure's.
+_SHARED = {"measures": "detectors", "detectors": "measures"}
 _SINGULAR = {"payer_directories": "payer directory"}
 
 
@@ -110,7 +113,7 @@ class Plugins:
     """What all loaded plugins registered, by kind and name.
 
     Attributes:
-        readers, detectors, renderers, listeners, event_types, channels, actions,
+        readers, detectors, measures, renderers, listeners, event_types, channels, actions,
             payer_directories: Name → object, in order of registration.
         normalizers: In the order in which they run.
         loaded: One :class:`PluginInfo` per plugin.
@@ -129,7 +132,10 @@ class Plugins:
         self.payer_directories: Mapping[str, PayerDirectory] = _together(
             "payer_directories", loaded
         )
-        self.detectors: Mapping[str, Detector] = _together("detectors", loaded)
+        self.measures: Mapping[str, Measure] = _together("measures", loaded)
+        self.detectors: Mapping[str, Detector] = _watching(
+            _together("detectors", loaded), self.measures
+        )
         self.renderers: Mapping[str, ReportRenderer] = _together("renderers", loaded)
         self.listeners: Mapping[str, Listener] = _together("listeners", loaded)
         self.event_types: Mapping[str, EventType] = _together("event_types", loaded)
@@ -293,8 +299,13 @@ class _Loading:
                     f"{kind}: {type(error).__name__}"
                 ) from error
             for name, item in found:
+                named = (kind, _SHARED.get(kind, kind))
                 owner = next(
-                    (one for one in (*self._taken.values(), candidate) if name in one.added[kind]),
+                    (
+                        one
+                        for one in (*self._taken.values(), candidate)
+                        if any(name in one.added.get(each, ()) for each in named)
+                    ),
                     None,
                 )
                 if owner is not None:
@@ -341,6 +352,15 @@ def _together(kind: str, candidates: Iterable[_Candidate]) -> Mapping[str, Any]:
     return MappingProxyType(
         {name: item for one in candidates for name, item in one.added[kind].items()}
     )
+
+
+def _watching(
+    detectors: Mapping[str, Detector], measures: Mapping[str, Measure]
+) -> Mapping[str, Detector]:
+    """Return the detectors, and one for each measure under the measure's name."""
+    # By name, like the built-ins themselves: they sit above the rooms.
+    made = importlib.import_module("claimkit.builtins").detectors_of(measures.values())
+    return MappingProxyType({**detectors, **{one.name: one for one in made}})
 
 
 def _ordered(normalizers: Mapping[str, Normalizer]) -> tuple[Normalizer, ...]:

@@ -191,7 +191,13 @@ def make_bus(store: OrmStore) -> Bus:
     """
     listeners: list[Listener] = []
     if store.has("cube"):
-        listeners.append(CubeUpkeep(store.cube, dimensions=config().drift.dimensions))
+        listeners.append(
+            CubeUpkeep(
+                store.cube,
+                dimensions=config().drift.dimensions,
+                measures=plugins().measures.values(),
+            )
+        )
     for app in apps.get_app_configs():
         paths: tuple[str, ...] = getattr(app, "bus_listeners", ())
         listeners.extend(import_string(path)(store.using) for path in paths)

@@ -223,7 +223,20 @@ def facts_of(position: ClaimPosition) -> ClaimFacts:
         paid=position.paid,
         first_pass=position.first_pass,
         provider=position.provider,
+        first_stands=_first_stands(position),
     )
+
+
+#: Parts of one decision are at most so many days apart; see :mod:`claimkit.claims.standing`.
+_PART_DAYS = 30
+
+
+def _first_stands(position: ClaimPosition) -> bool:
+    """Whether what stands is the first decision: neither taken back nor followed by another one."""
+    first, last = position.first_decided_on, position.decided_on
+    if position.reversals:
+        return False
+    return first is None or last is None or (last - first).days <= _PART_DAYS
 
 
 class _DayNumbers(dict["dt.date | None", "Day | None"]):

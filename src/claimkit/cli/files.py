@@ -134,7 +134,11 @@ class Imported:
                 plugins=plugins,
                 bus=Bus(
                     [
-                        CubeUpkeep(kept.store.cube, dimensions=kept.dimensions),
+                        CubeUpkeep(
+                            kept.store.cube,
+                            dimensions=kept.dimensions,
+                            measures=plugins.measures.values(),
+                        ),
                         *plugins.listeners.values(),
                     ]
                 ),

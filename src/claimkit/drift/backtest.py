@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from claimkit.drift.cube import DECISIONS, as_known
-from claimkit.drift.detectors import Replays, choose_detectors
+from claimkit.drift.detectors import Replays, choose_detectors, share_budget
 from claimkit.drift.findings import Tier, reconcile
 from claimkit.drift.nights import ready_on
 from claimkit.drift.power import watched_payers
@@ -138,6 +138,7 @@ def backtest(
         UnknownName: a configured detector is not registered.
     """
     chosen = choose_detectors(config.detectors, detectors, progress)
+    config = share_budget(chosen, config)
     nights = _asked_nights(start, end or clock.now().date(), every_days, config)
     is_then = knowledge is Knowledge.THEN
     reading = read_cube(

@@ -26,7 +26,9 @@ __all__ = [
     "DECISIONS",
     "INFLOW",
     "MAX_AGE",
+    "MEASURES",
     "MONEY",
+    "PAYMENTS",
     "SLICES",
     "TABLES",
     "Cells",
@@ -95,8 +97,28 @@ SLICES = CubeTable(
     day="decided_day",
     measures=("claims", "charge"),
 )
+#: Claims that were decided to be paid, by how long their money took: ``wait_days`` is decision to
+#: payment, 0..120 (120 means 120 or more), -1 while no payment is known. First-pass claims whose first
+#: decision stands, with money to pay. Money in cents.
+PAYMENTS = CubeTable(
+    name="payments",
+    labels=("payer", "procedure_group"),
+    numbers=("decided_day", "wait_days"),
+    day="decided_day",
+    measures=("claims", "paid"),
+)
+#: Values of the measures that plugins and contracts add (:mod:`claimkit.drift.measures`).
+#: ``value_bin`` is floor(x / 0.1) of the scaled value x; ``value`` and ``value_squared`` sum
+#: round(1e4 x) and its square, as in MONEY. ``cents`` is the money that the measure names.
+MEASURES = CubeTable(
+    name="measures",
+    labels=("measure", "payer", "procedure_group"),
+    numbers=("day", "value_bin"),
+    day="day",
+    measures=("claims", "value", "value_squared", "cents"),
+)
 TABLES: Mapping[str, CubeTable] = {
-    table.name: table for table in (DECISIONS, MONEY, INFLOW, SLICES)
+    table.name: table for table in (DECISIONS, MONEY, INFLOW, SLICES, PAYMENTS, MEASURES)
 }
 
 

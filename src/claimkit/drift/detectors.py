@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from claimkit.errors import UnknownName
@@ -15,7 +16,15 @@ if TYPE_CHECKING:
     from claimkit.drift.findings import Finding
     from claimkit.types import Progress
 
-__all__ = ["Detector", "Replays", "TellsProgress", "WatchesFeed", "choose_detectors"]
+__all__ = [
+    "Detector",
+    "Replays",
+    "SpendsPart",
+    "TellsProgress",
+    "WatchesFeed",
+    "choose_detectors",
+    "share_budget",
+]
 
 
 class Detector(Protocol):
@@ -85,6 +94,28 @@ class WatchesFeed(Protocol):
     ) -> Finding | None:
         """Return the notice that nobody's decisions came after day ``last``, if they were due by now."""
         ...
+
+
+@runtime_checkable
+class SpendsPart(Protocol):
+    """What a detector may also be, if it raises fewer false alarms than the budget that it is given."""
+
+    @property
+    def budget_part(self) -> float:
+        """The part of ``config.budget`` that it uses up, 0 to 1; 0 if it keeps to no budget at all."""
+        ...
+
+
+def share_budget(detectors: Sequence[Detector], config: DriftConfig) -> DriftConfig:
+    """Return the settings for each of several detectors, so that all together keep to the budget.
+
+    The expected numbers of false alarms add up, so each gets the budget divided by the sum of the
+    parts that detectors use up (:class:`SpendsPart`; the whole, where a detector does not say).
+    """
+    spent = sum(one.budget_part if isinstance(one, SpendsPart) else 1.0 for one in detectors)
+    if spent <= 1.0:
+        return config
+    return replace(config, budget=config.budget / spent, watch_budget=config.watch_budget / spent)
 
 
 def choose_detectors(

@@ -57,6 +57,12 @@ class Signal(StrEnum):
     DECISION_TIME = "decision_time"
     ALLOWED_AMOUNT = "allowed_amount"
     VOLUME = "volume"
+    #: From the decision to the money.
+    PAYMENT_TIME = "payment_time"
+    #: Allowed less than a contract says.
+    UNDERPAYMENT = "underpayment"
+    #: A measure of a plugin; the finding's detector says which.
+    MEASURE = "measure"
 
 
 class Tier(StrEnum):
@@ -121,8 +127,8 @@ class Finding:
     """One statement about one incident.
 
     ``baseline``, ``current``, ``effect`` and the interval share ``unit``: ``"share"`` (0..1) for
-    denial rates and mixes, ``"days"`` for decision time, ``"log_ratio"`` for allowed amounts,
-    ``"claims"`` (a week) for volume.
+    denial rates and mixes, ``"days"`` for decision and payment time, ``"log_ratio"`` for allowed
+    amounts, ``"claims"`` (a week) for volume; a plugin's measure names its own.
     """
 
     #: Stable identity of the incident: the same drift next week has the same fingerprint.

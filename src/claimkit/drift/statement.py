@@ -347,7 +347,7 @@ def _why(run: Run, incident: Incident, told: dt.date, limit: float, basis: str) 
     last = date_words(date_of(history.first + base[1] - 1))
     reasons = [
         f"On {date_words(told)} the score of {_LEVELS[incident.level]} was {incident.score:.1f}; "
-        f"the threshold is {limit:.1f}, which chance passes {budget:g} times a month over all "
+        f"the threshold is {limit:.1f}, which chance passes {budget:.2g} times a month over all "
         "payers, procedure groups and reasons together.",
         f"Expected is what {first} to {last} predicts for today's procedures and claim ages.",
     ]

@@ -12,8 +12,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from claimkit.drift.cube import DECISIONS, INFLOW, MAX_AGE, MONEY, SLICES, Cells, canonical
+from claimkit.drift.cube import (
+    DECISIONS,
+    INFLOW,
+    MAX_AGE,
+    MEASURES,
+    MONEY,
+    PAYMENTS,
+    SLICES,
+    Cells,
+    canonical,
+)
 from claimkit.drift.dimensions import slice_names
+from claimkit.drift.measures import bin_of, check_readings, fixed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from claimkit.drift.cube import CubeTable
+    from claimkit.drift.measures import Measure, Reading
     from claimkit.events import ClaimFacts, FactsChange
 
 __all__ = ["NOT_A_DECISION", "PAID_OUTCOMES", "RATIO_BIN", "RATIO_SCALE", "tally"]
@@ -37,7 +49,12 @@ RATIO_SCALE = 10_000
 RATIO_BIN = 1_000
 
 
-def tally(changes: Sequence[FactsChange], *, dimensions: Sequence[str] = ()) -> Mapping[str, Cells]:
+def tally(
+    changes: Sequence[FactsChange],
+    *,
+    dimensions: Sequence[str] = (),
+    measures: Sequence[Measure] = (),
+) -> Mapping[str, Cells]:
     """Return what ``changes`` add to each cube table: table name → canonical cells.
 
     Facts after a change count +1, facts before it −1, so that a change and its reverse leave
@@ -46,24 +63,34 @@ def tally(changes: Sequence[FactsChange], *, dimensions: Sequence[str] = ()) -> 
     Args:
         changes: What became of which claims.
         dimensions: Further dimensions to keep. After choosing others, the cube must be rebuilt.
+        measures: Further measures to keep; the same holds for them.
     """
     before = [change.before for change in changes if change.before is not None]
     after = [change.after for change in changes if change.after is not None]
     signs = np.concatenate([np.ones(len(after), np.int64), -np.ones(len(before), np.int64)])
-    columns = _Columns([*after, *before])
+    columns = _Columns([*after, *before], measures)
     return {
         DECISIONS.name: canonical(columns.decisions(signs)),
         MONEY.name: canonical(columns.money(signs)),
         INFLOW.name: canonical(columns.inflow(signs)),
         SLICES.name: canonical(columns.slices(signs, dimensions)),
+        PAYMENTS.name: canonical(columns.payments(signs)),
+        MEASURES.name: canonical(columns.measures(signs)),
     }
 
 
 class _Columns:
     """Claim facts turned from rows into columns, with the rules of what counts where."""
 
-    def __init__(self, facts: Sequence[ClaimFacts]) -> None:
+    def __init__(self, facts: Sequence[ClaimFacts], measures: Sequence[Measure] = ()) -> None:
         self._facts = facts
+        self._measures = measures
+        self._readings = {one.name: check_readings(one, facts, one.read(facts)) for one in measures}
+        self._superseded = np.zeros(len(facts), np.bool_)
+        for one in measures:
+            if one.supersedes == MONEY.name:
+                told = [reading is not None for reading in self._readings[one.name]]
+                self._superseded |= np.array(told, np.bool_)
         self._payer = [one.payer for one in facts]
         self._group = [one.procedure_group for one in facts]
         self._outcome = [_outcome(one) for one in facts]
@@ -90,7 +117,7 @@ class _Columns:
     def money(self, signs: NDArray[np.int64]) -> Cells:
         fully_paid = np.array([one.outcome == "paid" for one in self._facts], np.bool_)
         positive = (self._allowed > 0) & (self._charge > 0)
-        rows = np.flatnonzero(self._counts & fully_paid & positive)
+        rows = np.flatnonzero(self._counts & fully_paid & positive & ~self._superseded)
         ratio = np.zeros(len(self._facts), np.int64)
         logs = np.log(self._allowed[rows] / self._charge[rows])
         ratio[rows] = np.rint(logs * RATIO_SCALE).astype(np.int64)
@@ -127,6 +154,49 @@ class _Columns:
             signs,
             numbers={"decided_day": self._days("decided_day")},
             measures={"charge": self._charge},
+        )
+
+    def payments(self, signs: NDArray[np.int64]) -> Cells:
+        waits = [_wait_days(one) for one in self._facts]
+        rows = np.array([at for at, wait in enumerate(waits) if wait is not None], np.int64)
+        wait = np.array([-1 if one is None else one for one in waits], np.int64)
+        return self._cells(
+            PAYMENTS,
+            rows,
+            signs,
+            numbers={"decided_day": self._days("decided_day"), "wait_days": wait},
+            measures={"paid": self._paid},
+        )
+
+    def measures(self, signs: NDArray[np.int64]) -> Cells:
+        """Return the readings of all measures, one after the other."""
+        told: list[tuple[Measure, int, Reading]] = [
+            (measure, row, reading)
+            for measure in self._measures
+            for row, reading in enumerate(self._readings[measure.name])
+            if reading is not None
+        ]
+        rows = np.array([row for _, row, _ in told], np.int64)
+        sign = signs[rows]
+        value = np.array([fixed(each.value, one.scale) for one, _, each in told], np.int64)
+        labels = {
+            "measure": [one.name for one, *_ in told],
+            "payer": [self._payer[row] for row in rows.tolist()],
+            "procedure_group": [self._group[row] for row in rows.tolist()],
+        }
+        return Cells.from_columns(
+            MEASURES,
+            labels=labels,
+            numbers={
+                "day": np.array([reading.day for *_, reading in told], np.int64),
+                "value_bin": bin_of(value),
+            },
+            measures={
+                "claims": sign,
+                "value": value * sign,
+                "value_squared": value * value * sign,
+                "cents": np.array([reading.cents for *_, reading in told], np.int64) * sign,
+            },
         )
 
     def _days(self, which: str) -> NDArray[np.int64]:
@@ -178,6 +248,16 @@ def _age_days(facts: ClaimFacts) -> int:
         return -1
     age = facts.decided_day - facts.submitted_day
     return min(age, MAX_AGE) if age >= 0 else -1
+
+
+def _wait_days(facts: ClaimFacts) -> int | None:
+    """Return the days from decision to payment, -1 while it is not known; None where nothing is due."""
+    if _outcome(facts) != "paid" or not facts.first_stands or facts.paid <= 0:
+        return None
+    if facts.decided_day is None or facts.paid_day is None:
+        return -1
+    wait = facts.paid_day - facts.decided_day
+    return min(wait, MAX_AGE) if wait >= 0 else None
 
 
 def _is_followed(facts: ClaimFacts) -> bool:

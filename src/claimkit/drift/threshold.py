@@ -60,6 +60,8 @@ class ThresholdDetector:
     """
 
     name = "threshold"
+    #: It tests nothing, so there is no budget that it could keep to.
+    budget_part = 0.0
 
     def detect(
         self,

@@ -75,6 +75,7 @@ class VolumeDetector:
     """Fewer decided claims of one payer, or of none at all."""
 
     name = "volume"
+    budget_part = _BUDGET_PART
 
     def detect(
         self,

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from claimkit.drift.cube import DECISIONS
-from claimkit.drift.detectors import WatchesFeed, choose_detectors
+from claimkit.drift.detectors import WatchesFeed, choose_detectors, share_budget
 from claimkit.drift.dimensions import check_dimensions
 from claimkit.drift.findings import Recorded, Tier, is_same_incident
 from claimkit.drift.power import PayerState, watched_payers
@@ -35,19 +35,20 @@ from claimkit.events import (
 from claimkit.types import day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from claimkit.config import DriftConfig
-    from claimkit.drift.cube import CubeStore
+    from claimkit.drift.cube import Cells, CubeStore
     from claimkit.drift.detectors import Detector
     from claimkit.drift.findings import Finding
+    from claimkit.drift.measures import Measure
     from claimkit.drift.power import PayerWatch
     from claimkit.drift.reading import CubeReading
     from claimkit.events import Bus, ClaimFacts, DataHold, Event, Phase
     from claimkit.stores import Store
     from claimkit.types import Clock, Day, Progress, TenantKey
 
-__all__ = ["CubeUpkeep", "WatchReport", "WatchState", "rebuild_cube", "watch"]
+__all__ = ["CubeUpkeep", "Keeping", "WatchReport", "WatchState", "rebuild_cube", "watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -97,23 +98,48 @@ class WatchReport:
         return tuple(one for one in self.findings if one.tier is Tier.ALERT)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """What a tenant's cube keeps beside the tables that all have; rebuild it after a change."""
+
+    dimensions: tuple[str, ...] = ()
+    measures: tuple[Measure, ...] = ()
+
+
 class CubeUpkeep:
-    """Listener that keeps the cube true: posts what each batch of claims changed."""
+    """Listener that keeps the cube true: posts what each batch of claims changed.
+
+    Args:
+        cube: Where it is kept.
+        dimensions: Further dimensions that all tenants keep.
+        measures: Further measures that all tenants keep.
+        keeping: What each tenant keeps, where they differ; asked once a batch.
+    """
 
     name: str = "drift.cube"
     topics: frozenset[str] = frozenset({ClaimsChanged.topic})
     phase: Phase = "transaction"
 
-    def __init__(self, cube: CubeStore, *, dimensions: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        cube: CubeStore,
+        *,
+        dimensions: Sequence[str] = (),
+        measures: Iterable[Measure] = (),
+        keeping: Callable[[TenantKey], Keeping] | None = None,
+    ) -> None:
         self._cube = cube
-        self._dimensions = check_dimensions(dimensions)
+        given = Keeping(dimensions=check_dimensions(dimensions), measures=tuple(measures))
+        self._keeping = keeping or (lambda _tenant: given)
 
     def handle(self, event: Event) -> Iterable[Event]:
         """Post the signed deltas of one batch, as known since its day, and tell how long it took."""
         if not isinstance(event, ClaimsChanged):
             return ()
         began = time.perf_counter()
-        _post(self._cube, event.tenant, event.changes, event.known_day, self._dimensions)
+        kept = self._keeping(event.tenant)
+        cells = tally(event.changes, dimensions=kept.dimensions, measures=kept.measures)
+        _post(self._cube, event.tenant, cells, event.known_day)
         seconds = time.perf_counter() - began
         return (
             CubeRefreshed(
@@ -161,7 +187,9 @@ def watch(
     chosen = choose_detectors(config.detectors, detectors, progress)
     before = tuple(store.findings.open(tenant))
     is_first = not before and not store.findings.all(tenant)
-    setting = replace(config, scan_days=config.first_scan_days) if is_first else config
+    setting = share_budget(chosen, config)
+    if is_first:
+        setting = replace(setting, scan_days=config.first_scan_days)
     history = read_cube(
         tenant,
         store.cube,
@@ -204,6 +232,7 @@ def rebuild_cube(
     facts: Iterable[Sequence[ClaimFacts]],
     known_on: dt.date,
     dimensions: Sequence[str] = (),
+    measures: Iterable[Measure] = (),
     progress: Progress | None = None,
 ) -> int:
     """Make a tenant's cube again from all its claims and return how many claims there were.
@@ -217,14 +246,16 @@ def rebuild_cube(
         facts: Batches of current facts, one per claim: the claims room makes them from a scan.
         known_on: The day from which the rebuilt cells count as known.
         dimensions: Further dimensions to keep.
+        measures: Further measures to keep.
         progress: Told after each batch.
     """
-    kept = check_dimensions(dimensions)
+    kept, watched = check_dimensions(dimensions), tuple(measures)
     cube.clear(tenant)
     done = 0
     for batch in facts:
         changes = [FactsChange(None, one) for one in batch]
-        _post(cube, tenant, changes, day_of(known_on), kept)
+        cells = tally(changes, dimensions=kept, measures=watched)
+        _post(cube, tenant, cells, day_of(known_on))
         done += len(changes)
         _tell(progress, "rebuilding the cube", done, None)
     return done
@@ -347,14 +378,8 @@ def _state(payers: Sequence[PayerWatch]) -> WatchState:
     return WatchState.WATCHING
 
 
-def _post(
-    cube: CubeStore,
-    tenant: TenantKey,
-    changes: Sequence[FactsChange],
-    day: Day,
-    dimensions: Sequence[str],
-) -> None:
-    for cells in tally(changes, dimensions=dimensions).values():
+def _post(cube: CubeStore, tenant: TenantKey, kept: Mapping[str, Cells], day: Day) -> None:
+    for cells in kept.values():
         if len(cells):
             cube.post(tenant, cells.known_on(day))
 

@@ -42,6 +42,9 @@ _SIGNALS = {
     Signal.DECISION_TIME: "decides later",
     Signal.ALLOWED_AMOUNT: "pays less",
     Signal.VOLUME: "fewer claims decided",
+    Signal.PAYMENT_TIME: "pays later",
+    Signal.UNDERPAYMENT: "pays below contract",
+    Signal.MEASURE: "changed",
 }
 
 

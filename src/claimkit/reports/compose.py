@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from claimkit.config import ReportsConfig
-from claimkit.drift.findings import Signal, Tier
+from claimkit.drift.findings import Tier
 from claimkit.drift.power import PayerState
 from claimkit.drift.watch import WatchState
 from claimkit.drift.wording import (
@@ -142,12 +142,8 @@ def _headline(watched: WatchReport, alerts: Sequence[Finding]) -> str:
 def _key_figures(
     watched: WatchReport, alerts: Sequence[Finding], volume: Volume | None
 ) -> tuple[KeyFigure, ...]:
-    lost = sum(
-        max(0, one.dollars_per_month) for one in alerts if one.signal is not Signal.DECISION_TIME
-    )
-    held = sum(
-        max(0, one.dollars_per_month) for one in alerts if one.signal is Signal.DECISION_TIME
-    )
+    lost = sum(max(0, one.dollars_per_month) for one in alerts if one.unit != "days")
+    held = sum(max(0, one.dollars_per_month) for one in alerts if one.unit == "days")
     figures = [
         KeyFigure(
             label="At risk a month", value=lost, kind=ValueKind.MONEY, note="denied or underpaid"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from claimkit.config import ReportsConfig
-from claimkit.drift.findings import FindingState, Signal, Tier
+from claimkit.drift.findings import FindingState, Tier
 from claimkit.drift.wording import category_words, date_words, money_words, share_words
 from claimkit.reports.document import (
     Column,
@@ -181,8 +181,8 @@ def _headline(told: Sequence[Finding], moved: Movement, period: Period) -> str:
 def _key_figures(
     told: Sequence[Finding], moved: Movement, alerts: AlertSummary | None
 ) -> Iterator[KeyFigure]:
-    late = [one for one in told if one.signal is Signal.DECISION_TIME]
-    lost = [one for one in told if one.signal is not Signal.DECISION_TIME]
+    late = [one for one in told if one.unit == "days"]
+    lost = [one for one in told if one.unit != "days"]
     yield KeyFigure(
         label="At risk a month",
         value=sum(max(0, one.dollars_per_month) for one in lost),

@@ -177,6 +177,9 @@ def _run_chart(finding: Finding) -> RunChart:
         Signal.ALLOWED_AMOUNT: "Allowed, as a share of charges",
         Signal.DECISION_TIME: "Days to decision",
         Signal.VOLUME: "Decided claims",
+        Signal.PAYMENT_TIME: "Days from decision to payment",
+        Signal.UNDERPAYMENT: "Allowed, as a share of the contract",
+        Signal.MEASURE: finding.detector.replace("_", " "),
     }.get(finding.signal, "Denied, as a share of decisions")
     return RunChart(
         title=f"{what}, by week",

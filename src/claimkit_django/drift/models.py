@@ -26,7 +26,9 @@ __all__ = [
     "BacktestRun",
     "CubeDecision",
     "CubeInflow",
+    "CubeMeasure",
     "CubeMoney",
+    "CubePayment",
     "CubeSlice",
     "DriftDimension",
     "Finding",
@@ -177,6 +179,67 @@ class CubeSlice(TenantModel):
             models.CheckConstraint(
                 condition=Q(payer__gte=0, procedure_group__gte=0, outcome__gte=0, slice__gte=0),
                 name="drift_slice_codes",
+            ),
+        ]
+
+
+class CubePayment(TenantModel):
+    """Deltas of :data:`claimkit.drift.cube.PAYMENTS`."""
+
+    shown_in: ClassVar[str] = "drift"
+
+    pk = models.CompositePrimaryKey(
+        "tenant_id", "decided_day", "known_day", "payer", "procedure_group", "wait_days"
+    )
+    tenant = narrow_tenant()
+    decided_day = models.IntegerField()
+    known_day = models.IntegerField()
+    payer = models.IntegerField()
+    procedure_group = models.IntegerField()
+    wait_days = models.SmallIntegerField()
+    claims = models.BigIntegerField()
+    paid = models.BigIntegerField()
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        constraints = [
+            TenantForeignKey(fields=["tenant"], name="drift_payment_tenant"),
+            models.CheckConstraint(
+                condition=Q(wait_days__gte=-1, wait_days__lte=120), name="drift_payment_wait"
+            ),
+            models.CheckConstraint(
+                condition=Q(payer__gte=0, procedure_group__gte=0), name="drift_payment_codes"
+            ),
+        ]
+
+
+class CubeMeasure(TenantModel):
+    """Deltas of :data:`claimkit.drift.cube.MEASURES`."""
+
+    shown_in: ClassVar[str] = "drift"
+
+    pk = models.CompositePrimaryKey(
+        "tenant_id", "day", "known_day", "measure", "payer", "procedure_group", "value_bin"
+    )
+    tenant = narrow_tenant()
+    day = models.IntegerField()
+    known_day = models.IntegerField()
+    measure = models.IntegerField()
+    payer = models.IntegerField()
+    procedure_group = models.IntegerField()
+    value_bin = models.SmallIntegerField()
+    claims = models.BigIntegerField()
+    value = models.BigIntegerField()
+    value_squared = models.BigIntegerField()
+    cents = models.BigIntegerField()
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        constraints = [
+            TenantForeignKey(fields=["tenant"], name="drift_measure_tenant"),
+            models.CheckConstraint(
+                condition=Q(measure__gte=0, payer__gte=0, procedure_group__gte=0),
+                name="drift_measure_codes",
             ),
         ]
 

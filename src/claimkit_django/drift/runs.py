@@ -116,6 +116,7 @@ def run_rebuild(
             facts=([facts_of(one) for one in batch] for batch in store.claims.scan(tenant)),
             known_on=(clock or SystemClock()).now().date(),
             dimensions=config().drift.dimensions,
+            measures=plugins().measures.values(),
             progress=progress,
         )
 

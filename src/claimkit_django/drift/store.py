@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from django.db import connections, transaction
 
-from claimkit.drift.cube import DECISIONS, INFLOW, MONEY, SLICES, Cells, canonical
+from claimkit.drift.cube import (
+    DECISIONS,
+    INFLOW,
+    MEASURES,
+    MONEY,
+    PAYMENTS,
+    SLICES,
+    Cells,
+    canonical,
+)
 from claimkit.drift.findings import FindingState, latest_accepted, reconcile
 from claimkit.errors import FindingUnknown
 from claimkit.tenants import use_tenant
@@ -44,6 +53,8 @@ CUBE_MODELS: Final = {
     MONEY.name: models.CubeMoney,
     INFLOW.name: models.CubeInflow,
     SLICES.name: models.CubeSlice,
+    PAYMENTS.name: models.CubePayment,
+    MEASURES.name: models.CubeMeasure,
 }
 #: Rows fetched at a time while a table is read into arrays.
 _FETCH = 20_000

@@ -10,6 +10,7 @@ from claimkit.config import DriftConfig
 from claimkit.drift.backtest import Knowledge, backtest
 from claimkit.drift.findings import Signal, Tier
 from claimkit.drift.lattice import LatticeDetector
+from claimkit.drift.payments import PaymentDetector
 from claimkit.drift.power import PayerState
 from claimkit.drift.threshold import ThresholdDetector
 from claimkit.drift.volume import VolumeDetector
@@ -56,7 +57,8 @@ def denials_of(result):
 
 def replay(world, store, **asked):
     detectors = {
-        one.name: one for one in (LatticeDetector(), VolumeDetector(), ThresholdDetector())
+        one.name: one
+        for one in (LatticeDetector(), VolumeDetector(), PaymentDetector(), ThresholdDetector())
     }
     asked.setdefault("config", DriftConfig())
     return backtest(

@@ -31,6 +31,8 @@ for all others; both take one fixture, ``use``, which returns a :class:`ChannelU
 :class:`NormalizerConformance`, :class:`RendererConformance`, :class:`ActionConformance`,
 :class:`PayerDirectoryConformance`, :class:`ListenerConformance`, :class:`EventTypeConformance` and
 :class:`TenantChoiceConformance` are for what the other hooks register; each says which fixtures it takes.
+:class:`MeasureConformance` is for measures, :class:`DetectorConformance` for detectors of drift, which
+takes the claims of :mod:`claimkit.testing.cubes`, changed so that there is something to find.
 
 The oracle is :class:`claimkit.stores.memory.MemoryStore`: the same claims must give the same
 positions, history, lines, totals, facts and cells. The suite needs pytest and Hypothesis.
@@ -47,9 +49,11 @@ pytest.register_assert_rewrite(
     "claimkit.testing.conformance.choices",
     "claimkit.testing.conformance.claims",
     "claimkit.testing.conformance.cube",
+    "claimkit.testing.conformance.detectors",
     "claimkit.testing.conformance.directories",
     "claimkit.testing.conformance.events",
     "claimkit.testing.conformance.findings",
+    "claimkit.testing.conformance.measures",
     "claimkit.testing.conformance.normalizers",
     "claimkit.testing.conformance.outbox",
     "claimkit.testing.conformance.readers",
@@ -66,9 +70,11 @@ from claimkit.testing.conformance.channels import (
 from claimkit.testing.conformance.choices import TenantChoiceConformance
 from claimkit.testing.conformance.claims import ClaimStoreConformance
 from claimkit.testing.conformance.cube import CubeStoreConformance
+from claimkit.testing.conformance.detectors import DetectorConformance
 from claimkit.testing.conformance.directories import PayerDirectoryConformance
 from claimkit.testing.conformance.events import EventTypeConformance, ListenerConformance
 from claimkit.testing.conformance.findings import FindingLogConformance
+from claimkit.testing.conformance.measures import MeasureConformance
 from claimkit.testing.conformance.normalizers import NormalizerConformance
 from claimkit.testing.conformance.outbox import OutboxConformance
 from claimkit.testing.conformance.readers import ReaderConformance
@@ -81,10 +87,12 @@ __all__ = [
     "ChannelUse",
     "ClaimStoreConformance",
     "CubeStoreConformance",
+    "DetectorConformance",
     "EventTypeConformance",
     "FindingLogConformance",
     "HttpChannelConformance",
     "ListenerConformance",
+    "MeasureConformance",
     "NormalizerConformance",
     "OutboxConformance",
     "PayerDirectoryConformance",
