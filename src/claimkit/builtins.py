@@ -9,6 +9,8 @@ from claimkit.automation.actions import builtin_actions
 from claimkit.claims.csv import CsvReader
 from claimkit.claims.normalize import builtin_normalizers
 from claimkit.claims.payers import FederalPrograms
+from claimkit.drift.contracts import ContractMeasure
+from claimkit.drift.findings import Signal
 from claimkit.drift.lattice import LatticeDetector
 from claimkit.drift.measured import MeasureDetector
 from claimkit.drift.measures import PartialPayments
@@ -65,8 +67,15 @@ def claimkit_register_payer_directories() -> Iterable[PayerDirectory]:
 
 @hookimpl
 def claimkit_register_detectors() -> Iterable[Detector]:
-    """Return the detectors of denials and money, payments, volume, and the classic threshold rule."""
-    return (LatticeDetector(), VolumeDetector(), PaymentDetector(), ThresholdDetector())
+    """Return the detectors of denials and money, volume, payments and contracts, and the threshold rule."""
+    return (
+        LatticeDetector(),
+        VolumeDetector(),
+        PaymentDetector(),
+        # Only the rates are a tenant's own: they count where claims become cells.
+        MeasureDetector(ContractMeasure(), signal=Signal.UNDERPAYMENT),
+        ThresholdDetector(),
+    )
 
 
 @hookimpl

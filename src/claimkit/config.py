@@ -62,7 +62,7 @@ class DriftConfig:
     """Settings of the drift room; the method is in ``explanation/drift``."""
 
     #: Detectors to run, by name; they share the budget.
-    detectors: tuple[str, ...] = ("lattice", "volume", "payment")
+    detectors: tuple[str, ...] = ("lattice", "volume", "payment", "contract")
     #: Further dimensions by which a change is narrowed down, such as ``facility``; rebuild the cube
     #: after choosing others.
     dimensions: tuple[str, ...] = ()

@@ -100,6 +100,10 @@ class ClaimFacts(NamedTuple):
     provider: str = ""
     #: False where the first decision was taken back or replaced, so that the payment is another one's.
     first_stands: bool = True
+    #: The procedure with the largest charge, in upper case.
+    procedure_code: str = ""
+    #: First day of service.
+    service_day: Day | None = None
 
 
 class FactsChange(NamedTuple):

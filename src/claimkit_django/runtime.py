@@ -19,7 +19,6 @@ from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils.module_loading import import_string
 
-from claimkit.drift.watch import CubeUpkeep
 from claimkit.errors import StoreError
 from claimkit.events import Bus
 from claimkit.plugins import load_plugins
@@ -185,19 +184,11 @@ def open_store(using: str | None = None) -> OrmStore:
 
 
 def make_bus(store: OrmStore) -> Bus:
-    """Return a bus for one piece of work: cube upkeep, rooms, the plugins' listeners, host signals.
+    """Return a bus for one piece of work: rooms, the plugins' listeners, host signals.
 
     A room names its listeners in ``AppConfig.bus_listeners``; each is made with the database alias.
     """
     listeners: list[Listener] = []
-    if store.has("cube"):
-        listeners.append(
-            CubeUpkeep(
-                store.cube,
-                dimensions=config().drift.dimensions,
-                measures=plugins().measures.values(),
-            )
-        )
     for app in apps.get_app_configs():
         paths: tuple[str, ...] = getattr(app, "bus_listeners", ())
         listeners.extend(import_string(path)(store.using) for path in paths)

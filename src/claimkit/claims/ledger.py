@@ -224,6 +224,8 @@ def facts_of(position: ClaimPosition) -> ClaimFacts:
         first_pass=position.first_pass,
         provider=position.provider,
         first_stands=_first_stands(position),
+        procedure_code=position.procedure_code,
+        service_day=_DAY_OF[position.service_from],
     )
 
 

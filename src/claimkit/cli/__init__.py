@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from claimkit import __version__
 from claimkit.claims.intake import ImportReport, repair_csv
 from claimkit.cli.cube import add_cube_arguments, build_from_files
-from claimkit.cli.files import Imported, open_kept
+from claimkit.cli.files import Imported, add_contracts_argument, open_kept
 from claimkit.cli.plugins import show_plugins
 from claimkit.cli.reports import (
     add_export_arguments,
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _watch(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
-    with open_kept(arguments.store, plugins, dimensions=config.drift.dimensions) as kept:
+    with open_kept(arguments, plugins, config.drift) as kept:
         imported = Imported.read(arguments, plugins, kept, dry_run=False)
         if imported.refused and not imported.reports:
             return imported.tell_refused()
@@ -114,7 +114,7 @@ def _watch(arguments: argparse.Namespace) -> int:
 
 def _backtest(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
-    with open_kept(arguments.store, plugins, dimensions=config.drift.dimensions) as kept:
+    with open_kept(arguments, plugins, config.drift) as kept:
         imported = Imported.read(arguments, plugins, kept, dry_run=False)
         if imported.refused and not imported.reports:
             return imported.tell_refused()
@@ -157,7 +157,7 @@ def _import(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         imported = Imported.read(arguments, plugins, None, dry_run=True)
     else:
-        with open_kept(arguments.store, plugins, dimensions=config.drift.dimensions) as kept:
+        with open_kept(arguments, plugins, config.drift) as kept:
             imported = Imported.read(arguments, plugins, kept, dry_run=False)
     if arguments.repair:
         with arguments.repair.open("wb") as out:
@@ -188,7 +188,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
-    with open_kept(arguments.store, plugins, dimensions=config.drift.dimensions) as kept:
+    with open_kept(arguments, plugins, config.drift) as kept:
         imported = Imported.read(arguments, plugins, kept, dry_run=False)
         if imported.refused and not imported.reports:
             return imported.tell_refused()
@@ -210,7 +210,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
-    with open_kept(arguments.store, plugins, dimensions=config.drift.dimensions) as kept:
+    with open_kept(arguments, plugins, config.drift) as kept:
         imported = Imported.read(arguments, plugins, kept, dry_run=False)
         if imported.refused and not imported.reports:
             return imported.tell_refused()
@@ -416,6 +416,7 @@ def _file_arguments(parser: argparse.ArgumentParser, *, store: str, files: str =
     parser.add_argument(
         "--null", action="append", default=[], metavar="TEXT", help="a CSV text for 'no value'"
     )
+    add_contracts_argument(parser)
 
 
 def _report_parser(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import secrets
@@ -12,24 +13,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claimkit.claims.intake import ImportReport, import_claims, preview_claims
+from claimkit.claims.payers import payer_of
 from claimkit.claims.readers import ReadOptions
 from claimkit.claims.templates import CsvTemplate, check_template
 from claimkit.cli.terminal import error_row, fail, one_line, print_json, progress_for, warn
-from claimkit.drift.watch import CubeUpkeep
-from claimkit.errors import ClaimkitError, StoreError
+from claimkit.drift.contracts import ContractMeasure, FeeSchedule, read_contracts
+from claimkit.drift.dimensions import check_dimensions
+from claimkit.drift.watch import CubeUpkeep, Keeping
+from claimkit.errors import ClaimkitError, FileRefused, StoreError
 from claimkit.events import Bus
 from claimkit.types import SystemClock, TenantKey
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
     from claimkit.claims.model import RowProblem
+    from claimkit.config import DriftConfig
     from claimkit.plugins import Plugins
     from claimkit.stores import Store
     from claimkit.types import Progress
 
-__all__ = ["Imported", "Kept", "open_kept", "read_template"]
+__all__ = [
+    "Imported",
+    "Kept",
+    "add_contracts_argument",
+    "open_kept",
+    "read_template",
+]
 
 _KEY_BYTES = 32
 
@@ -40,8 +50,8 @@ class Kept:
 
     store: Store
     patient_key: bytes
-    #: Further dimensions that its cube keeps.
-    dimensions: tuple[str, ...] = ()
+    #: What its cube keeps beside the tables that all have.
+    keeping: Keeping
 
 
 class Imported:
@@ -134,11 +144,7 @@ class Imported:
                 plugins=plugins,
                 bus=Bus(
                     [
-                        CubeUpkeep(
-                            kept.store.cube,
-                            dimensions=kept.dimensions,
-                            measures=plugins.measures.values(),
-                        ),
+                        CubeUpkeep(kept.store.cube, keeping=lambda _tenant: kept.keeping),
                         *plugins.listeners.values(),
                     ]
                 ),
@@ -152,10 +158,41 @@ class Imported:
 
 
 @contextmanager
-def open_kept(url: str, plugins: Plugins, *, dimensions: tuple[str, ...] = ()) -> Iterator[Kept]:
-    """Open the store of a URL, and close it after the block."""
+def open_kept(
+    arguments: argparse.Namespace, plugins: Plugins, config: DriftConfig
+) -> Iterator[Kept]:
+    """Open the store that the arguments name, and close it after the block."""
+    url, schedule = arguments.store, _schedule(arguments.contracts)
+    measures = (*plugins.measures.values(), ContractMeasure(schedule))
+    keeping = Keeping(dimensions=check_dimensions(config.dimensions), measures=measures)
     with closing(plugins.open_store(url)) as store:
-        yield Kept(store=store, patient_key=_patient_key(url), dimensions=dimensions)
+        yield Kept(store=store, patient_key=_patient_key(url), keeping=keeping)
+
+
+def add_contracts_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare the file of contracts."""
+    parser.add_argument(
+        "--contracts",
+        type=Path,
+        metavar="CSV",
+        help="what payers owe: payer, procedure_code, allowed or percent_of_charge, effective_from, "
+        "effective_until",
+    )
+
+
+def _schedule(path: Path | None) -> FeeSchedule:
+    """Return the rates of a file, and warn of the lines that could not be taken."""
+    if path is None:
+        return FeeSchedule()
+    try:
+        found = read_contracts(path.read_text(encoding="utf-8"), payer_of=payer_of)
+    except UnicodeDecodeError:
+        raise FileRefused(
+            f"{path} is no text in UTF-8", remedy="Export it again in UTF-8"
+        ) from None
+    for one in found.problems:
+        warn(f"{path}: line {one.line}, {one.field}: {one.message}. {one.remedy}")
+    return FeeSchedule(found.rates)
 
 
 def read_template(path: Path) -> CsvTemplate:

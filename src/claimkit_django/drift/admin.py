@@ -1,4 +1,4 @@
-"""Findings, runs and backtests in the admin; read-only."""
+"""Findings, runs, backtests, contracts and choices in the admin; read-only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from claimkit.types import from_cents
-from claimkit_django.drift.models import BacktestRun, Finding, WatchRun
+from claimkit_django.drift.models import (
+    BacktestRun,
+    ContractRate,
+    DriftChoice,
+    Finding,
+    WatchRun,
+)
 from claimkit_django.tenants.admin import TenantModelAdmin
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-__all__ = ["BacktestRunAdmin", "FindingAdmin", "WatchRunAdmin"]
+__all__ = [
+    "BacktestRunAdmin",
+    "ContractRateAdmin",
+    "DriftChoiceAdmin",
+    "FindingAdmin",
+    "WatchRunAdmin",
+]
 
 
 class _ReadOnly(TenantModelAdmin):
@@ -71,3 +83,28 @@ class BacktestRunAdmin(_ReadOnly):
     list_display = ("uid", "status", "start", "end", "knowledge", "alerts", "created_at")
     list_filter = ("status", "knowledge")
     search_fields = ("uid",)
+
+
+@admin.register(ContractRate)
+class ContractRateAdmin(_ReadOnly):
+    """What payers owe by contract; ``claimkit_contracts`` and the API import it."""
+
+    list_display = ("payer", "procedure_code", "owed", "effective_from", "effective_until")
+    list_filter = ("payer",)
+    search_fields = ("payer", "procedure_code")
+    ordering = ("payer", "procedure_code", "effective_from")
+    hidden = frozenset({"id", "tenant", "allowed"})
+
+    @admin.display(description=_("Owed"))
+    def owed(self, rate: ContractRate) -> str:
+        """Show dollars, or percent of the charge."""
+        if rate.allowed is not None:
+            return f"${from_cents(rate.allowed):,}"
+        return f"{rate.percent_of_charge:f} %"
+
+
+@admin.register(DriftChoice)
+class DriftChoiceAdmin(_ReadOnly):
+    """What tenants chose to watch; ``claimkit_drift_settings`` and the API change it."""
+
+    list_display = ("tenant", "detectors", "dimensions", "actor", "changed_at")

@@ -20,6 +20,8 @@ class DriftApp(AppConfig):
         "cube": "claimkit_django.drift.store.OrmCubeStore",
         "findings": "claimkit_django.drift.store.OrmFindingLog",
     }
+    #: What keeps the cube true.
+    bus_listeners = ("claimkit_django.drift.tenant_settings.make_upkeep",)
     #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
     gauges = ("claimkit_django.drift.vitals.gauges",)
     #: What this room adds to the reports room, where that is installed.

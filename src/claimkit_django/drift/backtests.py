@@ -16,8 +16,8 @@ from claimkit.drift.backtest import Knowledge, backtest
 from claimkit.errors import ClaimkitError
 from claimkit.tenants import use_tenant
 from claimkit.types import SystemClock
-from claimkit_django.conf import config
 from claimkit_django.drift.models import BacktestRun
+from claimkit_django.drift.tenant_settings import drift_config
 from claimkit_django.runtime import open_store, plugins
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run_backtest(
                 tenant=tenant,
                 store=store,
                 detectors=plugins().detectors,
-                config=config().drift,
+                config=drift_config(tenant, using=using),
                 clock=clock or SystemClock(),
                 start=row.start,
                 end=row.end,

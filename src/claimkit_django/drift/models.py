@@ -24,12 +24,14 @@ from claimkit_django.uids import new_backtest_uid, new_finding_uid, new_run_uid
 
 __all__ = [
     "BacktestRun",
+    "ContractRate",
     "CubeDecision",
     "CubeInflow",
     "CubeMeasure",
     "CubeMoney",
     "CubePayment",
     "CubeSlice",
+    "DriftChoice",
     "DriftDimension",
     "Finding",
     "WatchRun",
@@ -382,6 +384,72 @@ class Finding(TenantModel):
 
     def __str__(self) -> str:
         return self.summary
+
+
+class DriftChoice(TenantModel):
+    """What a tenant has chosen for its watch; null leaves it to the site's settings."""
+
+    audited = Audited(kind="drift_choice", shown=("detectors", "dimensions"), target="tenant.key")
+
+    shown_in: ClassVar[str] = "drift"
+
+    #: Names of detectors, in the order in which they run.
+    detectors = models.JSONField(null=True, blank=True)
+    #: Further dimensions that the cube keeps.
+    dimensions = models.JSONField(null=True, blank=True)
+    #: How often contracts were imported: who keeps rates in memory sees that there are others.
+    contracts = models.IntegerField(default=0, editable=False)
+    actor = models.CharField(max_length=150, blank=True, editable=False)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="drift_choice_once")]
+
+    def __str__(self) -> str:
+        return str(_("drift settings"))
+
+
+class ContractRate(TenantModel):
+    """What one payer owes for one procedure: :class:`claimkit.drift.contracts.ContractRate`."""
+
+    shown_in: ClassVar[str] = "drift"
+
+    payer = models.CharField(max_length=200)
+    procedure_code = models.CharField(max_length=200)
+    #: Cents.
+    allowed = models.BigIntegerField(null=True, blank=True)
+    percent_of_charge = models.DecimalField(max_digits=9, decimal_places=4, null=True, blank=True)
+    #: First and last day of service; null means always.
+    effective_from = models.DateField(null=True, blank=True)
+    effective_until = models.DateField(null=True, blank=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        ordering = ["payer", "procedure_code", "effective_from"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "payer", "procedure_code", "effective_from"],
+                name="drift_rate_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(allowed__gt=0, percent_of_charge__isnull=True)
+                | Q(allowed__isnull=True, percent_of_charge__gt=0),
+                name="drift_rate_amount",
+            ),
+            models.CheckConstraint(
+                condition=Q(effective_from__isnull=True)
+                | Q(effective_until__isnull=True)
+                | Q(effective_until__gte=F("effective_from")),
+                name="drift_rate_days",
+            ),
+            models.CheckConstraint(
+                condition=~Q(payer="") & ~Q(procedure_code=""), name="drift_rate_given"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.payer}: {self.procedure_code}"
 
 
 #: Severity → its rank in rows.

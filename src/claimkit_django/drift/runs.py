@@ -22,11 +22,12 @@ from claimkit.errors import ClaimkitError, StoreError
 from claimkit.events import WatchEnded
 from claimkit.tenants import use_tenant
 from claimkit.types import SystemClock
-from claimkit_django.conf import config
 from claimkit_django.drift.models import BacktestRun, WatchRun
 from claimkit_django.drift.models import Finding as FindingRow
+from claimkit_django.drift.tenant_settings import drift_config, keeping
 from claimkit_django.runtime import make_bus, open_store, plugins
 from claimkit_django.tenants.models import RetentionMark
+from claimkit_django.tenants.turns import having_turn
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -68,7 +69,7 @@ def run_watch(
                 tenant=tenant,
                 store=store,
                 detectors=plugins().detectors,
-                config=config().drift,
+                config=drift_config(tenant, using=using),
                 as_of=as_of,
                 bus=bus,
                 clock=clock or SystemClock(),
@@ -107,16 +108,17 @@ def run_rebuild(
         TenantUnknown: there is no such tenant, or it is not active.
     """
     store = open_store(using)
-    with store.atomic():
+    with store.atomic(), having_turn(tenant, using):
         if not may_forget:
             _require_all_claims(tenant, using)
+        kept = keeping(tenant, using=using)
         return rebuild_cube(
             tenant=tenant,
             cube=store.cube,
             facts=([facts_of(one) for one in batch] for batch in store.claims.scan(tenant)),
             known_on=(clock or SystemClock()).now().date(),
-            dimensions=config().drift.dimensions,
-            measures=plugins().measures.values(),
+            dimensions=kept.dimensions,
+            measures=kept.measures,
             progress=progress,
         )
 

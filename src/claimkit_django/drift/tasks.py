@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
 from claimkit.errors import ClaimkitError
 from claimkit.types import TenantKey
 from claimkit_django.drift.backtests import run_backtest
-from claimkit_django.drift.runs import run_watch
+from claimkit_django.drift.runs import run_rebuild, run_watch
 from claimkit_django.tenants.models import Tenant
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ try:
 except ImportError:  # Celery is an extra.
     shared_task = None
 
-__all__ = ["queue_backtest", "queue_watch"]
+__all__ = ["queue_backtest", "queue_rebuild", "queue_watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,21 @@ def queue_watch(tenant: TenantKey, *, as_of: dt.date | None = None) -> None:
         run_watch(tenant, as_of=as_of)
     else:
         watch_tenant.delay(tenant, as_of.isoformat() if as_of else "")
+
+
+def queue_rebuild(tenant: TenantKey, *, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Make a tenant's cube again once the transaction has committed: by a worker, or else at once."""
+    transaction.on_commit(lambda: _start_rebuild(str(tenant), using), using=using)
+
+
+def _start_rebuild(tenant: str, using: str) -> None:
+    if shared_task is None:
+        _rebuild(tenant, using)
+        return
+    try:
+        rebuild.delay(tenant, using)
+    except BrokerError:
+        logger.warning("broker not reached; rebuild the cube", extra={"tenant": tenant})
 
 
 def queue_backtest(run: BacktestRun) -> None:
@@ -66,6 +81,11 @@ def _backtest(uid: str, tenant: str, using: str = DEFAULT_DB_ALIAS) -> int:
     return 0 if result is None else len(result.alerts)
 
 
+def _rebuild(tenant: str, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Make a tenant's cube again; return how many claims it was made from."""
+    return run_rebuild(TenantKey(tenant), using=using)
+
+
 def _watch_tenant(tenant: str, as_of: str = "", using: str = DEFAULT_DB_ALIAS) -> int:
     """Watch one tenant as of an ISO date, or of its last decision; return the open findings."""
     day = dt.date.fromisoformat(as_of) if as_of else None
@@ -93,5 +113,8 @@ if shared_task is not None:
     backtest = shared_task(name="claimkit.drift.backtest", acks_late=True, ignore_result=True)(
         _backtest
     )
+    rebuild = shared_task(name="claimkit.drift.rebuild", acks_late=True, ignore_result=True)(
+        _rebuild
+    )
     watch_all = shared_task(name="claimkit.drift.watch_all", ignore_result=True)(_watch_all)
-    __all__ += ["backtest", "watch_all", "watch_tenant"]
+    __all__ += ["backtest", "rebuild", "watch_all", "watch_tenant"]

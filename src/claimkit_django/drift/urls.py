@@ -9,10 +9,16 @@ from claimkit_django.drift.rest import ActiveDriftViewSet, FindingViewSet
 from claimkit_django.drift.rest_backtests import BacktestViewSet
 from claimkit_django.drift.rest_figures import DashboardView, PayerSummaryViewSet
 from claimkit_django.drift.rest_runs import RunViewSet
+from claimkit_django.drift.rest_settings import (
+    ContractViewSet,
+    DriftSettingsView,
+    WatchedPayersView,
+)
 
 router = SimpleRouter()
 router.register("findings", FindingViewSet, basename="finding")
 router.register("runs", RunViewSet, basename="run")
+router.register("drift/contracts", ContractViewSet, basename="contract")
 router.register("drift/backtests", BacktestViewSet, basename="backtest")
 
 urlpatterns = [
@@ -23,5 +29,7 @@ urlpatterns = [
         PayerSummaryViewSet.as_view({"get": "list"}),
         name="claim-payer-summary",
     ),
+    path("drift/settings/", DriftSettingsView.as_view(), name="drift-settings"),
+    path("drift/payers/", WatchedPayersView.as_view(), name="drift-payers"),
     path("drift/active/", ActiveDriftViewSet.as_view({"get": "list"}), name="drift-active"),
 ]

@@ -112,6 +112,9 @@ PATHS = {
     "/api/v1/findings/{uid}/": {"get"},
     "/api/v1/findings/{uid}/accept/": {"post"},
     "/api/v1/drift/active/": {"get"},
+    "/api/v1/drift/settings/": {"get", "put"},
+    "/api/v1/drift/payers/": {"get"},
+    "/api/v1/drift/contracts/": {"get", "post"},
     "/api/v1/drift/backtests/": {"get", "post"},
     "/api/v1/drift/backtests/{uid}/": {"get"},
 }
