@@ -98,11 +98,9 @@ class ClaimFacts(NamedTuple):
     first_pass: bool
     #: Who rendered or billed, as far as the tenant's files tell.
     provider: str = ""
-    #: False where the first decision was taken back or replaced, so that the payment is another one's.
+    #: False where the first decision was taken back or replaced, and the payment is another one's.
     first_stands: bool = True
-    #: The procedure with the largest charge, in upper case.
     procedure_code: str = ""
-    #: First day of service.
     service_day: Day | None = None
 
 

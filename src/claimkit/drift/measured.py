@@ -1,7 +1,8 @@
 """Detector of a measure: its mean in each payer and procedure group, against what it was or should be.
 
-The story of a night: :class:`_Past` lays the measure's cells out by place and day, :func:`_fit` says
-what is usual before the scan range (or takes the measure's reference), and :func:`_hits` scores
+The story of a night: :class:`~claimkit.drift.means.Past` lays the cells
+out by place and day, :func:`~claimkit.drift.means.fit_mean` says
+what is usual before the scan range (or takes the measure's reference), and ``_Nights.hits`` scores
 trailing windows of the mean change, weighted by precision, against the detector's part of the budget.
 What passed is followed against the fit of its first night until it is over.
 
@@ -14,12 +15,10 @@ Values are winsorized at three standard deviations (Huber 1964), so that one odd
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from claimkit.drift.cube import MEASURES, Cells
 from claimkit.drift.episodes import Hit, follow
 from claimkit.drift.findings import (
     Evidence,
@@ -30,9 +29,10 @@ from claimkit.drift.findings import (
     fingerprint,
     rate_severity,
 )
+from claimkit.drift.means import Fit, Past, Sums, fit_mean
 from claimkit.drift.measures import Change
 from claimkit.drift.scan import WINDOWS
-from claimkit.drift.statistics import NO_SCORE, batch_slope, cumulate, sum_by, threshold
+from claimkit.drift.statistics import NO_SCORE, threshold
 from claimkit.drift.streams import SCAN_WINDOW
 from claimkit.drift.wording import date_words
 from claimkit.types import date_of, day_of
@@ -44,32 +44,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from claimkit.config import DriftConfig
+    from claimkit.drift.cube import Cells
     from claimkit.drift.episodes import Episode
     from claimkit.drift.measures import Measure
-    from claimkit.types import Cents
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
 __all__ = ["MeasureDetector"]
 
-#: Of the scale: change that is never counted, from the past and from a reference, and winsorizing
-#: half-width at least and at most.
+#: Of the scale: change that is never counted, from the past and from a reference.
 _DEAD_ZONE, _DEAD_ZONE_REFERENCE = 0.004, 0.01
-_MIN_CLIP, _CLIP = 0.1, 0.5
-_CLIP_DEVIATIONS = 3.0
-#: Claims that a place needs in the baseline, and a window to be scored; small ones count in their payer.
-_MIN_BASELINE = 20
+#: Claims that a window needs to be scored.
 _MIN_CLAIMS = 15
-_VARIANCE_CLAIMS = 20.0
 _BUDGET_PART = 0.1
-#: Days that a measure with a reference needs: enough to know its variance.
-_REFERENCE_DAYS = 28
-_MIN_SCAN = 14
 _MONTH = 30.0
-_MIN_ACTIVE_PART = 0.6
-#: Precision of a reference: it is not estimated.
-_EXACTLY = 1e12
 _Z95 = 1.96
 _WEEKS_SHOWN = 16
 #: Over when the last four weeks hold less than half of the change.
@@ -134,7 +123,7 @@ class MeasureDetector:
         muted: frozenset[str],
     ) -> Sequence[Finding]:
         """Look at nights; ``known`` of None asks for what ended meanwhile as well."""
-        past = _Past.of(cube, self.measure, day_of(last))
+        past = Past.of(cube, self.measure, day_of(last))
         if past is None:
             return ()
         followed = follow(
@@ -151,12 +140,12 @@ class MeasureDetector:
             if known is None or one.ended is None or one.known is not None
         ]
 
-    def _place(self, past: _Past, finding: Finding) -> int | None:
+    def _place(self, past: Past, finding: Finding) -> int | None:
         place = finding.segment
         group = place.procedure_groups[0] if place.procedure_groups else None
         return past.places.get((place.payer, group))
 
-    def _finding(self, past: _Past, episode: Episode[_Fit]) -> Finding:
+    def _finding(self, past: Past, episode: Episode[Fit]) -> Finding:
         sums, place, onset = episode.fit.measured, episode.place, episode.onset
         night = past.days - 1 if episode.ended is None else episode.ended
         settled = night >= episode.told + _SETTLE_DAYS
@@ -164,33 +153,14 @@ class MeasureDetector:
         if math.isinf(error):
             # Nothing came since the night that told; what is known of it is all there is.
             size, error = sums.change(place, onset, night + 1)
-        before = sums.usual(place, onset, night + 1)
-        worse = past.sign * self.measure.scale
-        payer, group = past.names_of(place)
-        change = Change(
-            payer=payer,
-            procedure_groups=() if group is None else (group,),
-            onset=date_of(past.first + onset),
-            as_of=date_of(past.first + night),
-            before=before * worse,
-            since=(before + size) * worse,
-            claims=round(past.claims_of(place, onset, night + 1)),
-            cents=past.cents_of(place, onset, night + 1),
-        )
+        change = self._change(past, episode, night, size)
         dollars = self.measure.dollars(change)
-        effect, half = size * worse, _Z95 * error * self.measure.scale
+        effect, half = size * past.sign * self.measure.scale, _Z95 * error * self.measure.scale
         is_alert = episode.tier is Tier.ALERT
         return Finding(
-            fingerprint=episode.known.fingerprint
-            if episode.known
-            else fingerprint(
-                detector=self.name,
-                signal=self._signal,
-                payer=payer,
-                anchor=f"{group or ''}\x1f{date_of(past.first + episode.opened).isoformat()}",
-            ),
+            fingerprint=self._identity(past, episode),
             signal=self._signal,
-            segment=Segment(payer=payer, procedure_groups=change.procedure_groups),
+            segment=Segment(payer=change.payer, procedure_groups=change.procedure_groups),
             detector=self.name,
             tier=episode.tier,
             severity=rate_severity(
@@ -215,7 +185,32 @@ class MeasureDetector:
             ended=None if episode.ended is None else date_of(past.first + episode.ended),
         )
 
-    def _why(self, past: _Past, episode: Episode[_Fit], *, settled: bool) -> tuple[str, ...]:
+    def _identity(self, past: Past, episode: Episode[Fit]) -> str:
+        if episode.known is not None:
+            return episode.known.fingerprint
+        payer, group = past.names_of(episode.place)
+        opened = date_of(past.first + episode.opened).isoformat()
+        anchor = f"{group or ''}\x1f{opened}"
+        return fingerprint(detector=self.name, signal=self._signal, payer=payer, anchor=anchor)
+
+    def _change(self, past: Past, episode: Episode[Fit], night: int, size: float) -> Change:
+        """Return what happened from the onset to ``night``, as the measure puts it into words."""
+        place, onset = episode.place, episode.onset
+        before = episode.fit.measured.usual(place, onset, night + 1)
+        worse = past.sign * self.measure.scale
+        payer, group = past.names_of(place)
+        return Change(
+            payer=payer,
+            procedure_groups=() if group is None else (group,),
+            onset=date_of(past.first + onset),
+            as_of=date_of(past.first + night),
+            before=before * worse,
+            since=(before + size) * worse,
+            claims=round(past.claims_of(place, onset, night + 1)),
+            cents=past.cents_of(place, onset, night + 1),
+        )
+
+    def _why(self, past: Past, episode: Episode[Fit], *, settled: bool) -> tuple[str, ...]:
         fit = episode.fit
         if self.measure.reference is None:
             first, last = (
@@ -239,279 +234,20 @@ class MeasureDetector:
         return tuple(reasons)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Past:
-    """A measure's rows up to a night; day 0 is ``first``. Rows are by cell: one payer and group.
-
-    Places are payers first, then cells; ``owner`` is each cell's payer. ``x`` is turned so that
-    larger is worse.
-    """
-
-    payers: Sequence[str]
-    groups: Sequence[str]
-    #: −1 where a fall is worse.
-    sign: float
-    first: int
-    days: int
-    cell_payer: Ints
-    cell_group: Ints
-    cell: Ints
-    day: Ints
-    claims: Floats
-    x: Floats
-    square: Floats
-    cents: Ints
-    places: Mapping[tuple[str, str | None], int]
-
-    @classmethod
-    def of(cls, cube: Mapping[str, Cells], measure: Measure, as_of: int) -> _Past | None:
-        cells = cube.get(MEASURES.name)
-        if cells is None or measure.name not in cells.names["measure"]:
-            return None
-        code = list(cells.names["measure"]).index(measure.name)
-        rows = cells.take(
-            (cells.labels["measure"] == code)
-            & (cells.numbers["day"] <= as_of)
-            & (cells.measures["claims"] > 0)
-        )
-        if not len(rows):
-            return None
-        sign = 1.0 if measure.worse == "up" else -1.0
-        first = int(rows.numbers["day"].min())
-        payers, groups = rows.names["payer"], rows.names["procedure_group"]
-        key = rows.labels["payer"] * len(groups) + rows.labels["procedure_group"]
-        used, cell = np.unique(key, return_inverse=True)
-        owner, group = used // len(groups), used % len(groups)
-        present = np.unique(owner)
-        rank = np.full(len(payers), -1)
-        rank[present] = np.arange(len(present))
-        names = [payers[at] for at in present.tolist()]
-        places: dict[tuple[str, str | None], int] = {
-            (name, None): at for at, name in enumerate(names)
-        }
-        for at, (payer, its) in enumerate(zip(owner.tolist(), group.tolist(), strict=True)):
-            places[payers[payer], groups[its]] = len(names) + at
-        return cls(
-            payers=names,
-            groups=groups,
-            sign=sign,
-            first=first,
-            days=as_of - first + 1,
-            cell_payer=rank[owner],
-            cell_group=group,
-            cell=cell.astype(np.int64),
-            day=rows.numbers["day"] - first,
-            claims=rows.measures["claims"].astype(np.float64),
-            x=rows.measures["value"].astype(np.float64) * (sign / 1e4),
-            square=rows.measures["value_squared"] / 1e8,
-            cents=rows.measures["cents"],
-            places=places,
-        )
-
-    @property
-    def cells(self) -> int:
-        return len(self.cell_payer)
-
-    @property
-    def owners(self) -> list[int]:
-        """Return the payer of each place."""
-        return [*range(len(self.payers)), *self.cell_payer.tolist()]
-
-    def by_payer(self, values: Floats) -> Floats:
-        """Sum an array over the cells of each payer; its first axis is cells."""
-        summed = np.zeros((len(self.payers), *values.shape[1:]))
-        np.add.at(summed, self.cell_payer, values)
-        return summed
-
-    def names_of(self, place: int) -> tuple[str, str | None]:
-        """Return payer and group of a place; a payer as a whole has no group."""
-        cell = place - len(self.payers)
-        if cell < 0:
-            return self.payers[place], None
-        return self.payers[self.cell_payer[cell]], self.groups[self.cell_group[cell]]
-
-    def rows_of(self, place: int, start: int, end: int) -> NDArray[np.bool_]:
-        """Return the rows of a place on ``start <= day < end``."""
-        cell = place - len(self.payers)
-        mine = self.cell_payer[self.cell] == place if cell < 0 else self.cell == cell
-        rows: NDArray[np.bool_] = mine & (self.day >= start) & (self.day < end)
-        return rows
-
-    def claims_of(self, place: int, start: int, end: int) -> float:
-        return float(self.claims[self.rows_of(place, start, end)].sum())
-
-    def cents_of(self, place: int, start: int, end: int) -> Cents:
-        return int(self.cents[self.rows_of(place, start, end)].sum())
-
-    def sums(self, center: Floats, clip: Floats, start: int, end: int) -> tuple[Floats, ...]:
-        """Return claims, Σ(x − center) and squares, winsorized at ±clip; cell by day."""
-        rows = np.flatnonzero((self.day >= start) & (self.day < end))
-        cell, claims = self.cell[rows], self.claims[rows]
-        middle, limit = center[cell], clip[cell] * claims
-        total = self.x[rows] - claims * middle
-        square = self.square[rows] - 2 * middle * self.x[rows] + claims * middle**2
-        outside = np.abs(total) > limit
-        total = np.clip(total, -limit, limit)
-        square = np.where(outside, clip[cell] * limit, square)
-        key, shape = cell * (end - start) + self.day[rows] - start, (self.cells, end - start)
-        return tuple(sum_by(key, one, *shape) for one in (claims, total, square))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sums:
-    """Days against what is usual, as cumulative sums by place: Σ(x − usual)/σ², Σ1/σ², claims."""
-
-    score: Floats
-    weight: Floats
-    claims: Floats
-    #: Σw² of daily weights w.
-    squares: Floats
-    #: Σ usual/σ²: divided by the weight, what is usual for the mix of some days.
-    level: Floats
-    #: s² of each place, and the precision of what is usual.
-    slope: Floats
-    precision: Floats
-    #: The most that a single claim can add to a score.
-    one_claim: Floats
-
-    def change(self, place: int, start: int, end: int) -> tuple[float, float]:
-        """Return the mean change over ``start <= day < end`` and its standard error."""
-        weight = float(self.weight[place, end] - self.weight[place, start])
-        if weight <= 0:
-            return 0.0, math.inf
-        score = float(self.score[place, end] - self.score[place, start])
-        squares = float(self.squares[place, end] - self.squares[place, start])
-        variance = (weight + float(self.slope[place]) * squares) / weight**2
-        return score / weight, math.sqrt(variance + 1 / float(self.precision[place]))
-
-    def usual(self, place: int, start: int, end: int) -> float:
-        """Return what was usual for the claims of those days."""
-        weight = float(self.weight[place, end] - self.weight[place, start])
-        level = float(self.level[place, end] - self.level[place, start])
-        return level / weight if weight > 0 else 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fit:
-    """What is usual before a week of nights: from ``start`` to ``end``, and all days against it."""
-
-    start: int
-    end: int
-    #: Winsorized at three standard deviations for the scan, and wide, so that sizes keep their size.
-    scanned: _Sums
-    measured: _Sums
-    is_ready: NDArray[np.bool_]
-
-
-def _fit(past: _Past, measure: Measure, night: int, config: DriftConfig) -> _Fit | None:
-    """Fit the baseline that serves the week of ``night``; None while there is too little."""
-    week = night - (night + past.first) % 7
-    if measure.reference is None:
-        spare = week - config.min_baseline_days - _MIN_SCAN
-        end = week - min(SCAN_WINDOW, max(_MIN_SCAN, spare))
-        needed = config.min_baseline_days
-    else:
-        # What is usual is known, and all days up to the week tell the variance.
-        end, needed = week, _REFERENCE_DAYS
-    start = max(0, end - config.baseline_days)
-    if end - start < needed:
-        return None
-    rows = (past.day >= start) & (past.day < end)
-    claims = np.bincount(past.cell[rows], past.claims[rows], past.cells)
-    center = np.bincount(past.cell[rows], past.x[rows], past.cells) / np.maximum(claims, 1)
-    if measure.reference is not None:
-        center = np.full(past.cells, past.sign * measure.reference / measure.scale)
-    is_tested = claims >= (_MIN_BASELINE if measure.reference is None else 1)
-    wide = np.full(past.cells, _CLIP)
-    _, variance = _spread(past, past.sums(center, wide, start, end))
-    clip = np.clip(_CLIP_DEVIATIONS * np.sqrt(variance), _MIN_CLIP, _CLIP)
-    is_fixed = measure.reference is not None
-    scanned, measured = (
-        _against(past, (start, end), center, one, np.where(is_tested, claims, 0.0), is_fixed)
-        for one in (clip, wide)
-    )
-    counts = past.sums(center, wide, start, end)[0]
-    active = np.concatenate([past.by_payer(counts), counts]) > 0
-    weeks = np.add.reduceat(active, np.arange(0, end - start, 7), axis=1) > 0
-    return _Fit(start, end, scanned, measured, weeks.sum(1) >= _MIN_ACTIVE_PART * needed / 7)
-
-
-def _spread(past: _Past, sums: tuple[Floats, ...]) -> tuple[Floats, Floats]:
-    """Return mean and variance around the center of each cell, the latter shrunk to its payer's."""
-    claims, total, square = (one.sum(1) for one in sums)
-    mean = total / np.maximum(claims, 1)
-    variance = np.maximum(0.0, square - claims * mean**2) / np.maximum(claims - 1, 1)
-    of_payer = past.by_payer(variance * claims) / np.maximum(past.by_payer(claims), 1)
-    variance = (variance * claims + _VARIANCE_CLAIMS * of_payer[past.cell_payer]) / (
-        claims + _VARIANCE_CLAIMS
-    )
-    # Claims that are all alike have no variance; a tenth of a percent of the scale keeps this finite.
-    return mean, np.maximum(variance, 1e-6)
-
-
-def _against(
-    past: _Past,
-    span: tuple[int, int],
-    center: Floats,
-    clip: Floats,
-    claims: Floats,
-    is_fixed: bool,  # noqa: FBT001 - private, and one of two ways to know what is usual
-) -> _Sums:
-    """Return all days against what is usual, winsorized at ``center`` ± ``clip``.
-
-    ``claims`` are those of each cell in the baseline, zero where it is not tested.
-    """
-    start, end = span
-    mean, variance = _spread(past, past.sums(center, clip, start, end))
-    if is_fixed:
-        mean = np.zeros(past.cells)
-    counts, total, _ = past.sums(center, clip, 0, past.days)
-    counts = np.where(claims[:, None] > 0, counts, 0.0)
-    weight = counts / variance[:, None]
-    score = np.where(counts > 0, total - mean[:, None] * counts, 0.0) / variance[:, None]
-    precision = np.where(claims > 0, claims / variance, 0.0)
-    both = [np.concatenate([past.by_payer(one), one]) for one in (score, weight, counts)]
-    level = weight * (center + mean)[:, None]
-    payers = len(past.payers)
-    rest, size = both[0][:payers, start:end], both[1][:payers, start:end]
-    # Around the payer's own mean: a lasting distance from a reference is no noise.
-    rest = rest - size * (rest.sum(1) / np.maximum(size.sum(1), 1e-9))[:, None]
-    slope = batch_slope(rest**2, size, np.arange(payers), payers)
-    known = np.concatenate([past.by_payer(precision), precision])
-    single = np.where(claims > 0, clip / variance, 0.0)
-    return _Sums(
-        score=cumulate(both[0]),
-        weight=cumulate(both[1]),
-        claims=cumulate(both[2]),
-        squares=cumulate(both[1] ** 2),
-        level=cumulate(np.concatenate([past.by_payer(level), level])),
-        slope=np.concatenate([slope, slope[past.cell_payer]]),
-        precision=np.full(len(known), _EXACTLY) if is_fixed else np.maximum(known, 1e-9),
-        one_claim=np.concatenate([_largest(past, single), single]),
-    )
-
-
-def _largest(past: _Past, values: Floats) -> Floats:
-    """Return the largest value of each payer's cells."""
-    largest = np.zeros(len(past.payers))
-    np.maximum.at(largest, past.cell_payer, values)
-    return largest
-
-
 class _Nights:
     """What :func:`~claimkit.drift.episodes.follow` asks about the nights of one measure."""
 
     def __init__(
-        self, past: _Past, measure: Measure, config: DriftConfig, muted: frozenset[str]
+        self, past: Past, measure: Measure, config: DriftConfig, muted: frozenset[str]
     ) -> None:
         self._past, self._measure, self._config = past, measure, config
         self._muted = np.array([past.names_of(at)[0] in muted for at in past.places.values()])
 
-    def fit(self, night: int) -> _Fit | None:
+    def fit(self, night: int) -> Fit | None:
         """Return the fit that serves ``night``."""
-        return _fit(self._past, self._measure, night, self._config)
+        return fit_mean(self._past, self._measure, night, self._config)
 
-    def hits(self, fit: _Fit, night: int, reach: Ints) -> Iterator[Hit]:
+    def hits(self, fit: Fit, night: int, reach: Ints) -> Iterator[Hit]:
         """Yield of each payer the place that stands out most: the payer, or one of its groups."""
         best, days = self._scores(fit, night, reach)
         owners = np.array(self._past.owners)
@@ -528,7 +264,7 @@ class _Nights:
                 limits=limits,
             )
 
-    def is_over(self, fit: _Fit, place: int, told: int, night: int) -> bool:
+    def is_over(self, fit: Fit, place: int, told: int, night: int) -> bool:
         """Whether the last four weeks hold less than half of the change since the night that told."""
         if night - told < _END_DAYS:
             return False
@@ -537,7 +273,7 @@ class _Nights:
         believed, _ = sums.change(place, max(0, told - _SETTLE_DAYS), told + _SETTLE_DAYS)
         return recent < max(_DEAD_ZONE, believed / 2)
 
-    def onset(self, fit: _Fit, place: int, first: int, night: int) -> int:
+    def onset(self, fit: Fit, place: int, first: int, night: int) -> int:
         """Return the day from which the change is clearest, from the window that told on.
 
         The one that maximizes the Gaussian likelihood ratio (ΣS)²/2W (Hinkley 1970). With a reference the
@@ -551,7 +287,7 @@ class _Nights:
         gain = np.where(score > 0, score**2 / np.maximum(weight, 1e-9), 0.0)
         return int(starts[int(gain.argmax())])
 
-    def _scores(self, fit: _Fit, night: int, reach: Ints) -> tuple[Floats, Ints]:
+    def _scores(self, fit: Fit, night: int, reach: Ints) -> tuple[Floats, Ints]:
         sums, end = fit.scanned, night + 1
         zone = _DEAD_ZONE if self._measure.reference is None else _DEAD_ZONE_REFERENCE
         size = len(sums.precision)
@@ -572,7 +308,7 @@ class _Nights:
             best[better], days[better] = z[better], window
         return best, days
 
-    def _limits(self, fit: _Fit) -> tuple[float, float]:
+    def _limits(self, fit: Fit) -> tuple[float, float]:
         streams = max(1, int(fit.is_ready.sum()))
         alert, watch = (
             threshold(_BUDGET_PART * budget / _MONTH / streams)
@@ -581,7 +317,7 @@ class _Nights:
         return alert, watch
 
 
-def _evidence(past: _Past, sums: _Sums, place: int, night: int, measure: Measure) -> Evidence:
+def _evidence(past: Past, sums: Sums, place: int, night: int, measure: Measure) -> Evidence:
     """Return the weekly mean against what is usual for the week's mix, with the band of chance."""
     count = min(_WEEKS_SHOWN, (night + 1) // 7)
     starts = [night + 1 - 7 * at for at in range(count, 0, -1)]
