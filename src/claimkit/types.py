@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = [
+    "PARTS_DAYS",
     "Cents",
     "Clock",
     "DateWindow",
@@ -35,6 +36,8 @@ TenantKey = NewType("TenantKey", str)
 Cents: TypeAlias = int
 #: Whole days since 1970-01-01; what cubes and dataframes count in.
 Day: TypeAlias = int
+#: Lines of one submission that are decided further apart are not one decision.
+PARTS_DAYS = 30
 #: What ``json.dumps`` takes without a ``default``.
 Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from claimkit.claims.model import ClaimEvent, ClaimKind, EventKind, Outcome
+from claimkit.types import PARTS_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +34,6 @@ __all__ = [
 
 #: Posting in a billing system trails the remittance by up to two weeks.
 _SAME_DECISION_DAYS = 14
-#: Lines of one submission that are decided further apart are not one decision.
-_PARTS_DAYS = 30
 #: Frequencies of claims that replace or withdraw an earlier one.
 REWORK = frozenset({"7", "8"})
 #: CLP02: processed as secondary or tertiary, forwarded or not.
@@ -210,7 +209,7 @@ def _slots(decision: Decision) -> dict[tuple[str, dt.date | None], list[ClaimEve
 def _continues(one: Decision, start: Decision) -> bool:
     """Whether a decision may be a further part of the one that began with ``start``."""
     by_line = one.lead.source is ClaimKind.CSV and start.lead.source is ClaimKind.CSV
-    near = (one.day - start.day).days <= _PARTS_DAYS
+    near = (one.day - start.day).days <= PARTS_DAYS
     return by_line and near and one.lead.frequency not in REWORK
 
 

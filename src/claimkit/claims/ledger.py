@@ -34,7 +34,7 @@ from claimkit.claims.model import Added
 from claimkit.claims.standing import fold, in_order
 from claimkit.claims.statements import Statement, claim_key, events_of, statements_of
 from claimkit.events import ClaimFacts, FactsChange
-from claimkit.types import day_of
+from claimkit.types import PARTS_DAYS, day_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -229,16 +229,12 @@ def facts_of(position: ClaimPosition) -> ClaimFacts:
     )
 
 
-#: Parts of one decision are at most so many days apart; see :mod:`claimkit.claims.standing`.
-_PART_DAYS = 30
-
-
 def _first_stands(position: ClaimPosition) -> bool:
     """Whether what stands is the first decision: neither taken back nor followed by another one."""
     first, last = position.first_decided_on, position.decided_on
     if position.reversals:
         return False
-    return first is None or last is None or (last - first).days <= _PART_DAYS
+    return first is None or last is None or (last - first).days <= PARTS_DAYS
 
 
 class _DayNumbers(dict["dt.date | None", "Day | None"]):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from claimkit import __version__
 from claimkit.claims.intake import ImportReport, repair_csv
 from claimkit.cli.cube import add_cube_arguments, build_from_files
-from claimkit.cli.files import Imported, add_contracts_argument, open_kept
+from claimkit.cli.files import Imported, add_contracts_argument, keeping_of, open_kept
 from claimkit.cli.plugins import show_plugins
 from claimkit.cli.reports import (
     add_export_arguments,
@@ -48,8 +48,10 @@ from claimkit.types import SystemClock, TenantKey, from_cents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from claimkit.claims.model import RowProblem
+    from claimkit.cli.files import Kept
     from claimkit.drift.backtest import Backtest
     from claimkit.reports.document import Report
     from claimkit.stores import Store
@@ -80,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _watch(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
-    with open_kept(arguments, plugins, config.drift) as kept:
+    with _kept(arguments, config, plugins) as kept:
         imported = Imported.read(arguments, plugins, kept, dry_run=False)
         if imported.refused and not imported.reports:
             return imported.tell_refused()
@@ -114,7 +116,7 @@ def _watch(arguments: argparse.Namespace) -> int:
 
 def _backtest(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
-    with open_kept(arguments, plugins, config.drift) as kept:
+    with _kept(arguments, config, plugins) as kept:
         imported = Imported.read(arguments, plugins, kept, dry_run=False)
         if imported.refused and not imported.reports:
             return imported.tell_refused()
@@ -157,7 +159,7 @@ def _import(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         imported = Imported.read(arguments, plugins, None, dry_run=True)
     else:
-        with open_kept(arguments, plugins, config.drift) as kept:
+        with _kept(arguments, config, plugins) as kept:
             imported = Imported.read(arguments, plugins, kept, dry_run=False)
     if arguments.repair:
         with arguments.repair.open("wb") as out:
@@ -188,7 +190,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
-    with open_kept(arguments, plugins, config.drift) as kept:
+    with _kept(arguments, config, plugins) as kept:
         imported = Imported.read(arguments, plugins, kept, dry_run=False)
         if imported.refused and not imported.reports:
             return imported.tell_refused()
@@ -210,7 +212,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
-    with open_kept(arguments, plugins, config.drift) as kept:
+    with _kept(arguments, config, plugins) as kept:
         imported = Imported.read(arguments, plugins, kept, dry_run=False)
         if imported.refused and not imported.reports:
             return imported.tell_refused()
@@ -306,6 +308,12 @@ def _print_report(arguments: argparse.Namespace, plugins: Plugins, report: Repor
 
 
 # -- arguments --------------------------------------------------------------------------------
+
+
+def _kept(
+    arguments: argparse.Namespace, config: Config, plugins: Plugins
+) -> AbstractContextManager[Kept]:
+    return open_kept(arguments.store, plugins, keeping_of(arguments, plugins, config.drift))
 
 
 def _configure(arguments: argparse.Namespace) -> tuple[Config, Plugins]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from claimkit.cli.files import open_kept
 from claimkit.cli.terminal import print_json
 from claimkit.cli.values import as_date, as_pair
 from claimkit.drift.engines import ENGINES, build_cube, replace_cube, scan_claims
@@ -54,8 +54,8 @@ def build_from_files(arguments: argparse.Namespace, config: Config, plugins: Plu
     claims = scan_claims(arguments.files, engine=arguments.engine)
     cells = build_cube(claims, dimensions=config.drift.dimensions, where=dict(arguments.where))
     known_on = arguments.known_on or dt.datetime.now(dt.UTC).date()
-    with open_kept(arguments.store, plugins) as kept, kept.store.atomic():
-        total = replace_cube(kept.store.cube, TenantKey(arguments.tenant), cells, known_on=known_on)
+    with closing(plugins.open_store(arguments.store)) as store, store.atomic():
+        total = replace_cube(store.cube, TenantKey(arguments.tenant), cells, known_on=known_on)
     counts = {name: len(one) for name, one in cells.items()}
     if arguments.format == "json":
         print_json({"tenant": arguments.tenant, "engine": arguments.engine, "cells": counts})

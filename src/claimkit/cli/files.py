@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import secrets
@@ -25,6 +24,7 @@ from claimkit.events import Bus
 from claimkit.types import SystemClock, TenantKey
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from claimkit.claims.model import RowProblem
@@ -37,6 +37,7 @@ __all__ = [
     "Imported",
     "Kept",
     "add_contracts_argument",
+    "keeping_of",
     "open_kept",
     "read_template",
 ]
@@ -158,15 +159,23 @@ class Imported:
 
 
 @contextmanager
-def open_kept(
-    arguments: argparse.Namespace, plugins: Plugins, config: DriftConfig
-) -> Iterator[Kept]:
-    """Open the store that the arguments name, and close it after the block."""
-    url, schedule = arguments.store, _schedule(arguments.contracts)
-    measures = (*plugins.measures.values(), ContractMeasure(schedule))
-    keeping = Keeping(dimensions=check_dimensions(config.dimensions), measures=measures)
+def open_kept(url: str, plugins: Plugins, keeping: Keeping | None = None) -> Iterator[Kept]:
+    """Open the store of a URL, and close it after the block."""
     with closing(plugins.open_store(url)) as store:
-        yield Kept(store=store, patient_key=_patient_key(url), keeping=keeping)
+        yield Kept(store=store, patient_key=_patient_key(url), keeping=keeping or Keeping())
+
+
+def keeping_of(arguments: argparse.Namespace, plugins: Plugins, config: DriftConfig) -> Keeping:
+    """Return what the cube keeps: the settings' dimensions, and measures of plugins and contracts.
+
+    Raises:
+        UnknownName: claims have no such dimension.
+    """
+    contracts = ContractMeasure(_schedule(arguments.contracts))
+    return Keeping(
+        dimensions=check_dimensions(config.dimensions),
+        measures=(*plugins.measures.values(), contracts),
+    )
 
 
 def add_contracts_argument(parser: argparse.ArgumentParser) -> None:

@@ -18,11 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from claimkit.drift.cube import DECISIONS, INFLOW, MAX_AGE, MONEY, SLICES, TABLES, Cells, canonical
+from claimkit.drift.cube import (
+    DECISIONS,
+    INFLOW,
+    MAX_AGE,
+    MONEY,
+    PAYMENTS,
+    SLICES,
+    TABLES,
+    Cells,
+    canonical,
+)
 from claimkit.drift.dimensions import check_dimensions, slice_name
 from claimkit.drift.tally import NOT_A_DECISION, PAID_OUTCOMES, RATIO_BIN, RATIO_SCALE
 from claimkit.errors import ConfigError, FileRefused, UnknownName
-from claimkit.types import day_of
+from claimkit.types import PARTS_DAYS, day_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +53,9 @@ CLAIM_SCHEMA: Mapping[str, str] = {
     "first_reason": "group and CARC of the first decision, such as CO-197",
     "submitted_on": "day of submission",
     "first_decided_on": "day of the first decision; null while pending",
+    "decided_on": "day of the decision that stands",
+    "paid_on": "day of payment; null while none is known",
+    "reversals": "how often a payment was taken back",
     "charge": "billed",
     "allowed": "allowed; null where no source tells it",
     "paid": "paid",
@@ -159,9 +172,14 @@ def _as_facts(frame: nw.LazyFrame[Any], dimensions: Sequence[str]) -> nw.LazyFra
         nw.col("first_pass").cast(nw.Boolean),
         has_submission=~nw.col("submitted_on").is_null(),
         has_decision=~nw.col("first_decided_on").is_null(),
+        has_payment=~nw.col("paid_on").is_null(),
+        has_last=~nw.col("decided_on").is_null(),
+        reversals=nw.col("reversals").cast(nw.Int64).fill_null(0),
     ).with_columns(
         _day("submitted_on").alias("submitted_day"),
         _day("first_decided_on").alias("decided_day"),
+        _day("decided_on").alias("last_day"),
+        _day("paid_on").alias("paid_day"),
         *(_cents(one) for one in ("charge", "allowed", "paid")),
     )
     outcome = nw.col("first_outcome")
@@ -204,6 +222,7 @@ def _tables(
     yield DECISIONS, rows.filter(nw.col("counts"))
     yield INFLOW, rows.filter(nw.col("is_followed"))
     yield SLICES, rows.filter(nw.col("counts"))
+    yield PAYMENTS, _to_pay(rows)
     priced = rows.filter(
         nw.col("counts"),
         nw.col("first_outcome") == "paid",
@@ -218,6 +237,27 @@ def _tables(
             ratio_squared=nw.col("ratio") * nw.col("ratio"),
             ratio_bin=(nw.col("ratio").cast(nw.Float64) / RATIO_BIN).floor().cast(nw.Int64),
         ),
+    )
+
+
+def _to_pay(rows: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Return what a first decision that stands lets be paid, with the days that it took."""
+    import narwhals.stable.v2 as nw
+
+    later = nw.col("last_day") - nw.col("decided_day")
+    wait = nw.col("paid_day") - nw.col("decided_day")
+    due = rows.filter(
+        nw.col("counts"),
+        nw.col("outcome") == "paid",
+        nw.col("paid") > 0,
+        nw.col("reversals") == 0,
+        ~nw.col("has_last") | (later <= PARTS_DAYS),
+        # Money from before the decision is of another one.
+        ~nw.col("has_payment") | (wait >= 0),
+    )
+    longest = nw.when(wait > MAX_AGE).then(nw.lit(MAX_AGE)).otherwise(wait)
+    return due.with_columns(
+        wait_days=nw.when(nw.col("has_payment")).then(longest).otherwise(nw.lit(-1))
     )
 
 

@@ -96,10 +96,25 @@ class MeasureDetector:
         return self._look(cube, first, as_of, config, known=mine, muted=muted)
 
     def replay(
-        self, cube: Mapping[str, Cells], *, start: dt.date, end: dt.date, config: DriftConfig
+        self,
+        cube: Mapping[str, Cells],
+        *,
+        start: dt.date,
+        end: dt.date,
+        config: DriftConfig,
+        accepted_findings: Sequence[Finding] = (),
     ) -> Sequence[Finding]:
-        """Return every incident that the nights from ``start`` to ``end`` would have told, in order."""
-        return self._look(cube, day_of(start), end, config, known=None, muted=frozenset())
+        """Return every incident that the nights from ``start`` to ``end`` would have told, in order.
+
+        Payers whose level was accepted are left out from ``accepted_on`` on, as by :meth:`detect`.
+        """
+        found = self._look(cube, day_of(start), end, config, known=None, muted=frozenset())
+        return [one for one in found if not self._is_muted(one, accepted_findings, config)]
+
+    def _is_muted(self, finding: Finding, accepted: Sequence[Finding], config: DriftConfig) -> bool:
+        night = finding.detected_on or finding.as_of
+        by_then = [one for one in accepted if one.accepted_on and one.accepted_on <= night]
+        return finding.segment.payer in self._muted(by_then, night, config)
 
     def _muted(
         self, accepted: Sequence[Finding], as_of: dt.date, config: DriftConfig

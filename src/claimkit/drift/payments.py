@@ -69,11 +69,22 @@ class PaymentDetector:
         return [_payment_finding(one, known) for one in found if one.signal is Signal.DECISION_TIME]
 
     def replay(
-        self, cube: Mapping[str, Cells], *, start: dt.date, end: dt.date, config: DriftConfig
+        self,
+        cube: Mapping[str, Cells],
+        *,
+        start: dt.date,
+        end: dt.date,
+        config: DriftConfig,
+        accepted_findings: Sequence[Finding] = (),
     ) -> Sequence[Finding]:
         """Return every incident that the nights from ``start`` to ``end`` would have told, in order."""
-        paid = payment_cube(cube, as_of=day_of(end))
-        found = self._pace.replay(paid, start=start, end=end, config=config)
+        found = self._pace.replay(
+            payment_cube(cube, as_of=day_of(end)),
+            start=start,
+            end=end,
+            config=config,
+            accepted_findings=self._as_pace(accepted_findings),
+        )
         return [_payment_finding(one, ()) for one in found if one.signal is Signal.DECISION_TIME]
 
     def _as_pace(self, findings: Sequence[Finding]) -> list[Finding]:

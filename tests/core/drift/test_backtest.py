@@ -6,14 +6,11 @@ import datetime as dt
 import numpy as np
 import pytest
 
+from claimkit.builtins import claimkit_register_detectors
 from claimkit.config import DriftConfig
 from claimkit.drift.backtest import Knowledge, backtest
 from claimkit.drift.findings import Signal, Tier
-from claimkit.drift.lattice import LatticeDetector
-from claimkit.drift.payments import PaymentDetector
 from claimkit.drift.power import PayerState
-from claimkit.drift.threshold import ThresholdDetector
-from claimkit.drift.volume import VolumeDetector
 from claimkit.errors import InvalidWindow, UnknownName
 from claimkit.stores.memory import MemoryStore
 from claimkit.types import TenantKey, date_of, day_of
@@ -56,10 +53,7 @@ def denials_of(result):
 
 
 def replay(world, store, **asked):
-    detectors = {
-        one.name: one
-        for one in (LatticeDetector(), VolumeDetector(), PaymentDetector(), ThresholdDetector())
-    }
+    detectors = {one.name: one for one in claimkit_register_detectors()}
     asked.setdefault("config", DriftConfig())
     return backtest(
         tenant=MARSH,
