@@ -22,7 +22,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Literal
 
 from claimkit.drift.cube import MONEY
-from claimkit.drift.measures import Change, Reading
+from claimkit.drift.measures import MeasuredChange, Reading
 from claimkit.drift.wording import date_words, group_words, money_words, share_words
 from claimkit.errors import FileRefused, InvalidMoney, did_you_mean
 from claimkit.types import day_of, from_cents, to_cents
@@ -196,11 +196,11 @@ class ContractMeasure:
             return None
         return Reading(facts.decided_day, math.log(allowed / expected), expected - allowed)
 
-    def dollars(self, change: Change) -> Cents:
+    def dollars(self, change: MeasuredChange) -> Cents:
         """Return what was allowed too little since the onset, per 30 days."""
         return round(max(0, change.cents) / change.days * 30)
 
-    def words(self, change: Change) -> str:
+    def words(self, change: MeasuredChange) -> str:
         """Return how much was allowed below contract, since when, and how much that is a month."""
         text = (
             f"{change.payer} has allowed {money_words(max(0, change.cents))} below contract for "

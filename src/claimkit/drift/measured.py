@@ -30,7 +30,7 @@ from claimkit.drift.findings import (
     rate_severity,
 )
 from claimkit.drift.means import Fit, Past, Sums, fit_mean
-from claimkit.drift.measures import Change
+from claimkit.drift.measures import MeasuredChange
 from claimkit.drift.scan import WINDOWS
 from claimkit.drift.statistics import NO_SCORE, threshold
 from claimkit.drift.streams import SCAN_WINDOW
@@ -208,13 +208,13 @@ class MeasureDetector:
         anchor = f"{group or ''}\x1f{opened}"
         return fingerprint(detector=self.name, signal=self._signal, payer=payer, anchor=anchor)
 
-    def _change(self, past: Past, episode: Episode[Fit], night: int, size: float) -> Change:
+    def _change(self, past: Past, episode: Episode[Fit], night: int, size: float) -> MeasuredChange:
         """Return what happened from the onset to ``night``, as the measure puts it into words."""
         place, onset = episode.place, episode.onset
         before = episode.fit.measured.usual(place, onset, night + 1)
         worse = past.sign * self.measure.scale
         payer, group = past.names_of(place)
-        return Change(
+        return MeasuredChange(
             payer=payer,
             procedure_groups=() if group is None else (group,),
             onset=date_of(past.first + onset),

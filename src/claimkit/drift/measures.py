@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from claimkit.events import ClaimFacts
     from claimkit.types import Cents, Day
 
-__all__ = ["Change", "Measure", "PartialPayments", "Reading", "bin_of", "check_readings", "fixed"]
+__all__ = [
+    "Measure",
+    "MeasuredChange",
+    "PartialPayments",
+    "Reading",
+    "bin_of",
+    "check_readings",
+    "fixed",
+]
 
 #: Fixed point of a value: ten-thousandths of the scale; a bin is a tenth.
 _FIXED_POINT = 10_000
@@ -50,7 +58,7 @@ class Reading(NamedTuple):
     cents: Cents = 0
 
 
-class Change(NamedTuple):
+class MeasuredChange(NamedTuple):
     """How a measure changed in a segment, for its words and its money; in the measure's unit."""
 
     payer: str
@@ -94,11 +102,11 @@ class Measure(Protocol):
         """Return the reading of each claim, None where it has none; pure, the same for equal facts."""
         ...
 
-    def dollars(self, change: Change) -> Cents:
+    def dollars(self, change: MeasuredChange) -> Cents:
         """Return the money at risk per 30 days, in cents; zero where it is not about money."""
         ...
 
-    def words(self, change: Change) -> str:
+    def words(self, change: MeasuredChange) -> str:
         """Return one sentence that says what changed, with payer, onset and size."""
         ...
 
@@ -126,11 +134,11 @@ class PartialPayments:
             for one in facts
         ]
 
-    def dollars(self, change: Change) -> Cents:  # noqa: ARG002 - what part is lost, no claim tells
+    def dollars(self, change: MeasuredChange) -> Cents:  # noqa: ARG002 - what part is lost, no claim tells
         """Return zero: claims do not tell how much of them was refused."""
         return 0
 
-    def words(self, change: Change) -> str:
+    def words(self, change: MeasuredChange) -> str:
         """Return how many claims are paid in part, and how many were."""
         return (
             f"{change.payer} pays {share_words(change.since)} of "

@@ -142,5 +142,3 @@ class DatadogListener:
             # Plugins may be loaded anew, and a client closes nothing by itself.
             weakref.finalize(self, self._statsd.close_socket)
         self._statsd.increment("claimkit.events", tags=[f"topic:{event.topic}"])
-        # Events are few, and nobody tells a listener that it was the last one.
-        self._statsd.close_socket()

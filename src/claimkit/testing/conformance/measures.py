@@ -16,7 +16,7 @@ from claimkit.claims.model import Outcome
 from claimkit.config import DriftConfig
 from claimkit.drift.cube import MEASURES, MONEY
 from claimkit.drift.measured import MeasureDetector
-from claimkit.drift.measures import Change, Measure, check_readings
+from claimkit.drift.measures import Measure, MeasuredChange, check_readings
 from claimkit.drift.tally import tally
 from claimkit.events import ClaimFacts, FactsChange
 from claimkit.testing.cubes import make_cube, make_facts
@@ -144,7 +144,7 @@ class MeasureConformance:
         claims: int,
         cents: int,
     ) -> None:
-        change = Change(
+        change = MeasuredChange(
             payer="MERIDIAN",
             procedure_groups=groups,
             onset=dt.date(2026, 3, 2),
