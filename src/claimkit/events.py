@@ -29,6 +29,7 @@ __all__ = [
     "AutomationRequested",
     "Bus",
     "ClaimFacts",
+    "ClaimRiskScored",
     "ClaimsChanged",
     "ClaimsImported",
     "CubeRefreshed",
@@ -98,6 +99,8 @@ class ClaimFacts(NamedTuple):
     first_pass: bool
     #: Who rendered or billed, as far as the tenant's files tell.
     provider: str = ""
+    #: ``"with number"`` where a file states an authorization number, else ``"without number"``.
+    authorization: str = ""
 
 
 class FactsChange(NamedTuple):
@@ -197,6 +200,25 @@ class DriftAccepted(_DriftEvent):
     topic: ClassVar[str] = "drift.accepted"
 
     by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRiskScored(Event):
+    """Somebody asked how probable a denial of a claim is that was not sent yet, for rules to act on it."""
+
+    topic: ClassVar[str] = "drift.risk_scored"
+
+    #: What the asker calls the claim.
+    claim: str
+    payer: str
+    procedure_group: str
+    #: ``"with number"``, ``"without number"``, or empty where nobody said.
+    authorization: str
+    #: Of a denial, 0 to 1, and the ends of its interval.
+    probability: float
+    low: float
+    high: float
+    charge: Cents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from claimkit_django.signals import SignalSender
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from claimkit.claims.mapping import ClaimMapping
     from claimkit.claims.store import ClaimStore
     from claimkit.drift.cube import CubeStore
     from claimkit.drift.findings import FindingLog
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from claimkit.types import TenantKey
 
 __all__ = [
+    "Mappings",
     "OrmStore",
     "QualityLog",
     "VisitSource",
@@ -62,6 +64,14 @@ class VisitSource(Protocol):
 
     def sql(self, *, patients: str) -> str:
         """Return a SELECT with one placeholder, the id of the tenant; see the claims room."""
+        ...
+
+
+class Mappings(Protocol):
+    """The names that tenants give to payers and procedure groups."""
+
+    def load(self, tenant_id: int) -> ClaimMapping:
+        """Return a tenant's rules that are in force; one query."""
         ...
 
 
@@ -139,12 +149,17 @@ class OrmStore:
         return cast("QualityLog", self._part("quality"))
 
     @property
+    def mappings(self) -> Mappings:
+        """Tenants' own names, where ``claimkit_django.claims`` is installed."""
+        return cast("Mappings", self._part("mappings"))
+
+    @property
     def visits(self) -> VisitSource:
         """Services by patient, where ``claimkit_django.claims`` is installed."""
         return cast("VisitSource", self._part("visits"))
 
     def has(self, part: str) -> bool:
-        """Whether an installed room provides ``part``: claims, cube, findings, quality or visits."""
+        """Whether an installed room provides ``part``: claims, cube, findings, mappings, quality or visits."""
         return _find_part(part) is not None
 
     @contextmanager

@@ -223,6 +223,7 @@ def facts_of(position: ClaimPosition) -> ClaimFacts:
         paid=position.paid,
         first_pass=position.first_pass,
         provider=position.provider,
+        authorization="with number" if position.authorization_number else "without number",
     )
 
 

@@ -9,7 +9,6 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from claimkit.automation.actions import WorkKind
-from claimkit.automation.facts import TRIGGERS
 from claimkit.automation.rules import Mode
 from claimkit_django.tenants.models import TenantModel
 from claimkit_django.trail import Audited
@@ -68,9 +67,7 @@ class Rule(TenantModel):
             models.CheckConstraint(
                 condition=Q(mode__in=[one.value for one in Mode]), name="automation_rule_mode"
             ),
-            models.CheckConstraint(
-                condition=Q(topic__in=sorted(TRIGGERS)), name="automation_rule_topic"
-            ),
+            models.CheckConstraint(condition=~Q(topic=""), name="automation_rule_topic_given"),
             models.CheckConstraint(
                 condition=Q(max_per_hour__gte=0, failures__gte=0) & ~Q(name=""),
                 name="automation_rule_counts",

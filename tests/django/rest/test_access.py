@@ -170,6 +170,8 @@ LEAST = {
     "GET /drift/backtests/": Role.VIEWER,
     "POST /drift/backtests/": Role.ANALYST,
     "GET /drift/backtests/{uid}/": Role.VIEWER,
+    "POST /drift/risk/": Role.ANALYST,
+    "GET /drift/risk/calibration/": Role.VIEWER,
     "POST /findings/{uid}/accept/": Role.ANALYST,
     "GET /runs/": Role.VIEWER,
     "POST /runs/": Role.ANALYST,

@@ -114,6 +114,8 @@ PATHS = {
     "/api/v1/drift/active/": {"get"},
     "/api/v1/drift/backtests/": {"get", "post"},
     "/api/v1/drift/backtests/{uid}/": {"get"},
+    "/api/v1/drift/risk/": {"post"},
+    "/api/v1/drift/risk/calibration/": {"get"},
 }
 
 
