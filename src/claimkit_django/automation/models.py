@@ -29,7 +29,10 @@ class Rule(TenantModel):
 
     audited = Audited(
         kind="automation_rule",
-        shown=("name", "topic", "action", "mode", "priority", "max_per_hour", "ask_from_dollars"),
+        shown=(
+            *("name", "topic", "action", "mode", "priority", "max_per_hour", "ask_from_dollars"),
+            "ask_below_confidence",
+        ),
         hidden=("conditions", "settings"),
     )
 
@@ -54,6 +57,7 @@ class Rule(TenantModel):
     goes_on = models.BooleanField(default=True)
     max_per_hour = models.IntegerField(default=20)
     ask_from_dollars = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    ask_below_confidence = models.FloatField(null=True, blank=True)
     failures = models.IntegerField(default=0, editable=False)
     rests_until = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -185,6 +189,8 @@ class Approval(TenantModel):
     subject = models.CharField(max_length=64, blank=True)
     facts = models.JSONField(default=dict)
     state = models.CharField(max_length=16, choices=State.choices, default=State.WAITING)
+    #: It waits for nobody's opinion, but until what it is about is held no more.
+    held = models.BooleanField(default=False, db_default=False)
     asked_at = models.DateTimeField()
     actor = models.CharField(max_length=200, blank=True)
     note = models.CharField(max_length=500, blank=True)

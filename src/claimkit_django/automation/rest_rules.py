@@ -96,7 +96,8 @@ class AutomationRuleSerializer(serializers.ModelSerializer[Rule]):
     class Meta:
         model = Rule
         fields = (
-            *("uid", *_FIELDS, "max_per_hour", "ask_from_dollars", "failures", "rests_until"),
+            *("uid", *_FIELDS, "max_per_hour", "ask_from_dollars", "ask_below_confidence"),
+            *("failures", "rests_until"),
             *("created_at", "_links"),
         )
         read_only_fields = ("uid", "failures", "rests_until", "created_at", "_links")
@@ -104,6 +105,7 @@ class AutomationRuleSerializer(serializers.ModelSerializer[Rule]):
             "priority": {"min_value": 0, "max_value": 1_000_000},
             "max_per_hour": {"min_value": 0, "max_value": 100_000, "help_text": "0: no limit."},
             "ask_from_dollars": {"min_value": 0},
+            "ask_below_confidence": {"min_value": 0, "max_value": 1},
         }
 
     def validate_conditions(self, conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -130,6 +132,11 @@ class AutomationRuleSerializer(serializers.ModelSerializer[Rule]):
         if told["action"] not in known:
             raise serializers.ValidationError(
                 {"action": [f"not one of {', '.join(sorted(known))}"]}, code="unknown_name"
+            )
+        topics = getattr(known[told["action"]], "topics", None)
+        if topics is not None and told["topic"] not in topics:
+            raise serializers.ValidationError(
+                {"action": [f"goes with {', '.join(sorted(topics))} only"]}, code="action_unfit"
             )
         try:
             attrs["settings"] = dict(known[told["action"]].check(told["settings"]))
@@ -171,6 +178,7 @@ _SHOWN = example(
     goes_on=True,
     max_per_hour=20,
     ask_from_dollars=None,
+    ask_below_confidence=None,
     failures=0,
     rests_until=None,
     created_at="2026-04-12T09:30:00Z",

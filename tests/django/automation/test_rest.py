@@ -197,3 +197,23 @@ def test_work_is_done_once(client, northside, waiting):
     assert client.get(f"{ROOT}work/", {"done": "false"}).json()["results"] == []
     with enter(northside):
         assert Work.objects.get().actor == first["actor"]
+
+
+def test_how_often_people_overruled_a_rule_is_counted(client, northside, waiting):
+    with enter(northside):
+        for number, state in enumerate(("approved", "approved", "approved", "rejected")):
+            Approval.objects.create(
+                rule="aur_1", rule_name="Dear ones", action="create_task", topic="drift.detected",
+                event_key=f"n{number}", asked_at=timezone.now(), state=state, actor="user:7",
+                decided_at=timezone.now(),
+            )  # fmt: skip
+    (told,) = client.get(f"{ROOT}approvals/answers/").json()
+
+    assert (told["waiting"], told["approved"], told["rejected"]) == (1, 3, 1)
+    assert told["overruled"] == 0.25
+
+
+def test_an_action_goes_with_its_topics_only(client):
+    wrong = {"action": "request_reauthorization", "settings": {}}
+    assert errors(add(client, **wrong)) == [("action", "action_unfit")]
+    assert add(client, topic="authorizations.expiring", conditions=[], **wrong).status_code == 201

@@ -174,6 +174,7 @@ LEAST = {
     "GET /drift/backtests/": Role.VIEWER,
     "POST /drift/backtests/": Role.ANALYST,
     "GET /drift/backtests/{uid}/": Role.VIEWER,
+    "GET /automation/approvals/answers/": Role.VIEWER,
     "POST /drift/risk/": Role.ANALYST,
     "GET /drift/risk/calibration/": Role.VIEWER,
     "POST /findings/{uid}/accept/": Role.ANALYST,

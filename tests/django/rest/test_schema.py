@@ -105,6 +105,7 @@ PATHS = {
     "/api/v1/mappings/{uid}/restore/": {"post"},
     "/api/v1/templates/": {"get", "post"},
     "/api/v1/templates/{uid}/": {"get", "put", "patch", "delete"},
+    "/api/v1/automation/approvals/answers/": {"get"},
     "/api/v1/intake/fhir/": {"post"},
     "/api/v1/intake/fhir/signed/{tenant}/{sender}/": {"post"},
     "/api/v1/intake/fhir/{uid}/": {"get"},
