@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from claimkit.claims.store import ClaimStore
     from claimkit.drift.cube import CubeStore
     from claimkit.drift.findings import FindingLog
-    from claimkit.events import DataHold, Listener
+    from claimkit.events import DataHold, Event, Listener
     from claimkit.plugins import Plugins
     from claimkit.types import TenantKey
 
@@ -44,6 +44,7 @@ __all__ = [
     "VisitSource",
     "make_bus",
     "open_store",
+    "past_events",
     "patient_key",
     "plugins",
 ]
@@ -213,6 +214,19 @@ def make_bus(store: OrmStore) -> Bus:
     listeners.extend(plugins().listeners.values())
     listeners.append(SignalSender(store.using))
     return Bus(listeners)
+
+
+def past_events(topic: str, *, days: int, using: str) -> Sequence[Event] | None:
+    """Return the events of a topic that the last days brought the tenant in scope; None: nobody kept them.
+
+    A room names its function and the topics that it knows of in ``AppConfig.past``.
+    """
+    for app in apps.get_app_configs():
+        path, topics = getattr(app, "past", ("", ()))
+        if topic in topics:
+            found: Sequence[Event] = import_string(path)(topic, days, using)
+            return found
+    return None
 
 
 def patient_key(tenant: TenantKey) -> bytes:

@@ -223,6 +223,8 @@ def _export(arguments: argparse.Namespace) -> int:
 def _cube(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
     return build_from_files(arguments, config, plugins)
+
+
 def _risk(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
     with open_kept(arguments.store, plugins, dimensions=config.drift.dimensions) as kept:

@@ -20,6 +20,14 @@ class DriftApp(AppConfig):
         "cube": "claimkit_django.drift.store.OrmCubeStore",
         "findings": "claimkit_django.drift.store.OrmFindingLog",
     }
+    #: What rules can be tried on: see :func:`claimkit_django.runtime.past_events`.
+    past = (
+        "claimkit_django.drift.past.past_events",
+        (
+            "drift.detected",
+            "drift.resolved",
+        ),
+    )
     #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
     gauges = ("claimkit_django.drift.vitals.gauges",)
     #: What this room adds to the reports room, where that is installed.

@@ -13,8 +13,10 @@ from rest_framework.test import APIClient
 from claimkit.drift.findings import Tier
 from claimkit.tenants import Role
 from claimkit.testing.factories import make_finding
-from claimkit_django.automation import rest_rules
+from claimkit_django.alerts.models import Alert
+from claimkit_django.authorizations.models import Authorization, AuthorizationWarning
 from claimkit_django.automation.models import Approval, Execution, Rule, Work
+from claimkit_django.drift import past
 from claimkit_django.tenants.scope import enter
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -146,15 +148,11 @@ def test_a_preview_says_what_a_rule_would_have_taken(client, northside, monkeypa
             for money in (100, 900_000)
         ]
 
-    monkeypatch.setattr(rest_rules, "backtest", lambda **_: Result)
+    monkeypatch.setattr(past, "backtest", lambda **_: Result)
     told = client.post(f"{ROOT}rules/preview/", SENT, format="json").json()
 
     assert (told["taken"], told["events"]) == (1, 2)
     assert told["findings"][0]["subject"] == "fp-900000"
-    other = {**SENT, "topic": "claims.imported", "conditions": []}
-    assert errors(client.post(f"{ROOT}rules/preview/", other, format="json"))[0][0].startswith(
-        "topic"
-    )
     with enter(northside):
         assert not Rule.objects.exists()
         assert not Execution.objects.exists()
@@ -217,3 +215,52 @@ def test_an_action_goes_with_its_topics_only(client):
     wrong = {"action": "request_reauthorization", "settings": {}}
     assert errors(add(client, **wrong)) == [("action", "action_unfit")]
     assert add(client, topic="authorizations.expiring", conditions=[], **wrong).status_code == 201
+
+
+def preview(client, topic, fact, operand):
+    asked = {
+        **SENT,
+        "topic": topic,
+        "conditions": [{"fact": fact, "operator": "at_least", "operand": operand}],
+    }
+    told = client.post(f"{ROOT}rules/preview/", asked, format="json").json()
+    return told["taken"], told["events"], [one["subject"] for one in told["findings"]]
+
+
+def test_a_rule_is_tried_on_files_alerts_and_warnings(client, northside, make_upload):
+    now = timezone.now()
+    for number in (5, 50):
+        make_upload(northside, status="success", claims_new=number, started_at=now, finished_at=now)
+    with enter(northside):
+        for number in (1, 2):
+            Alert.objects.create(
+                fingerprint=f"f{number}", severity="high", source="drift", kind="denial_rate",
+                dollars_per_month=number * 100_000, opened_at=now, seen_at=now,
+            )  # fmt: skip
+        row = Authorization.objects.create(
+            number="A-1", payer="AETNA", procedure="97110", valid_from=now.date(),
+            valid_until=now.date(), units_authorized=4,
+        )  # fmt: skip
+        for step in (3, 30):
+            AuthorizationWarning.objects.create(
+                authorization=row, kind="expiry", step=step, basis="x", days_left=step,
+                ends_on=now.date(), told_at=now,
+            )  # fmt: skip
+
+    assert preview(client, "claims.imported", "new", 50)[:2] == (1, 2)
+    assert preview(client, "alerts.opened", "dollars_per_month", 2_000)[:2] == (1, 2)
+    assert preview(client, "alerts.resolved", "dollars_per_month", 0) == (0, 0, [])
+    assert preview(client, "authorizations.expiring", "days_left", 10) == (1, 2, [row.uid])
+    assert preview(client, "authorizations.exhausting", "days_left", 0) == (0, 0, [])
+
+
+def test_what_no_room_keeps_is_tried_on_what_rules_saw(client, northside):
+    with enter(northside):
+        for number, risk in enumerate((0.1, 0.4)):
+            Execution.objects.create(
+                rule="aur_1", rule_name="Risky", action="create_task", topic="drift.risk_scored",
+                event_key=f"k{number}", subject=f"A-{number}", result="success",
+                facts={"denial_risk": risk, "payer": "AETNA"}, at=timezone.now(),
+            )  # fmt: skip
+
+    assert preview(client, "drift.risk_scored", "denial_risk", 0.3) == (1, 2, ["A-1"])
