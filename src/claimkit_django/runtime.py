@@ -11,7 +11,7 @@ import hmac
 import logging
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from django.apps import apps
 from django.conf import settings
@@ -27,6 +27,7 @@ from claimkit_django.conf import config
 from claimkit_django.signals import SignalSender
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Sequence
 
     from claimkit.claims.mapping import ClaimMapping
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from claimkit.drift.findings import FindingLog
     from claimkit.events import DataHold, Event, Listener
     from claimkit.plugins import Plugins
-    from claimkit.types import TenantKey
+    from claimkit.types import Cents, TenantKey
 
 __all__ = [
+    "DenialSource",
+    "DeniedClaim",
     "Mappings",
     "OrmStore",
     "QualityLog",
@@ -65,6 +68,28 @@ class VisitSource(Protocol):
 
     def sql(self, *, patients: str) -> str:
         """Return a SELECT with one placeholder, the id of the tenant; see the claims room."""
+        ...
+
+
+class DeniedClaim(NamedTuple):
+    """A claim as a letter to its payer names it."""
+
+    number: str
+    payer_number: str
+    service_on: dt.date | None
+    decided_on: dt.date | None
+    #: Group and CARC.
+    reason: str
+    charge: Cents
+
+
+class DenialSource(Protocol):
+    """Which claims payers denied."""
+
+    def rows(
+        self, *, payer: str, groups: Sequence[str], since: dt.date, limit: int
+    ) -> Sequence[DeniedClaim]:
+        """Return claims of the tenant in scope that stand denied; see the claims room."""
         ...
 
 
@@ -150,6 +175,11 @@ class OrmStore:
         return cast("QualityLog", self._part("quality"))
 
     @property
+    def denials(self) -> DenialSource:
+        """Denied claims, where ``claimkit_django.claims`` is installed."""
+        return cast("DenialSource", self._part("denials"))
+
+    @property
     def mappings(self) -> Mappings:
         """Tenants' own names, where ``claimkit_django.claims`` is installed."""
         return cast("Mappings", self._part("mappings"))
@@ -160,7 +190,7 @@ class OrmStore:
         return cast("VisitSource", self._part("visits"))
 
     def has(self, part: str) -> bool:
-        """Whether an installed room provides ``part``: claims, cube, findings, mappings, quality or visits."""
+        """Whether an installed room provides ``part``: claims, cube, denials, findings, mappings, quality or visits."""
         return _find_part(part) is not None
 
     @contextmanager

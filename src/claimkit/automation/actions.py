@@ -18,6 +18,8 @@ from claimkit.events import (
     AuthorizationExhausting,
     AuthorizationExpiring,
     AutomationRequested,
+    DriftDetected,
+    DriftWorsened,
 )
 from claimkit.types import Severity
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActionCall",
     "ActionResult",
+    "AppealPacket",
     "CallWebhook",
     "LeaveWork",
     "OpenAlert",
@@ -119,6 +122,7 @@ def builtin_actions() -> tuple[RuleAction, ...]:
         LeaveWork("hold_for_review", WorkKind.HOLD),
         CallWebhook(),
         RequestReauthorization(),
+        AppealPacket(),
     )
 
 
@@ -260,6 +264,42 @@ class RequestReauthorization:
                     due_days=max(0, left - (before if isinstance(before, int) else 0)),
                 ),
             ),
+        )
+
+
+class AppealPacket:
+    """Leaves a task to appeal the denials of a drift; its packet is made when somebody asks for it.
+
+    The packet names claims, so it is neither kept nor sent: it is made anew, for whoever may see them.
+    """
+
+    name = "appeal_packet"
+    emits: frozenset[str] = frozenset()
+    #: Topics that it goes with.
+    topics = frozenset({DriftDetected.topic, DriftWorsened.topic})
+
+    def check(self, settings: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Take ``grounds``, what the letter says why, and ``due_days``, 30 by default."""
+        _known(settings, {"grounds", "due_days"})
+        grounds, days = settings.get("grounds", ""), settings.get("due_days", 30)
+        if not isinstance(grounds, str) or len(grounds) > 2_000:
+            raise ConfigError("grounds has at most 2,000 characters")
+        if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= 365:
+            raise ConfigError("due_days is from 0 to 365")
+        return {"grounds": grounds.strip(), "due_days": days}
+
+    def run(self, call: ActionCall) -> ActionResult:
+        """Want the task."""
+        text = f"Appeal denials of {call.facts.get('payer') or 'the payer'}"
+        days = call.settings.get("due_days")
+        return ActionResult(
+            work=(
+                Work(
+                    kind=WorkKind.TASK,
+                    text=text[:_LONGEST],
+                    due_days=days if isinstance(days, int) else None,
+                ),
+            )
         )
 
 

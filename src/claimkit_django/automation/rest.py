@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import django_filters
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Count, Max, Q
-from drf_spectacular.utils import OpenApiExample, extend_schema_view
+from django.http import Http404, HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema_view,
+)
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
+from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 
 from claimkit.errors import ApprovalConflict
+from claimkit.types import TenantKey
 from claimkit_django.automation.engine import approve, finish, reject
 from claimkit_django.automation.models import Approval, Execution, Work
+from claimkit_django.automation.packets import make_packet
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.problems import Conflict
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
+from claimkit_django.runtime import plugins
 from claimkit_django.tenants.directory import actor_of
 from claimkit_django.tenants.rest import ANALYST_WRITES, READ, TenantRowsView
+from claimkit_django.trail import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +45,18 @@ if TYPE_CHECKING:
     from claimkit.tenants import Role
 
 __all__ = ["ApprovalViewSet", "ExecutionViewSet", "WorkViewSet"]
+
+
+class _AnyRenderer(BaseRenderer):
+    """Lets any ``Accept`` pass; the view answers with the file itself."""
+
+    media_type = "*/*"
+    format = "file"
+    charset = None
+
+    def render(self, data: Any, *_args: Any, **_kwargs: Any) -> Any:
+        """Return what the view wrote."""
+        return data
 
 
 def _links(name: str) -> LinksField:
@@ -363,3 +388,62 @@ class WorkViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet, 
         found = self.get_object()
         row = finish(found.uid, actor=actor_of(request.user), using=DEFAULT_DB_ALIAS)
         return Response(self.get_serializer(row).data)
+
+    @operation(
+        operation_id="automation_work_packet",
+        summary="Download the packet of an appeal",
+        parameters=[
+            OpenApiParameter("renderer", str, OpenApiParameter.PATH, description="Format.")
+        ],
+        responses={
+            (200, "application/octet-stream"): OpenApiResponse(
+                OpenApiTypes.BINARY,
+                "The file.",
+                examples=[
+                    OpenApiExample("a file", value="…", media_type="application/octet-stream")
+                ],
+            )
+        },
+    )
+    @action(
+        detail=True,
+        url_path=r"packet/(?P<renderer>[a-z0-9_-]{1,64})",
+        # It names claims: not for viewers.
+        roles=dict.fromkeys(READ, ANALYST_WRITES["POST"]),
+        renderer_classes=[*ApiViewSet.renderer_classes, _AnyRenderer],
+        filter_backends=[],
+        pagination_class=None,
+    )
+    def packet(self, request: Request, uid: str, renderer: str) -> HttpResponse:
+        """Make the letter of an appeal with its claims, reasons and evidence; it is kept nowhere."""
+        refuse_unknown(request, ())
+        work = self.get_object()
+        known = plugins().renderers.get(renderer)
+        report = None
+        if known is not None:
+            report = make_packet(
+                work,
+                tenant=TenantKey(self.tenant.key),
+                name=self.tenant.name,
+                using=DEFAULT_DB_ALIAS,
+            )
+        if known is None or report is None:
+            raise Http404
+        record(
+            "appeal_packet.read",
+            tenant_id=self.tenant.pk,
+            target=uid,
+            is_read=True,
+            using=DEFAULT_DB_ALIAS,
+        )
+        body = io.BytesIO()
+        known.render(report, body)
+        return HttpResponse(
+            body.getvalue(),
+            content_type=known.media_type,
+            headers={
+                "Content-Disposition": f'attachment; filename="{uid}.{known.extension}"',
+                "Cache-Control": "no-store",
+                "Content-Security-Policy": "sandbox",
+            },
+        )

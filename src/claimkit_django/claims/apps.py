@@ -18,6 +18,7 @@ class ClaimsApp(AppConfig):
     #: What this room adds to :class:`claimkit_django.runtime.OrmStore`.
     store_parts = {
         "claims": "claimkit_django.claims.store.OrmClaimStore",
+        "denials": "claimkit_django.claims.denials.Denials",
         "mappings": "claimkit_django.claims.mapping_table.MappingTable",
         "quality": "claimkit_django.claims.quality.OrmQualityLog",
         "visits": "claimkit_django.claims.visits.Visits",

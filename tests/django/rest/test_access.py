@@ -175,6 +175,7 @@ LEAST = {
     "POST /drift/backtests/": Role.ANALYST,
     "GET /drift/backtests/{uid}/": Role.VIEWER,
     "GET /automation/approvals/answers/": Role.VIEWER,
+    "GET /automation/work/{uid}/packet/{renderer}/": Role.ANALYST,
     "POST /drift/risk/": Role.ANALYST,
     "GET /drift/risk/calibration/": Role.VIEWER,
     "POST /findings/{uid}/accept/": Role.ANALYST,
@@ -242,6 +243,7 @@ def world(world):
                 "rule": "aur_0",
                 "rule_name": "Dear ones",
                 "topic": "drift.detected",
+                "subject": house.finding.fingerprint,
             }
             house.automation_rule = AutomationRule.objects.create(
                 name="Dear ones",
@@ -250,7 +252,7 @@ def world(world):
                 settings={"text": "Call"},
             )
             house.execution = Execution.objects.create(
-                **told, action="create_task", event_key="0", result="success", at=now
+                **told, action="appeal_packet", event_key="0", result="success", at=now
             )
             house.approval = Approval.objects.create(
                 **told,

@@ -106,6 +106,7 @@ PATHS = {
     "/api/v1/templates/": {"get", "post"},
     "/api/v1/templates/{uid}/": {"get", "put", "patch", "delete"},
     "/api/v1/automation/approvals/answers/": {"get"},
+    "/api/v1/automation/work/{uid}/packet/{renderer}/": {"get"},
     "/api/v1/intake/fhir/": {"post"},
     "/api/v1/intake/fhir/signed/{tenant}/{sender}/": {"post"},
     "/api/v1/intake/fhir/{uid}/": {"get"},
