@@ -126,7 +126,7 @@ def _evidence(finding: Finding) -> Section:
             Column(label="Denied", kind=ValueKind.SHARE),
             Column(label="Expected", kind=ValueKind.SHARE),
         ),
-        rows=tuple(zip(seen.days, seen.claims, seen.observed, seen.expected, strict=True)),
+        rows=tuple(zip(seen.days, seen.claims, seen.observed, seen.expected, strict=False)),
     )
     return Section(
         anchor="evidence",

@@ -202,10 +202,22 @@ _QUEUED: dict[str, Any] = {
     },
     "_links": {"self": f"/api/v1/intake/fhir/{_UID}/", "upload": f"/api/v1/uploads/{_UID}/"},
 }
-_TAKEN = OpenApiExample("queued", value=_QUEUED, response_only=True, status_codes=["202"])
-_PARTIAL = OpenApiExample(
+
+
+def _shown(name: str, value: dict[str, Any], status_code: str) -> list[OpenApiExample]:
+    """Return the example of an answer in both media types."""
+    return [
+        OpenApiExample(
+            name, value=value, response_only=True, status_codes=[status_code], media_type=media
+        )
+        for media in ("application/json", _JSON)
+    ]
+
+
+_TAKEN = _shown("queued", _QUEUED, "202")
+_PARTIAL = _shown(
     "one bad entry",
-    value={
+    {
         **_QUEUED,
         "status": "partial",
         "finished_at": "2026-04-12T14:05:02Z",
@@ -230,8 +242,7 @@ _PARTIAL = OpenApiExample(
             ],
         },
     },
-    response_only=True,
-    status_codes=["200"],
+    "200",
 )
 _BODY = OpenApiExample(
     "a Bundle",
@@ -258,7 +269,7 @@ class FhirIntakeView(TenantView):
         summary="Send FHIR resources",
         request={_JSON: OpenApiTypes.OBJECT, _NDJSON: OpenApiTypes.STR},
         responses={202: IntakeSerializer},
-        examples=[_BODY, _TAKEN],
+        examples=[_BODY, *_TAKEN],
     )
     def post(self, request: Request, **_where: str) -> Response:
         """Take a resource, a Bundle or NDJSON and queue its import; `Location` says where to follow it.
@@ -364,7 +375,7 @@ class SignedFhirIntakeView(FhirIntakeView):
         summary="Send FHIR resources as a signed webhook",
         request={_JSON: OpenApiTypes.OBJECT, _NDJSON: OpenApiTypes.STR},
         responses={202: IntakeSerializer},
-        examples=[_BODY, _TAKEN],
+        examples=[_BODY, *_TAKEN],
         auth=[],
     )
     def post(self, request: Request, **where: str) -> Response:
@@ -385,7 +396,7 @@ class FhirStatusView(TenantView):
         operation_id="intake_fhir_retrieve",
         summary="Follow FHIR that was sent",
         responses=IntakeSerializer,
-        examples=[_PARTIAL],
+        examples=_PARTIAL,
     )
     def get(self, request: Request, uid: str) -> Response:
         """Say how far it is, and of each item that was not taken why."""

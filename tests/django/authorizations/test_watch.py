@@ -311,7 +311,8 @@ def test_who_changed_an_authorization_is_in_the_trail(northside, authorize):
     with enter(northside):
         row.units_authorized = 30
         row.save(update_fields=["units_authorized"])
-        told = list(AuditEntry.objects.filter(target=row.uid).values_list("action", "changes"))
+        rows = AuditEntry.objects.filter(target=row.uid).order_by("pk")
+        told = list(rows.values_list("action", "changes"))
 
     assert [action for action, _ in told] == ["authorization.made", "authorization.changed"]
     assert "A-417" not in str(told)
