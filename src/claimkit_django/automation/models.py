@@ -83,10 +83,11 @@ class Rule(TenantModel):
 
 
 class Execution(TenantModel):
-    """One line of the log: what a rule did about one event, and why. Never changed or deleted.
+    """One line of the log: what a rule did about one event, and why. Never changed.
 
-    It copies what it needs of its rule, which may be gone. A rule writes one line of step 0 about an
-    event, and where a person was asked one of step 1 about the answer.
+    Only retention, and the erasure of its tenant, delete it. It copies what it needs of its rule,
+    which may be gone. A rule writes one line of step 0 about an event, and where a person was asked
+    one of step 1 about the answer.
     """
 
     class Result(models.TextChoices):

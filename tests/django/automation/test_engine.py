@@ -10,6 +10,7 @@ import pytest
 from django.db import DEFAULT_DB_ALIAS as USING
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from claimkit.errors import ApprovalConflict
 from claimkit.events import AuthorizationExpiring, DriftDetected
@@ -20,7 +21,10 @@ from claimkit_django.alerts.models import Alert
 from claimkit_django.automation import checks, engine
 from claimkit_django.automation.engine import approve, finish, reject
 from claimkit_django.automation.models import Approval, Execution, Rule, Work
+from claimkit_django.migrations_kit.append_only import removal
+from claimkit_django.ops.retention import apply_retention
 from claimkit_django.runtime import make_bus, open_store
+from claimkit_django.tenants.erasure import erase_tenant
 from claimkit_django.tenants.scope import enter
 from claimkit_django.webhooks.models import Endpoint, Message
 
@@ -376,6 +380,36 @@ def test_the_database_keeps_the_log_from_being_rewritten(northside, add_rule, wr
     with pytest.raises(DatabaseError, match="neither changed nor deleted"), transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(write.format(table))
+    assert log(northside) == [("Dear ones", 0, "success")]
+
+
+def test_retention_and_the_end_of_a_tenant_remove_lines(northside, lakeview, add_rule):
+    for tenant in (northside, lakeview):
+        add_rule(tenant)
+        tell(drift(tenant))
+    later = timezone.now() + dt.timedelta(days=366)
+    keep = {"using": USING, "is_dry_run": False, "only": ["executions"]}
+    assert apply_retention(**keep, now=timezone.now()) == []
+    erase_tenant(lakeview, using=USING)
+    assert len(log(northside)) == Execution.unscoped.count() == 1
+
+    (gone,) = apply_retention(**keep, now=later)
+    assert (gone.rows, Execution.unscoped.count()) == (1, 0)
+    tell(drift(northside, 2))
+    with pytest.raises(DatabaseError, match="neither changed nor deleted"), transaction.atomic():
+        Execution.unscoped.all()._raw_delete(USING)
+    assert len(log(northside)) == 1
+
+
+def test_a_removal_opens_nothing_but_its_table(northside, add_rule):
+    add_rule(northside)
+    tell(drift(northside))
+    table = Execution._meta.db_table
+    with pytest.raises(DatabaseError, match="neither"), transaction.atomic(), removal(table, USING):
+        Execution.unscoped.update(result="rejected")
+    with pytest.raises(DatabaseError, match="neither"), transaction.atomic():
+        with removal("claimkit_automation_work", USING):
+            Execution.unscoped.all()._raw_delete(USING)
     assert log(northside) == [("Dear ones", 0, "success")]
 
 

@@ -25,5 +25,5 @@ class Migration(migrations.Migration):
                 field=models.BooleanField(db_default=False, default=False),
             )
         ),
-        AppendOnly(model_name="execution"),
+        AppendOnly(model_name="execution", removable=True),
     ]
