@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DIMENSIONS", "check_dimensions", "slice_name", "slice_names", "slice_values"]
 
-#: Fields of :class:`~claimkit.events.ClaimFacts` that can be further dimensions.
+#: Fields of :class:`~claimkit.facts.ClaimFacts` that can be further dimensions.
 DIMENSIONS = ("authorization", "facility", "line_of_business", "provider")
 
 
