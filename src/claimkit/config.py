@@ -46,6 +46,11 @@ class TenantsConfig:
 class ClaimsConfig:
     """Settings of the claims room."""
 
+    #: Largest body in bytes that the FHIR intake takes.
+    max_intake_bytes: int = 67_108_864
+    #: Who may send FHIR as signed webhooks: ``tenant:sender``, or ``tenant:sender:2`` once its key was
+    #: changed; ``claimkit_intake_key`` says the key.
+    signed_senders: tuple[str, ...] = ()
     #: Claims per batch and transaction.
     batch_size: int = 5_000
     #: Rejected rows after which a file is refused.
@@ -290,6 +295,8 @@ class AutomationConfig:
     circuit_minutes: int = 60
     #: Rules that a tenant may have.
     max_rules: int = 200
+    #: Seconds after which an action that has not answered is a failure.
+    action_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

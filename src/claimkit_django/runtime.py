@@ -11,7 +11,7 @@ import hmac
 import logging
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from django.apps import apps
 from django.conf import settings
@@ -26,21 +26,27 @@ from claimkit_django.conf import config
 from claimkit_django.signals import SignalSender
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Sequence
 
+    from claimkit.claims.mapping import ClaimMapping
     from claimkit.claims.store import ClaimStore
     from claimkit.drift.cube import CubeStore
     from claimkit.drift.findings import FindingLog
-    from claimkit.events import DataHold, Listener
+    from claimkit.events import DataHold, Event, Listener
     from claimkit.plugins import Plugins
-    from claimkit.types import TenantKey
+    from claimkit.types import Cents, TenantKey
 
 __all__ = [
+    "DenialSource",
+    "DeniedClaim",
+    "Mappings",
     "OrmStore",
     "QualityLog",
     "VisitSource",
     "make_bus",
     "open_store",
+    "past_events",
     "patient_key",
     "plugins",
 ]
@@ -61,6 +67,36 @@ class VisitSource(Protocol):
 
     def sql(self, *, patients: str) -> str:
         """Return a SELECT with one placeholder, the id of the tenant; see the claims room."""
+        ...
+
+
+class DeniedClaim(NamedTuple):
+    """A claim as a letter to its payer names it."""
+
+    number: str
+    payer_number: str
+    service_on: dt.date | None
+    decided_on: dt.date | None
+    #: Group and CARC.
+    reason: str
+    charge: Cents
+
+
+class DenialSource(Protocol):
+    """Which claims payers denied."""
+
+    def rows(
+        self, *, payer: str, groups: Sequence[str], since: dt.date, limit: int
+    ) -> Sequence[DeniedClaim]:
+        """Return claims of the tenant in scope that stand denied; see the claims room."""
+        ...
+
+
+class Mappings(Protocol):
+    """The names that tenants give to payers and procedure groups."""
+
+    def load(self, tenant_id: int) -> ClaimMapping:
+        """Return a tenant's rules that are in force; one query."""
         ...
 
 
@@ -138,12 +174,22 @@ class OrmStore:
         return cast("QualityLog", self._part("quality"))
 
     @property
+    def denials(self) -> DenialSource:
+        """Denied claims, where ``claimkit_django.claims`` is installed."""
+        return cast("DenialSource", self._part("denials"))
+
+    @property
+    def mappings(self) -> Mappings:
+        """Tenants' own names, where ``claimkit_django.claims`` is installed."""
+        return cast("Mappings", self._part("mappings"))
+
+    @property
     def visits(self) -> VisitSource:
         """Services by patient, where ``claimkit_django.claims`` is installed."""
         return cast("VisitSource", self._part("visits"))
 
     def has(self, part: str) -> bool:
-        """Whether an installed room provides ``part``: claims, cube, findings, quality or visits."""
+        """Whether an installed room provides ``part``: claims, cube, denials, findings, mappings, quality or visits."""
         return _find_part(part) is not None
 
     @contextmanager
@@ -195,6 +241,19 @@ def make_bus(store: OrmStore) -> Bus:
     listeners.extend(plugins().listeners.values())
     listeners.append(SignalSender(store.using))
     return Bus(listeners)
+
+
+def past_events(topic: str, *, days: int, using: str) -> Sequence[Event] | None:
+    """Return the events of a topic that the last days brought the tenant in scope; None: nobody kept them.
+
+    A room names its function and the topics that it knows of in ``AppConfig.past``.
+    """
+    for app in apps.get_app_configs():
+        path, topics = getattr(app, "past", ("", ()))
+        if topic in topics:
+            found: Sequence[Event] = import_string(path)(topic, days, using)
+            return found
+    return None
 
 
 def patient_key(tenant: TenantKey) -> bytes:

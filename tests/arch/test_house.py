@@ -34,6 +34,8 @@ _TABLES = ("models.py", "admin.py", "rest.py", "migrations")
 _VERBS = (
     ("claims", "claimkit.claims.intake", "import_claims"),
     ("drift", "claimkit.drift.watch", "watch"),
+    ("drift", "claimkit.drift.risk", "score_claims"),
+    ("drift", "claimkit.drift.risk", "calibrate"),
     ("reports", "claimkit.reports.period", "compose_period"),
     ("webhooks", "claimkit.webhooks.deliver", "deliver"),
 )

@@ -198,10 +198,10 @@ def test_plugins_shows_what_each_adds(capsys):
 
     assert lines[0] == f"builtins  (claimkit {claimkit.__version__})"
     # Names begin in one column, however long the kind before them is.
-    shown = dict(re.split(r"  +", one.strip(), maxsplit=1) for one in lines[1:10])
+    shown = dict(re.split(r"  +", one.strip(), maxsplit=1) for one in lines[1:11])
     assert shown["payer directories"] == "federal-programs"
     assert "claimkit_open_store" in shown["hooks"]
-    assert len({len(re.match(r"  .*?  +", one)[0]) for one in lines[1:10]}) == 1
+    assert len({len(re.match(r"  .*?  +", one)[0]) for one in lines[1:11]}) == 1
     assert builtins["distribution"] == "claimkit"
     assert builtins["version"] == claimkit.__version__
     assert builtins["status"] == "loaded"
@@ -567,3 +567,36 @@ def test_dimensions_of_the_settings_narrow_what_is_found(planted, tmp_path, caps
     places = [one["places"] for one in json.loads(out)["findings"] if one["tier"] == "alert"]
     assert {"facility": ["NORTH"]} in places
     assert (refused[0], "did you mean 'facility'?" in refused[2]) == (1, True)
+
+
+def test_planned_claims_are_scored_from_files_of_the_past(planted, tmp_path, capsys):
+    planned = tmp_path / "planned.csv"
+    planned.write_text(
+        "Claim ID,Payer,DOS,CPT,Billed\nN-1,Lake Mutual,2026-03-02,99213,80\n"
+        "N-2,Nobody Yet,2026-03-02,99213,80\n",
+        encoding="utf-8",
+    )
+
+    status, out, err = run(
+        capsys, "risk", planned, planted, "--format", "json", "--calibration", "--quiet"
+    )
+
+    assert (status, err) == (0, "")
+    known, unknown, calibration = objects(out)
+    assert known["state"] == "scored"
+    assert 0.05 < known["probability"] < 0.15
+    assert unknown["state"] == "too_little_history"
+    assert calibration["calibration"]["claims"] > 500
+
+
+def test_scores_are_words_with_a_reliability_table(planted, tmp_path, capsys):
+    planned = tmp_path / "planned.csv"
+    planned.write_text(
+        "Claim ID,Payer,DOS,CPT,Billed\nN-1,Lake Mutual,2026-03-02,99213,80\n", encoding="utf-8"
+    )
+
+    _, out, _ = run(capsys, "risk", planned, planted, "--calibration")
+
+    assert out.startswith("N-1: ")
+    assert "LAKE MUTUAL denied " in out
+    assert "better than the average" in out

@@ -76,7 +76,7 @@ def forecast(
         usage: Services that were seen from its first day to ``seen_until``.
         seen_until: Last day of which services are known.
         today: Where the forecast begins.
-        interval: Probability that the day lies in the interval, above 0 and below 1.
+        interval: Probability that the day lies in it, above 0 and below 1.
 
     Raises:
         ConfigError: ``interval`` is out of range.
@@ -90,41 +90,38 @@ def forecast(
     ...     number="A1", payer="Aetna", procedure="97110", valid_from=day,
     ...     valid_until=day + dt.timedelta(days=99), units_authorized=D(20), units_used=D(10),
     ... )
-    >>> half = day + dt.timedelta(days=49)
-    >>> seen = forecast(given, Usage(visits=10, units=D(10), squares=D(10)), seen_until=half, today=half)
+    >>> half, used = day + dt.timedelta(days=49), Usage(visits=10, units=D(10), squares=D(10))
+    >>> seen = forecast(given, used, seen_until=half, today=half)
     >>> seen.earliest < given.valid_until < seen.latest, round(seen.units_per_day, 2)
     (True, 0.2)
     """
     if not 0 < interval < 1:
         raise ConfigError("an interval has a probability above 0 and below 1")
+    shape, rate, lump = _pace(authorization, usage, seen_until)
+    left, per_day = float(authorization.units_left), shape * lump / rate
+    if left <= 0:
+        at_once = dict.fromkeys(("earliest", "likely", "latest"), today)
+        return Forecast(units_per_day=per_day, runs_out=1.0, **at_once)
+    later = partial(tail, shape=shape, rate=rate, count=math.ceil(left / lump))
+    days_left = float(max(0, (authorization.valid_until - today).days))
+    quantiles = ((1 - interval) / 2, 0.5, (1 + interval) / 2)
+    first, middle, last = (_day(later, 1 - quantile, today) for quantile in quantiles)
+    ends = {"earliest": first, "likely": middle, "latest": last}
+    return Forecast(units_per_day=per_day, runs_out=1 - later(days_left), **ends)
+
+
+def _pace(
+    authorization: Authorization, usage: Usage, seen_until: dt.date
+) -> tuple[float, float, float]:
+    """Return shape and rate of the gamma distribution of services a day, and the units of a service."""
     period = (authorization.valid_until - authorization.valid_from).days + 1
     lump = float(usage.squares / usage.units) if usage.units else 1.0
-    left = float(authorization.units_left)
-    lump = max(lump, left / _MOST_LUMPS)
-    seen_days = max(
-        0, (min(seen_until, authorization.valid_until) - authorization.valid_from).days + 1
-    )
+    lump = max(lump, float(authorization.units_left) / _MOST_LUMPS)
+    seen = min(seen_until, authorization.valid_until)
+    seen_days = max(0, (seen - authorization.valid_from).days + 1)
     planned = float(authorization.units_authorized) / period
     shape = (planned * PRIOR_DAYS + float(usage.units)) / lump
-    rate = PRIOR_DAYS + seen_days
-    per_day = shape * lump / rate
-    if left <= 0:
-        return Forecast(
-            units_per_day=per_day, runs_out=1.0, earliest=today, likely=today, latest=today
-        )
-    later = partial(tail, shape=shape, rate=rate, count=math.ceil(left / lump))
-    days_left = max(0, (authorization.valid_until - today).days)
-    earliest, likely, latest = (
-        _day(later, 1 - quantile, today)
-        for quantile in ((1 - interval) / 2, 0.5, (1 + interval) / 2)
-    )
-    return Forecast(
-        units_per_day=per_day,
-        runs_out=1 - later(float(days_left)),
-        earliest=earliest,
-        likely=likely,
-        latest=latest,
-    )
+    return shape, PRIOR_DAYS + seen_days, lump
 
 
 def tail(days: float, *, shape: float, rate: float, count: int) -> float:

@@ -12,7 +12,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from claimkit.errors import ConfigError, did_you_mean
-from claimkit.events import AlertOpened, AlertWanted, AutomationRequested
+from claimkit.events import (
+    AlertOpened,
+    AlertWanted,
+    AuthorizationExhausting,
+    AuthorizationExpiring,
+    AutomationRequested,
+    DriftDetected,
+    DriftWorsened,
+)
 from claimkit.types import Severity
 
 if TYPE_CHECKING:
@@ -26,9 +34,11 @@ if TYPE_CHECKING:
 __all__ = [
     "ActionCall",
     "ActionResult",
+    "AppealPacket",
     "CallWebhook",
     "LeaveWork",
     "OpenAlert",
+    "RequestReauthorization",
     "RuleAction",
     "Work",
     "WorkKind",
@@ -111,6 +121,8 @@ def builtin_actions() -> tuple[RuleAction, ...]:
         LeaveWork("tag_finding", WorkKind.TAG),
         LeaveWork("hold_for_review", WorkKind.HOLD),
         CallWebhook(),
+        RequestReauthorization(),
+        AppealPacket(),
     )
 
 
@@ -207,6 +219,85 @@ class CallWebhook:
                     label=str(call.settings["label"]),
                     trigger=call.topic,
                     subject=call.subject,
+                ),
+            )
+        )
+
+
+class RequestReauthorization:
+    """Asks people to ask a payer again before an authorization ends, and tells receivers of webhooks."""
+
+    name = "request_reauthorization"
+    emits = frozenset({AutomationRequested.topic})
+    #: Topics that it goes with.
+    topics = frozenset({AuthorizationExpiring.topic, AuthorizationExhausting.topic})
+
+    def check(self, settings: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Take ``due_days`` before the end by which the payer must be asked, 7 by default."""
+        _known(settings, {"due_days"})
+        days = settings.get("due_days", 7)
+        if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= 180:
+            raise ConfigError("due_days is a whole number from 0 to 180")
+        return {"due_days": days}
+
+    def run(self, call: ActionCall) -> ActionResult:
+        """Want a task that is due so many days before the end, today at the latest, and one event."""
+        left = int(float(call.facts.get("days_left") or 0))
+        before = call.settings.get("due_days")
+        payer, procedure = (str(call.facts.get(name) or "?") for name in ("payer", "procedure"))
+        text = f"Ask {payer} again to authorize {procedure}"
+        return ActionResult(
+            events=(
+                AutomationRequested(
+                    tenant=call.tenant,
+                    at=call.at,
+                    rule=call.rule,
+                    label=self.name,
+                    trigger=call.topic,
+                    subject=call.subject,
+                ),
+            ),
+            work=(
+                Work(
+                    kind=WorkKind.TASK,
+                    text=text[:_LONGEST],
+                    due_days=max(0, left - (before if isinstance(before, int) else 0)),
+                ),
+            ),
+        )
+
+
+class AppealPacket:
+    """Leaves a task to appeal the denials of a drift; its packet is made when somebody asks for it.
+
+    The packet names claims, so it is neither kept nor sent: it is made anew, for whoever may see them.
+    """
+
+    name = "appeal_packet"
+    emits: frozenset[str] = frozenset()
+    #: Topics that it goes with.
+    topics = frozenset({DriftDetected.topic, DriftWorsened.topic})
+
+    def check(self, settings: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Take ``grounds``, what the letter says why, and ``due_days``, 30 by default."""
+        _known(settings, {"grounds", "due_days"})
+        grounds, days = settings.get("grounds", ""), settings.get("due_days", 30)
+        if not isinstance(grounds, str) or len(grounds) > 2_000:
+            raise ConfigError("grounds has at most 2,000 characters")
+        if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= 365:
+            raise ConfigError("due_days is from 0 to 365")
+        return {"grounds": grounds.strip(), "due_days": days}
+
+    def run(self, call: ActionCall) -> ActionResult:
+        """Want the task."""
+        text = f"Appeal denials of {call.facts.get('payer') or 'the payer'}"
+        days = call.settings.get("due_days")
+        return ActionResult(
+            work=(
+                Work(
+                    kind=WorkKind.TASK,
+                    text=text[:_LONGEST],
+                    due_days=days if isinstance(days, int) else None,
                 ),
             )
         )

@@ -16,6 +16,7 @@ from claimkit.events import (
     AuthorizationExhausting,
     AuthorizationExpiring,
     AuthorizationRenewed,
+    ClaimRiskScored,
     ClaimsImported,
     DriftAccepted,
     DriftDetected,
@@ -116,6 +117,17 @@ _ALL = (
     *map(_ending, (AuthorizationExpiring, AuthorizationExhausting)),
     Trigger(
         AuthorizationRenewed, "authorization", payer=_text("payer"), procedure=_text("procedure")
+    ),
+    Trigger(
+        ClaimRiskScored,
+        "claim",
+        payer=_text("payer"),
+        procedure_group=_text("procedure_group"),
+        authorization=_text("authorization"),
+        denial_risk=_number("probability"),
+        confidence=(FactType.NUMBER, lambda event: 1 - (event.high - event.low)),
+        dollars=(FactType.NUMBER, lambda event: event.charge / 100),
+        dollars_at_risk=(FactType.NUMBER, lambda event: event.probability * event.charge / 100),
     ),
     Trigger(
         ClaimsImported,

@@ -175,8 +175,11 @@ class AutomationRule:
     goes_on: bool = True
     #: Actions in an hour; 0 for no limit.
     max_per_hour: int = 20
-    #: Money at risk per 30 days, in dollars, from which a person is asked though it is automatic.
+    #: Dollars from which a person is asked though it is automatic: money at risk per 30 days, or the
+    #: charge of a claim that was scored.
     ask_from_dollars: float | None = None
+    #: Confidence, 0 to 1, below which a person is asked though it is automatic.
+    ask_below_confidence: float | None = None
 
     def check(self) -> None:
         """Check the conditions, each and together.

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from claimkit.automation.facts import Fact
     from claimkit.automation.rules import AutomationRule
 
-__all__ = ["Decision", "Record", "Verdict", "decide", "fail", "succeed"]
+__all__ = ["HOLDS", "Decision", "Record", "Verdict", "decide", "fail", "succeed"]
+
+#: Actions that hold what an event is about; they never wait themselves.
+HOLDS = frozenset({"hold_for_review"})
 
 
 class Verdict(StrEnum):
@@ -28,6 +31,8 @@ class Verdict(StrEnum):
     ACT = "act"
     DRY_RUN = "dry_run"
     ASK = "ask"
+    #: What it is about is held for review: it waits until somebody lets it go.
+    HELD = "held"
     LIMITED = "limited"
     #: It failed too often and rests.
     CIRCUIT_OPEN = "circuit_open"
@@ -60,6 +65,7 @@ def decide(
     facts: Mapping[str, Fact],
     records: Mapping[str, Record],
     now: dt.datetime,
+    held: bool = False,
 ) -> tuple[Decision, ...]:
     """Return what each rule that takes an event does, the first by priority first.
 
@@ -69,13 +75,20 @@ def decide(
         facts: What is known of it.
         records: Key of a rule → what it did lately.
         now: The present.
+        held: Whether what the event is about is held for review. A rule that holds it lets those
+            after it wait as well.
     """
     found = []
     for rule in sorted(rules, key=lambda one: one.priority):
         if rule.mode is Mode.OFF or rule.topic != topic or not rule.takes(facts):
             continue
         record = records.get(rule.key, Record())
-        found.append(Decision(rule=rule, verdict=_verdict(rule, facts, record, now)))
+        verdict = _verdict(rule, facts, record, now)
+        if verdict is Verdict.ACT and rule.action in HOLDS:
+            held = True
+        elif verdict is Verdict.ACT and held:
+            verdict = Verdict.HELD
+        found.append(Decision(rule=rule, verdict=verdict))
         if not rule.goes_on:
             break
     return tuple(found)
@@ -92,13 +105,20 @@ def _verdict(
         return Verdict.LIMITED
     if rule.mode is Mode.APPROVAL:
         return Verdict.ASK
-    dollars = facts.get("dollars_per_month")
-    if rule.ask_from_dollars is not None and (
-        not isinstance(dollars, (int, float)) or dollars >= rule.ask_from_dollars
-    ):
+    dollars = _number(facts, "dollars_per_month", "dollars")
+    if rule.ask_from_dollars is not None and (dollars is None or dollars >= rule.ask_from_dollars):
         # What nobody knows the price of may be dear.
         return Verdict.ASK
+    sure = _number(facts, "confidence")
+    if rule.ask_below_confidence is not None and (sure is None or sure < rule.ask_below_confidence):
+        return Verdict.ASK
     return Verdict.ACT
+
+
+def _number(facts: Mapping[str, Fact], *names: str) -> float | None:
+    """Return the first of the facts that is a known number."""
+    found = (facts.get(name) for name in names)
+    return next((one for one in found if isinstance(one, (int, float))), None)
 
 
 def succeed(record: Record) -> Record:

@@ -192,12 +192,15 @@ def find_header(
     return (best, known) if known >= min(_MIN_KNOWN, len(wanted) or _MIN_KNOWN) else (-1, known)
 
 
-def map_columns(header: Sequence[str], wanted: Mapping[str, str]) -> ColumnMap:
+def map_columns(
+    header: Sequence[str], wanted: Mapping[str, str], *, undecided: bool = False
+) -> ColumnMap:
     """Decide which column holds which field.
 
     Args:
         header: The header row as read.
         wanted: Header → field, as the user maps them; wins over the aliases.
+        undecided: No column needs to tell of a decision.
 
     Raises:
         FileRefused: two columns for one field, a required field is missing, or the user maps a
@@ -223,7 +226,7 @@ def map_columns(header: Sequence[str], wanted: Mapping[str, str]) -> ColumnMap:
     if "claim_id" not in fields and "icn" in fields:
         fields["claim_id"] = fields.pop("icn")
     _refuse_doubles(fields, names)
-    _refuse_missing(fields, unknown)
+    _refuse_missing(fields, unknown, undecided=undecided)
     procedure = fields.get("procedure_code", [0])[0]
     return ColumnMap(
         header=tuple(names),
@@ -264,7 +267,9 @@ def _refuse_doubles(fields: Mapping[str, list[int]], names: Sequence[str]) -> No
             )
 
 
-def _refuse_missing(fields: Mapping[str, list[int]], unknown: Sequence[str]) -> None:
+def _refuse_missing(
+    fields: Mapping[str, list[int]], unknown: Sequence[str], *, undecided: bool
+) -> None:
     missing = [
         what
         for what, names in (
@@ -276,7 +281,7 @@ def _refuse_missing(fields: Mapping[str, list[int]], unknown: Sequence[str]) -> 
         if not any(name in fields for name in names)
     ]
     tells_decisions = any(name in fields for name in ("paid_date", "allowed"))
-    if "paid" not in fields and (tells_decisions or "status" not in fields):
+    if "paid" not in fields and (tells_decisions or not (undecided or "status" in fields)):
         missing.append("paid")
     if not missing:
         return

@@ -92,7 +92,7 @@ class CsvReader:
                 remedy="The first rows must name the columns, such as claim id, payer, dos, billed",
                 code="header_missing",
             )
-        columns = map_columns(layout.header, options.columns)
+        columns = map_columns(layout.header, options.columns, undecided=options.undecided)
         reading = _Reading(text, layout, columns, options)
         for batch in reading.batches(chain([first], blocks)):
             batch.template = template.name if template else ""

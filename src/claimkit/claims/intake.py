@@ -191,8 +191,9 @@ def preview_claims(
     reader: str = "",
     progress: Progress | None = None,
     on_problem: Callable[[RowProblem], object] | None = None,
+    on_batch: Callable[[ClaimBatch], object] | None = None,
 ) -> ImportReport:
-    """Read a file, keep nothing, and say what is in it.
+    """Read a file, keep nothing, and say what is in it; ``on_batch`` is told of each normalized batch.
 
     Raises:
         FileRefused: the file cannot be read as claims.
@@ -201,8 +202,9 @@ def preview_claims(
     pass_ = _Pass(stream, name=name, upload="", progress=progress, on_problem=on_problem)
     # Tokens of a preview are thrown away with it, so any key will do.
     context = NormalizeContext(patient_key=secrets.token_bytes(32), source_name=name)
-    for _ in pass_.batches(plugins, options or ReadOptions(), reader, context):
-        pass
+    for batch in pass_.batches(plugins, options or ReadOptions(), reader, context):
+        if on_batch is not None:
+            on_batch(batch)
     return pass_.report()
 
 

@@ -226,6 +226,7 @@ def facts_of(position: ClaimPosition) -> ClaimFacts:
         first_stands=_first_stands(position),
         procedure_code=position.procedure_code,
         service_day=_DAY_OF[position.service_from],
+        authorization="with number" if position.authorization_number else "without number",
     )
 
 

@@ -56,6 +56,8 @@ class ReadOptions:
     max_problems: int = 1_000
     #: Or after this share of rejected rows, once 1,000 rows were read.
     max_problem_share: float = 0.2
+    #: The claims were not sent yet, so that no column needs to tell of a decision (CSV).
+    undecided: bool = False
 
 
 class ClaimReader(Protocol):

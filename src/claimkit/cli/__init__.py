@@ -1,7 +1,8 @@
 """The command ``claimkit``: read claims files, keep them, and say which payer changed.
 
 ``watch`` reads files and reports drift, ``report`` writes the report of a period, ``export`` claims
-or findings as a table, ``backtest`` says what past nights would have told, ``import`` puts files into a store (or, with ``--dry-run``, only says what is in them), ``cube``
+or findings as a table, ``backtest`` says what past nights would have told, ``risk`` how probable a denial of claims
+is that were not sent yet, ``import`` puts files into a store (or, with ``--dry-run``, only says what is in them), ``cube``
 makes the cube of claims in Parquet by an engine, ``plugins`` shows what is loaded, ``plugin new`` makes one, ``doctor`` checks the installation, ``deliver`` tries a receiver of webhooks.
 Results go to standard output, progress and errors to standard error; every
 command has ``--format json``. Exit status: 0 done, 1 something could not be done, 2 wrong usage.
@@ -19,9 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claimkit import __version__
-from claimkit.claims.intake import ImportReport, repair_csv
+from claimkit.claims.intake import repair_csv
 from claimkit.cli.cube import add_cube_arguments, build_from_files
-from claimkit.cli.files import Imported, add_contracts_argument, keeping_of, open_kept
+from claimkit.cli.files import (
+    Imported,
+    add_contracts_argument,
+    keeping_of,
+    open_kept,
+    report_rows,
+    report_text,
+)
 from claimkit.cli.plugins import show_plugins
 from claimkit.cli.reports import (
     add_export_arguments,
@@ -29,6 +37,7 @@ from claimkit.cli.reports import (
     export_rows,
     report_period,
 )
+from claimkit.cli.risk import add_risk_arguments, print_risk
 from claimkit.cli.scaffold import add_plugin_arguments, make_plugin
 from claimkit.cli.terminal import fail, one_line, print_json, progress_for, wants_color, warn
 from claimkit.cli.values import as_date, as_months, as_pair, as_template
@@ -44,13 +53,13 @@ from claimkit.reports.compose import Volume, compose, compose_backtest
 from claimkit.reports.document import as_plain
 from claimkit.reports.sections import FileSummary
 from claimkit.reports.terminal import render_backtest, render_text
-from claimkit.types import SystemClock, TenantKey, from_cents
+from claimkit.types import SystemClock, TenantKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from claimkit.claims.model import RowProblem
+    from claimkit.claims.intake import ImportReport
     from claimkit.cli.files import Kept
     from claimkit.drift.backtest import Backtest
     from claimkit.reports.document import Report
@@ -81,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _watch(arguments: argparse.Namespace) -> int:
+    if not arguments.files and arguments.store == "memory:":
+        arguments.refuse("name files, or a --store that has claims")
     config, plugins = _configure(arguments)
     with _kept(arguments, config, plugins) as kept:
         imported = Imported.read(arguments, plugins, kept, dry_run=False)
@@ -166,10 +177,10 @@ def _import(arguments: argparse.Namespace) -> int:
             repair_csv(imported.problems, out, header=imported.header)
     for report in imported.reports:
         if arguments.format == "json":
-            for row in _report_rows(report):
+            for row in report_rows(report):
                 print_json(row)
         else:
-            print(_report_text(report, dry_run=arguments.dry_run))
+            print(report_text(report, dry_run=arguments.dry_run))
     return imported.tell_refused()
 
 
@@ -225,50 +236,19 @@ def _cube(arguments: argparse.Namespace) -> int:
     return build_from_files(arguments, config, plugins)
 
 
+def _risk(arguments: argparse.Namespace) -> int:
+    config, plugins = _configure(arguments)
+    with _kept(arguments, config, plugins) as kept:
+        imported = Imported.read(arguments, plugins, kept, dry_run=False)
+        return max(imported.tell_refused(), print_risk(arguments, plugins, kept.store))
+
+
 def _deliver(arguments: argparse.Namespace) -> int:
     config, plugins = _configure(arguments)
     return deliver_one(arguments, config.webhooks, plugins)
 
 
 # -- what people see --------------------------------------------------------------------------
-
-
-def _report_rows(report: ImportReport) -> Iterator[dict[str, Any]]:
-    for kind, tally in report.kinds.items():
-        yield {
-            "file": report.name,
-            "kind": str(kind),
-            "claims": tally.claims,
-            "lines": tally.lines,
-            "charge": str(from_cents(tally.charge)),
-            "paid": str(from_cents(tally.paid)),
-            "rejected": tally.rejected,
-            "notices": dict(tally.notices),
-        }
-
-
-def _report_text(report: ImportReport, *, dry_run: bool) -> str:
-    rows = []
-    for kind, tally in report.kinds.items():
-        rows.append(
-            f"{report.name}: {kind}: {tally.claims:,} claims, {tally.lines:,} lines, "
-            f"charged {from_cents(tally.charge):,}, paid {from_cents(tally.paid):,}, "
-            f"{tally.rejected:,} rejected"
-        )
-        rows.extend(f"  notice  {code} ({count:,})" for code, count in tally.notices.items())
-    if not dry_run:
-        added = report.added
-        rows.append(f"  {added.new:,} new, {added.changed:,} changed, {added.same:,} the same")
-    rows.extend(_problem_text(problem) for problem in report.problems[:20])
-    if len(report.problems) > 20:
-        rows.append(f"  … and {len(report.problems) - 20:,} more; see them all with --repair FILE")
-    return "\n".join(rows)
-
-
-def _problem_text(problem: RowProblem) -> str:
-    where = f"{problem.kind} {'line' if problem.kind == 'csv' else 'segment'} {problem.position}"
-    named = f", {problem.field_name}" if problem.field_name else ""
-    return f"  rejected  {where}{named}: {problem.message}. {problem.remedy}"
 
 
 def _volume(store: Store, tenant: TenantKey) -> Volume:
@@ -357,6 +337,7 @@ def _parser() -> argparse.ArgumentParser:
     _import_parser(_command(commands, "import", _import, "read claims files into a store"))
     _report_parser(_command(commands, "report", _report, "write the report of a period"))
     _export_parser(_command(commands, "export", _export, "write claims or findings as a table"))
+    _risk_parser(_command(commands, "risk", _risk, "say how probable a denial of unsent claims is"))
     _command(commands, "plugins", _plugins, "show what is loaded, what it adds and what failed")
     add_plugin_arguments(_command(commands, "plugin", make_plugin, "make a plugin of your own"))
     add_cube_arguments(
@@ -376,7 +357,7 @@ def _command(
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=what, description=f"{what[0].upper()}{what[1:]}."
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, refuse=parser.error)
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="how to print (text)"
     )
@@ -435,6 +416,11 @@ def _report_parser(parser: argparse.ArgumentParser) -> None:
 def _export_parser(parser: argparse.ArgumentParser) -> None:
     _file_arguments(parser, store="memory:", files="*")
     add_export_arguments(parser)
+
+
+def _risk_parser(parser: argparse.ArgumentParser) -> None:
+    add_risk_arguments(parser)
+    _file_arguments(parser, store="memory:", files="*")
 
 
 def _watch_parser(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claimkit.claims.intake import ImportReport, import_claims, preview_claims
 from claimkit.claims.payers import payer_of
@@ -21,7 +21,7 @@ from claimkit.drift.dimensions import check_dimensions
 from claimkit.drift.watch import CubeUpkeep, Keeping
 from claimkit.errors import ClaimkitError, FileRefused, StoreError
 from claimkit.events import Bus
-from claimkit.types import SystemClock, TenantKey
+from claimkit.types import SystemClock, TenantKey, from_cents
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +39,10 @@ __all__ = [
     "add_contracts_argument",
     "keeping_of",
     "open_kept",
+    "read_options",
     "read_template",
+    "report_rows",
+    "report_text",
 ]
 
 _KEY_BYTES = 32
@@ -122,7 +125,7 @@ class Imported:
                 stream,
                 name=str(path),
                 plugins=plugins,
-                options=_read_options(arguments),
+                options=read_options(arguments),
                 reader=arguments.reader,
                 progress=progress,
                 on_problem=self.problems.append,
@@ -151,7 +154,7 @@ class Imported:
                 ),
                 clock=SystemClock(),
                 patient_key=kept.patient_key,
-                options=_read_options(arguments),
+                options=read_options(arguments),
                 reader=arguments.reader,
                 progress=progress,
                 on_problem=self.problems.append,
@@ -267,10 +270,52 @@ def _make_key(path: Path) -> None:
         Path(draft).unlink(missing_ok=True)
 
 
-def _read_options(arguments: argparse.Namespace) -> ReadOptions:
+def read_options(arguments: argparse.Namespace, *, undecided: bool = False) -> ReadOptions:
+    """Return how the arguments say that files are read."""
     return ReadOptions(
+        undecided=undecided,
         columns=dict(arguments.column),
         templates=arguments.template,
         date_order=arguments.date_order,
         nulls=frozenset(arguments.null),
     )
+
+
+def report_rows(report: ImportReport) -> Iterator[dict[str, Any]]:
+    """Yield what is in a file, one object per kind of record."""
+    for kind, tally in report.kinds.items():
+        yield {
+            "file": report.name,
+            "kind": str(kind),
+            "claims": tally.claims,
+            "lines": tally.lines,
+            "charge": str(from_cents(tally.charge)),
+            "paid": str(from_cents(tally.paid)),
+            "rejected": tally.rejected,
+            "notices": dict(tally.notices),
+        }
+
+
+def report_text(report: ImportReport, *, dry_run: bool) -> str:
+    """Return what is in a file, and what became of it, for people."""
+    rows = []
+    for kind, tally in report.kinds.items():
+        rows.append(
+            f"{report.name}: {kind}: {tally.claims:,} claims, {tally.lines:,} lines, "
+            f"charged {from_cents(tally.charge):,}, paid {from_cents(tally.paid):,}, "
+            f"{tally.rejected:,} rejected"
+        )
+        rows.extend(f"  notice  {code} ({count:,})" for code, count in tally.notices.items())
+    if not dry_run:
+        added = report.added
+        rows.append(f"  {added.new:,} new, {added.changed:,} changed, {added.same:,} the same")
+    rows.extend(_problem_text(problem) for problem in report.problems[:20])
+    if len(report.problems) > 20:
+        rows.append(f"  … and {len(report.problems) - 20:,} more; see them all with --repair FILE")
+    return "\n".join(rows)
+
+
+def _problem_text(problem: RowProblem) -> str:
+    where = f"{problem.kind} {'line' if problem.kind == 'csv' else 'segment'} {problem.position}"
+    named = f", {problem.field_name}" if problem.field_name else ""
+    return f"  rejected  {where}{named}: {problem.message}. {problem.remedy}"

@@ -193,6 +193,11 @@ class Cells:
             measures=self.measures,
         )
 
+    def coded(self, axis: str, index: Mapping[str, int]) -> NDArray[np.int64]:
+        """Return each row's name on a label axis by an index of one's own, −1 for names not in it."""
+        codes = np.array([index.get(name, -1) for name in self.names[axis]], np.int64)
+        return codes[self.labels[axis]] if len(codes) else self.labels[axis]
+
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Cells:
         """Return the rows that an index or a mask selects, in its order."""
         return Cells(

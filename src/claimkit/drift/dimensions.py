@@ -1,4 +1,4 @@
-"""Further dimensions of claims, by which a change is narrowed down: facility, plan, provider.
+"""Further dimensions of claims, by which a change is narrowed down: facility, plan, provider, authorization.
 
 A tenant's settings choose which ones count. They are kept as *slices*, one name for each combination
 of their values, in a table of its own (:data:`~claimkit.drift.cube.SLICES`): the tables that find a
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DIMENSIONS", "check_dimensions", "slice_name", "slice_names", "slice_values"]
 
-#: Fields of :class:`~claimkit.events.ClaimFacts` that can be further dimensions.
-DIMENSIONS = ("facility", "line_of_business", "provider")
+#: Fields of :class:`~claimkit.facts.ClaimFacts` that can be further dimensions.
+DIMENSIONS = ("authorization", "facility", "line_of_business", "provider")
 
 
 def check_dimensions(names: Sequence[str]) -> tuple[str, ...]:

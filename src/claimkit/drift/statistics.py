@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_SCORE",
     "batch_slope",
+    "beta_quantile",
     "concentration",
     "cumulate",
     "log_choose",
     "poisson_gain",
     "poisson_loss",
+    "prior_strength",
     "signed_root",
     "slow_variance",
     "sum_by",
@@ -277,3 +279,110 @@ def log_choose(size: int) -> Floats:
             for m in range(1, size + 1)
         ]
     )
+
+
+def beta_quantile(level: float, first: Floats, second: Floats) -> Floats:
+    """Return the quantile of beta distributions, to about 1e-9: for each pair of shapes.
+
+    Bisection of the regularized incomplete beta function, which is summed as the continued fraction
+    of DLMF 8.17.22 by the modified method of Lentz (Press et al., *Numerical Recipes*, 3rd ed.,
+    sections 5.2 and 6.4).
+
+    >>> beta_quantile(0.5, np.array([1.0, 2.0]), np.array([1.0, 2.0])).round(6).tolist()
+    [0.5, 0.5]
+
+    Args:
+        level: Probability, above 0 and below 1.
+        first: Shape α, above 0; how often it happened, plus the prior.
+        second: Shape β, above 0; how often it did not.
+    """
+    low, high = np.zeros_like(first), np.ones_like(first)
+    for _ in range(32):
+        middle = (low + high) / 2
+        is_below = _beta_cdf(middle, first, second) < level
+        low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
+    found: Floats = (low + high) / 2
+    return found
+
+
+def prior_strength(events: Floats, size: Floats, expected: Floats) -> float:
+    """Return as how many trials an expectation counts beside what was seen; 2 to 2000.
+
+    The K of counts that are beta-binomial around ``expected``, the shapes being K m and K (1 − m): the one
+    of greatest likelihood (Griffiths, Biometrics 29, 1973), found by golden sections of ln K. Where
+    nothing was seen, 20.
+
+    >>> same = np.full(50, 10.0)
+    >>> prior_strength(same, np.full(50, 100.0), np.full(50, 0.1)) > 1000
+    True
+
+    Args:
+        events: How often it happened; may be parts of one.
+        size: Of how many.
+        expected: Share that was expected, above 0 and below 1, without what was seen in it.
+    """
+    seen = size > 0
+    if not seen.any():
+        return 20.0
+    x, n, m = events[seen], size[seen], expected[seen]
+
+    def likelihood(log_k: float) -> float:
+        k = math.exp(log_k)
+        a, b = k * m, k * (1 - m)
+        of_data = _log_gamma(a + x) + _log_gamma(b + n - x) - _log_gamma(a + b + n)
+        return float((of_data - _log_gamma(a) - _log_gamma(b) + _log_gamma(a + b)).sum())
+
+    low, high = math.log(2.0), math.log(2_000.0)
+    ratio = (math.sqrt(5) - 1) / 2
+    for _ in range(20):
+        first, second = high - ratio * (high - low), low + ratio * (high - low)
+        if likelihood(first) >= likelihood(second):
+            high = second
+        else:
+            low = first
+    return math.exp((low + high) / 2)
+
+
+def _beta_cdf(at: Floats, first: Floats, second: Floats) -> Floats:
+    """Return the regularized incomplete beta function; the fraction converges on its fast side."""
+    swap = at > (first + 1) / (first + second + 2)
+    x = np.where(swap, 1 - at, at)
+    a, b = np.where(swap, second, first), np.where(swap, first, second)
+    log_beta = _log_gamma(a) + _log_gamma(b) - _log_gamma(a + b)
+    front = np.exp(a * np.log(np.maximum(x, 1e-300)) + b * np.log1p(-x) - log_beta) / a
+    tail: Floats = front * _beta_fraction(x, a, b)
+    return np.where(swap, 1 - tail, tail)
+
+
+def _beta_fraction(x: Floats, a: Floats, b: Floats) -> Floats:
+    tiny = 1e-300
+    c = np.ones_like(x)
+    d = 1 / _apart(1 - (a + b) * x / (a + 1), tiny)
+    value = d.copy()
+    for m in range(1, 2_000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for step in (even, odd):
+            d = 1 / _apart(1 + step * d, tiny)
+            c = _apart(1 + step / c, tiny)
+            value *= c * d
+        if np.all(np.abs(c * d - 1) < 1e-12):
+            break
+    return value
+
+
+def _apart(values: Floats, tiny: float) -> Floats:
+    """Keep a denominator from vanishing."""
+    return np.where(np.abs(values) < tiny, tiny, values)
+
+
+def _log_gamma(values: Floats) -> Floats:
+    """Return ln Γ by Stirling's series (DLMF 5.11.1) from 8 on, and by recurrence below; 1e-12."""
+    shifted = values + 8
+    inverse = 1 / (shifted * shifted)
+    series = 1 / 12 - inverse * (1 / 360 - inverse * (1 / 1260 - inverse / 1680))
+    found = (shifted - 0.5) * np.log(shifted) - shifted + 0.5 * math.log(2 * math.pi)
+    found = found + series / shifted
+    for step in range(8):
+        found = found - np.log(values + step)
+    return found

@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from claimkit.drift.findings import Tier
-from claimkit.drift.wording import month_words
+from claimkit.drift.wording import month_words, share_words
 from claimkit.reports.backtest import backtest_headline
 from claimkit.reports.document import RunChart, ValueKind, format_value
 
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from claimkit.drift.backtest import Backtest
+    from claimkit.drift.calibration import Calibration
+    from claimkit.drift.risk import RiskReport, RiskScore
     from claimkit.reports.document import Report, Section
 
-__all__ = ["render_backtest", "render_text", "sparkline"]
+__all__ = ["render_backtest", "render_calibration", "render_risk", "render_text", "sparkline"]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _BOLD, _RED, _DIM, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
@@ -47,6 +49,40 @@ def render_text(report: Report, *, width: int = 80, color: bool = False) -> str:
                 one.summary, width, initial_indent="  - ", subsequent_indent="    "
             )
     return "\n".join(lines)
+
+
+def render_risk(report: RiskReport) -> str:
+    """Return how probable a denial of each planned claim is, and why."""
+    return "\n".join(line for one in report.scores for line in _risk(one))
+
+
+def _risk(score: RiskScore) -> Iterator[str]:
+    said = "too little history"
+    if score.probability is not None and score.interval is not None:
+        low, high = score.interval
+        said = f"{share_words(score.probability)} ({share_words(low)} to {share_words(high)})"
+    yield f"{score.claim.reference}: {said}"
+    for one in score.reasons:
+        yield f"  {one}"
+
+
+def render_calibration(found: Calibration | None) -> str:
+    """Return how good probabilities of denial were, with their reliability table."""
+    if found is None:
+        return "too little history to say how good such probabilities were"
+    rows = [
+        f"{found.claims:,} decisions from {found.first} to {found.last}, foretold from what came before",
+        f"Brier {found.brier:.4f} = reliability {found.reliability:.4f} - resolution"
+        f" {found.resolution:.4f} + uncertainty {found.uncertainty:.4f} {found.within:+.4f} in bins",
+        f"{100 * found.skill:.1f} % better than the average",
+        "  claims    said  denied  95 % interval",
+    ]
+    rows += [
+        f"  {one.claims:>6,}  {100 * one.predicted:4.1f} %  {100 * one.observed:4.1f} %"
+        f"  {100 * one.low:.1f} to {100 * one.high:.1f} %"
+        for one in found.bins
+    ]
+    return "\n".join(rows)
 
 
 def render_backtest(result: Backtest, *, name: str, width: int = 80, color: bool = False) -> str:

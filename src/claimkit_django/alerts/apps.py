@@ -26,6 +26,14 @@ class AlertsApp(AppConfig):
 
     #: What is kept of this room: see :mod:`claimkit_django.retention`.
     retention = ("claimkit_django.alerts.keeping.retention_classes",)
+    #: What rules can be tried on: see :func:`claimkit_django.runtime.past_events`.
+    past = (
+        "claimkit_django.alerts.past.past_events",
+        (
+            "alerts.opened",
+            "alerts.resolved",
+        ),
+    )
 
     def ready(self) -> None:
         """Register the system checks."""

@@ -16,6 +16,15 @@ class AuthorizationsApp(AppConfig):
     verbose_name = _("Authorizations")
     default_auto_field = "django.db.models.BigAutoField"
 
+    #: What rules can be tried on: see :func:`claimkit_django.runtime.past_events`.
+    past = (
+        "claimkit_django.authorizations.past.past_events",
+        (
+            "authorizations.expiring",
+            "authorizations.exhausting",
+        ),
+    )
+
     def ready(self) -> None:
         """Register the system checks."""
         from claimkit_django.authorizations import checks

@@ -12,6 +12,7 @@ from claimkit.authorizations import model as core
 from claimkit.authorizations.review import WarningKind
 from claimkit_django.tenants.keys import TenantForeignKey
 from claimkit_django.tenants.models import TenantModel
+from claimkit_django.trail import Audited
 from claimkit_django.uids import (
     new_authorization_import_uid,
     new_authorization_uid,
@@ -40,12 +41,21 @@ def _units(**values: object) -> models.DecimalField:  # type: ignore[type-arg]
 class Authorization(TenantModel):
     """A payer's leave: :class:`claimkit.authorizations.model.Authorization` in a row."""
 
+    audited = Audited(
+        kind="authorization",
+        shown=(
+            *("payer", "procedure", "valid_from", "valid_until", "units_authorized"),
+            "units_stated",
+        ),
+        hidden=("number", "patient_token"),
+    )
     shown_in: ClassVar[str] = "authorizations"
 
     uid = models.CharField(max_length=32, default=new_authorization_uid, editable=False)
     number = models.CharField(max_length=64)
     payer = models.CharField(max_length=200)
-    #: :func:`claimkit.claims.payers.payer_of` of it: how claims spell a payer that nobody mapped.
+    #: What claims call it: by the tenant's mapping, else :func:`claimkit.claims.payers.payer_of`; each
+    #: check makes it anew.
     payer_folded = models.CharField(max_length=200, editable=False)
     procedure = models.CharField(max_length=16)
     #: :func:`claimkit.claims.privacy.patient_token`; empty where nobody said whose it is.
@@ -111,6 +121,11 @@ class Authorization(TenantModel):
         ]
         indexes = [
             models.Index(fields=["tenant", "valid_until", "id"], name="authorizations_ends"),
+            models.Index(
+                fields=["tenant", "patient_token", "procedure"],
+                condition=~Q(patient_token=""),
+                name="authorizations_patient",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -217,6 +232,7 @@ class AuthorizationWarning(TenantModel):
 class LeadTime(TenantModel):
     """Days that a payer needs to answer; one is warned so long before an end."""
 
+    audited = Audited(kind="lead_time", shown=("payer", "days"))
     shown_in: ClassVar[str] = "authorizations"
 
     uid = models.CharField(max_length=32, default=new_lead_time_uid, editable=False)

@@ -40,7 +40,8 @@ class RuleAdmin(_Shown):
     list_filter = ("mode",)
     fields = (
         *("uid", "name", "topic", "conditions", "action", "settings", "mode", "priority"),
-        *("goes_on", "max_per_hour", "ask_from_dollars", "failures", "rests_until"),
+        *("goes_on", "max_per_hour", "ask_from_dollars", "ask_below_confidence"),
+        *("failures", "rests_until"),
     )
 
 
@@ -64,7 +65,7 @@ class ApprovalAdmin(_Shown):
     list_filter = ("state",)
     fields = (
         *("uid", "asked_at", "rule_name", "action", "settings", "topic", "subject", "facts"),
-        *("state", "actor", "note", "decided_at"),
+        *("held", "state", "actor", "note", "decided_at"),
     )
 
 

@@ -34,6 +34,6 @@ def check_settings(**_kwargs: Any) -> list[checks.CheckMessage]:
             hint="Remove it to use the default.",
             id="claimkit_automation.E001",
         )
-        for name in ("circuit_failures", "circuit_minutes", "max_rules")
+        for name in ("action_seconds", "circuit_failures", "circuit_minutes", "max_rules")
         if getattr(room, name) <= 0
     ]

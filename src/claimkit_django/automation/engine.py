@@ -7,17 +7,21 @@ acting twice. An action that fails is undone alone; the others and the event its
 
 from __future__ import annotations
 
+import contextvars
 import datetime as dt
 import logging
+import queue
+import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from claimkit.automation.actions import ActionCall
+from claimkit.automation.actions import ActionCall, ActionResult, WorkKind
 from claimkit.automation.facts import TRIGGERS, event_key, facts_of
 from claimkit.automation.rules import AutomationRule, Condition, Mode, Operator
 from claimkit.automation.run import Record, Verdict, decide, fail, succeed
@@ -33,11 +37,12 @@ from claimkit_django.tenants.turns import take_turn
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from claimkit.automation.actions import RuleAction
     from claimkit.automation.run import Decision
     from claimkit.events import Event, Phase
     from claimkit.types import TenantKey
 
-__all__ = ["RuleListener", "approve", "reject", "rule_of"]
+__all__ = ["RuleListener", "approve", "finish", "reject", "rule_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +79,7 @@ def rule_of(row: Rule) -> AutomationRule:
         goes_on=row.goes_on,
         max_per_hour=row.max_per_hour,
         ask_from_dollars=float(row.ask_from_dollars) if row.ask_from_dollars is not None else None,
+        ask_below_confidence=row.ask_below_confidence,
     )
 
 
@@ -109,14 +115,15 @@ def _apply(event: Event, rows: Mapping[str, Rule], now: dt.datetime, using: str)
     log = Execution.objects.using(using)
     known = set(log.filter(rule__in=list(rows), event_key=key).values_list("rule", flat=True))
     records = _records(rows, now, using)
+    subject = str(getattr(event, TRIGGERS[event.topic].subject))[:64]
     decisions = decide(
         [rule_of(one) for one in rows.values()],
         topic=event.topic,
         facts=facts,
         records=records,
         now=now,
+        held=_is_held(subject, using),
     )
-    subject = str(getattr(event, TRIGGERS[event.topic].subject))[:64]
     following: list[Event] = []
     lines: list[Execution] = []
     for one in decisions:
@@ -172,13 +179,14 @@ def _act(
 ) -> Sequence[Event]:
     """Do what was decided, and say in the line how it ended."""
     verdict = decision.verdict
-    if verdict in {Verdict.ACT, Verdict.ASK} and not config().automation.may_act:
+    if verdict in {Verdict.ACT, Verdict.ASK, Verdict.HELD} and not config().automation.may_act:
         verdict = Verdict.DRY_RUN
     if verdict in _NOTHING:
         line.result = _NOTHING[verdict].value
         return ()
-    if verdict is Verdict.ASK:
+    if verdict in {Verdict.ASK, Verdict.HELD}:
         line.result = Execution.Result.WAITING.value
+        line.reason = "held" if verdict is Verdict.HELD else ""
         Approval.objects.using(using).create(
             rule=line.rule,
             rule_name=line.rule_name,
@@ -188,6 +196,7 @@ def _act(
             event_key=line.event_key,
             subject=line.subject,
             facts=line.facts,
+            held=verdict is Verdict.HELD,
             asked_at=line.at,
         )
         return ()
@@ -227,7 +236,7 @@ def _run(line: Execution, settings: Mapping[str, Any], using: str) -> Sequence[E
     )
     try:
         with transaction.atomic(using=using):
-            wanted = action.run(call)
+            wanted = _in_time(action, call)
             Work.objects.using(using).bulk_create(
                 [
                     Work(
@@ -254,6 +263,54 @@ def _run(line: Execution, settings: Mapping[str, Any], using: str) -> Sequence[E
         line.reason, events = type(error).__name__[:64], ()
     line.duration_ms = round((time.monotonic() - began) * 1_000)
     return events
+
+
+class ActionImpure(Exception):
+    """An action asked a database: what it did there would not be undone with the event."""
+
+
+def _refuse(*_args: Any) -> Any:
+    raise ActionImpure("actions say what they want, and ask no database")
+
+
+def _in_time(action: RuleAction, call: ActionCall) -> ActionResult:
+    """Return what an action wants, unless it takes too long.
+
+    Actions are pure, so one that hangs can be left behind in its thread; nothing waits for it.
+
+    Raises:
+        TimeoutError: it has not answered in time.
+        Exception: whatever the action raised.
+    """
+    answers: queue.SimpleQueue[tuple[ActionResult | None, Exception | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            with ExitStack() as nothing_asked:
+                for one in connections.all():
+                    nothing_asked.enter_context(one.execute_wrapper(_refuse))
+                answers.put((action.run(call), None))
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            answers.put((None, error))
+
+    threading.Thread(
+        target=contextvars.copy_context().run, args=(run,), name="claimkit-action", daemon=True
+    ).start()
+    try:
+        result, error = answers.get(timeout=config().automation.action_seconds)
+    except queue.Empty:
+        raise TimeoutError(f"{action.name} has not answered in time") from None
+    if error is not None:
+        raise error
+    return result or ActionResult()
+
+
+def _is_held(subject: str, using: str) -> bool:
+    """Whether somebody shall look at something first; one query."""
+    if not subject:
+        return False
+    holds = Work.objects.using(using).filter(kind=WorkKind.HOLD.value, done_at=None)
+    return bool(holds.filter(subject=subject).exists())
 
 
 # -- people -----------------------------------------------------------------------------------
@@ -293,6 +350,31 @@ def reject(uid: str, *, actor: str, note: str = "", using: str) -> Approval:
         line.save(using=using)
         for event in _told(current_tenant(), [line], line.at):
             bus.stage(event)
+    return row
+
+
+def finish(uid: str, *, actor: str, using: str) -> Work:
+    """End a task, take off a tag, or let go what is held, in the scope of its tenant; again changes nothing.
+
+    Letting go the last hold on something does what waited for it, in the order in which it was wanted.
+
+    Raises:
+        Work.DoesNotExist: the tenant has none of this name.
+    """
+    with transaction.atomic(using=using):
+        take_turn(current_tenant(), using)
+        row: Work = Work.objects.using(using).get(uid=uid)
+        if row.done_at is not None:
+            return row
+        row.done_at, row.actor = timezone.now(), actor
+        row.save(using=using, update_fields=["done_at", "actor"])
+        if row.kind != WorkKind.HOLD or _is_held(row.subject, using):
+            return row
+        waiting = Approval.objects.using(using).filter(
+            subject=row.subject, held=True, state=Approval.State.WAITING
+        )
+        for one in list(waiting.order_by("id").values_list("uid", flat=True)):
+            approve(one, actor=actor, note="no longer held", using=using)
     return row
 
 

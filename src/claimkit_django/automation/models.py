@@ -9,7 +9,6 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from claimkit.automation.actions import WorkKind
-from claimkit.automation.facts import TRIGGERS
 from claimkit.automation.rules import Mode
 from claimkit_django.tenants.models import TenantModel
 from claimkit_django.trail import Audited
@@ -30,7 +29,10 @@ class Rule(TenantModel):
 
     audited = Audited(
         kind="automation_rule",
-        shown=("name", "topic", "action", "mode", "priority", "max_per_hour", "ask_from_dollars"),
+        shown=(
+            *("name", "topic", "action", "mode", "priority", "max_per_hour", "ask_from_dollars"),
+            "ask_below_confidence",
+        ),
         hidden=("conditions", "settings"),
     )
 
@@ -55,6 +57,7 @@ class Rule(TenantModel):
     goes_on = models.BooleanField(default=True)
     max_per_hour = models.IntegerField(default=20)
     ask_from_dollars = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    ask_below_confidence = models.FloatField(null=True, blank=True)
     failures = models.IntegerField(default=0, editable=False)
     rests_until = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -68,9 +71,7 @@ class Rule(TenantModel):
             models.CheckConstraint(
                 condition=Q(mode__in=[one.value for one in Mode]), name="automation_rule_mode"
             ),
-            models.CheckConstraint(
-                condition=Q(topic__in=sorted(TRIGGERS)), name="automation_rule_topic"
-            ),
+            models.CheckConstraint(condition=~Q(topic=""), name="automation_rule_topic_given"),
             models.CheckConstraint(
                 condition=Q(max_per_hour__gte=0, failures__gte=0) & ~Q(name=""),
                 name="automation_rule_counts",
@@ -82,10 +83,11 @@ class Rule(TenantModel):
 
 
 class Execution(TenantModel):
-    """One line of the log: what a rule did about one event, and why. Never changed or deleted.
+    """One line of the log: what a rule did about one event, and why. Never changed.
 
-    It copies what it needs of its rule, which may be gone. A rule writes one line of step 0 about an
-    event, and where a person was asked one of step 1 about the answer.
+    Only retention, and the erasure of its tenant, delete it. It copies what it needs of its rule,
+    which may be gone. A rule writes one line of step 0 about an event, and where a person was asked
+    one of step 1 about the answer.
     """
 
     class Result(models.TextChoices):
@@ -188,6 +190,8 @@ class Approval(TenantModel):
     subject = models.CharField(max_length=64, blank=True)
     facts = models.JSONField(default=dict)
     state = models.CharField(max_length=16, choices=State.choices, default=State.WAITING)
+    #: It waits for nobody's opinion, but until what it is about is held no more.
+    held = models.BooleanField(default=False, db_default=False)
     asked_at = models.DateTimeField()
     actor = models.CharField(max_length=200, blank=True)
     note = models.CharField(max_length=500, blank=True)

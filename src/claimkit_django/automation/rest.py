@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import django_filters
-from django.db import DEFAULT_DB_ALIAS, transaction
-from django.utils import timezone
-from drf_spectacular.utils import OpenApiExample, extend_schema_view
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Count, Max, Q
+from django.http import Http404, HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema_view,
+)
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
+from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 
 from claimkit.errors import ApprovalConflict
-from claimkit.tenants import current_tenant
-from claimkit_django.automation.engine import approve, reject
+from claimkit.types import TenantKey
+from claimkit_django.automation.engine import approve, finish, reject
 from claimkit_django.automation.models import Approval, Execution, Work
+from claimkit_django.automation.packets import make_packet
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.problems import Conflict
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
+from claimkit_django.runtime import plugins
 from claimkit_django.tenants.directory import actor_of
 from claimkit_django.tenants.rest import ANALYST_WRITES, READ, TenantRowsView
-from claimkit_django.tenants.turns import take_turn
+from claimkit_django.trail import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +45,18 @@ if TYPE_CHECKING:
     from claimkit.tenants import Role
 
 __all__ = ["ApprovalViewSet", "ExecutionViewSet", "WorkViewSet"]
+
+
+class _AnyRenderer(BaseRenderer):
+    """Lets any ``Accept`` pass; the view answers with the file itself."""
+
+    media_type = "*/*"
+    format = "file"
+    charset = None
+
+    def render(self, data: Any, *_args: Any, **_kwargs: Any) -> Any:
+        """Return what the view wrote."""
+        return data
 
 
 def _links(name: str) -> LinksField:
@@ -72,7 +95,7 @@ class ApprovalSerializer(serializers.ModelSerializer[Approval]):
         model = Approval
         fields = (
             *("uid", "asked_at", "rule", "rule_name", "action", "settings", "topic", "subject"),
-            *("facts", "state", "actor", "note", "decided_at", "_links"),
+            *("facts", "held", "state", "actor", "note", "decided_at", "_links"),
         )
         read_only_fields = fields
 
@@ -81,6 +104,24 @@ class NoteSerializer(serializers.Serializer[Any]):
     """Why."""
 
     note = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
+
+
+class AnswersSerializer(serializers.Serializer[Any]):
+    """What people said to one rule."""
+
+    rule = serializers.CharField(help_text="Uid of the rule, which may be gone.")
+    rule_name = serializers.CharField()
+    waiting = serializers.IntegerField()
+    approved = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+    overruled = serializers.FloatField(
+        allow_null=True, help_text="Share of the decided ones that were rejected."
+    )
+    last_at = serializers.DateTimeField(allow_null=True)
+
+
+def _share(part: int, rest: int) -> float | None:
+    return part / (part + rest) if part + rest else None
 
 
 class WorkSerializer(serializers.ModelSerializer[Work]):
@@ -179,10 +220,25 @@ _APPROVAL = example(
     action="create_task",
     settings={"text": "Call the payer", "due_days": 3},
     facts=_SAW,
+    held=False,
     state="waiting",
     actor="",
     note="",
     decided_at=None,
+)
+_ANSWERS = OpenApiExample(
+    "answers",
+    value={
+        "rule": _RULE["rule"],
+        "rule_name": _RULE["rule_name"],
+        "waiting": 1,
+        "approved": 9,
+        "rejected": 3,
+        "overruled": 0.25,
+        "last_at": "2026-04-12T09:30:00Z",
+    },
+    response_only=True,
+    status_codes=["200"],
 )
 _WORK = example(
     "work",
@@ -257,6 +313,31 @@ class ApprovalViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewS
         """Say that it shall not be done."""
         return self._answer(request, uid, reject)
 
+    @operation(
+        summary="Say how often people overruled each rule",
+        responses=AnswersSerializer(many=True),
+        examples=[_ANSWERS],
+    )
+    @action(detail=False, methods=["get"], filter_backends=[], pagination_class=None)
+    def answers(self, request: Request) -> Response:
+        """Count what people said to each rule, the most overruled first: what to change, or to trust."""
+        refuse_unknown(request, ())
+        state = Approval.State
+        told = (
+            Approval.objects.order_by()
+            .values("rule")
+            .annotate(
+                rule_name=Max("rule_name"),
+                waiting=Count("pk", filter=Q(state=state.WAITING)),
+                approved=Count("pk", filter=Q(state=state.APPROVED)),
+                rejected=Count("pk", filter=Q(state=state.REJECTED)),
+                last_at=Max("decided_at"),
+            )
+        )
+        rows = [{**one, "overruled": _share(one["rejected"], one["approved"])} for one in told]
+        rows.sort(key=lambda one: (-(one["overruled"] or 0), one["rule_name"]))
+        return Response(AnswersSerializer(rows, many=True).data)
+
     def _answer(self, request: Request, uid: str, act: Callable[..., Approval]) -> Response:
         refuse_unknown(request, ())
         # First: what is wrong with a body must not tell whose it is.
@@ -298,14 +379,71 @@ class WorkViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet, 
     )
     @action(detail=True, methods=["post"])
     def done(self, request: Request, uid: str) -> Response:
-        """End a task, take off a tag, or let go what is held; again changes nothing."""
+        """End a task, take off a tag, or let go what is held; again changes nothing.
+
+        What waited for the hold is done now.
+        """
         del uid
         refuse_unknown(request, ())
         found = self.get_object()
-        with transaction.atomic(using=DEFAULT_DB_ALIAS):
-            take_turn(current_tenant(), DEFAULT_DB_ALIAS)
-            row = Work.objects.get(pk=found.pk)
-            if row.done_at is None:
-                row.done_at, row.actor = timezone.now(), actor_of(request.user)
-                row.save(update_fields=["done_at", "actor"])
+        row = finish(found.uid, actor=actor_of(request.user), using=DEFAULT_DB_ALIAS)
         return Response(self.get_serializer(row).data)
+
+    @operation(
+        operation_id="automation_work_packet",
+        summary="Download the packet of an appeal",
+        parameters=[
+            OpenApiParameter("renderer", str, OpenApiParameter.PATH, description="Format.")
+        ],
+        responses={
+            (200, "application/octet-stream"): OpenApiResponse(
+                OpenApiTypes.BINARY,
+                "The file.",
+                examples=[
+                    OpenApiExample("a file", value="…", media_type="application/octet-stream")
+                ],
+            )
+        },
+    )
+    @action(
+        detail=True,
+        url_path=r"packet/(?P<renderer>[a-z0-9_-]{1,64})",
+        # It names claims: not for viewers.
+        roles=dict.fromkeys(READ, ANALYST_WRITES["POST"]),
+        renderer_classes=[*ApiViewSet.renderer_classes, _AnyRenderer],
+        filter_backends=[],
+        pagination_class=None,
+    )
+    def packet(self, request: Request, uid: str, renderer: str) -> HttpResponse:
+        """Make the letter of an appeal with its claims, reasons and evidence; it is kept nowhere."""
+        refuse_unknown(request, ())
+        work = self.get_object()
+        known = plugins().renderers.get(renderer)
+        report = None
+        if known is not None:
+            report = make_packet(
+                work,
+                tenant=TenantKey(self.tenant.key),
+                name=self.tenant.name,
+                using=DEFAULT_DB_ALIAS,
+            )
+        if known is None or report is None:
+            raise Http404
+        record(
+            "appeal_packet.read",
+            tenant_id=self.tenant.pk,
+            target=uid,
+            is_read=True,
+            using=DEFAULT_DB_ALIAS,
+        )
+        body = io.BytesIO()
+        known.render(report, body)
+        return HttpResponse(
+            body.getvalue(),
+            content_type=known.media_type,
+            headers={
+                "Content-Disposition": f'attachment; filename="{uid}.{known.extension}"',
+                "Cache-Control": "no-store",
+                "Content-Security-Policy": "sandbox",
+            },
+        )

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_view
 from rest_framework import exceptions, mixins, serializers
 from rest_framework.decorators import action
@@ -13,14 +14,10 @@ from rest_framework.response import Response
 
 from claimkit.automation.facts import TRIGGERS, facts_of
 from claimkit.automation.rules import Operator, find_circle
-from claimkit.drift.backtest import backtest
-from claimkit.drift.findings import Tier
 from claimkit.errors import ClaimkitError, RuleInvalid
-from claimkit.events import DriftDetected
 from claimkit.tenants import Role, current_tenant
-from claimkit.types import SystemClock
 from claimkit_django.automation.engine import rule_of
-from claimkit_django.automation.models import Rule
+from claimkit_django.automation.models import Execution, Rule
 from claimkit_django.automation.rest import example
 from claimkit_django.conf import config
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
@@ -28,7 +25,7 @@ from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
-from claimkit_django.runtime import open_store, plugins
+from claimkit_django.runtime import past_events, plugins
 from claimkit_django.tenants.rest import READ, TenantRowsView
 from claimkit_django.tenants.turns import take_turn
 
@@ -40,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["AutomationRuleViewSet"]
 
 _DAYS = 90
+#: Lines of the log that are looked at, and events that are shown.
+_MOST_LINES, _MOST_SHOWN = 5_000, 200
 _FIELDS = ("name", "topic", "conditions", "action", "settings", "mode", "priority", "goes_on")
 
 
@@ -96,7 +95,8 @@ class AutomationRuleSerializer(serializers.ModelSerializer[Rule]):
     class Meta:
         model = Rule
         fields = (
-            *("uid", *_FIELDS, "max_per_hour", "ask_from_dollars", "failures", "rests_until"),
+            *("uid", *_FIELDS, "max_per_hour", "ask_from_dollars", "ask_below_confidence"),
+            *("failures", "rests_until"),
             *("created_at", "_links"),
         )
         read_only_fields = ("uid", "failures", "rests_until", "created_at", "_links")
@@ -104,6 +104,7 @@ class AutomationRuleSerializer(serializers.ModelSerializer[Rule]):
             "priority": {"min_value": 0, "max_value": 1_000_000},
             "max_per_hour": {"min_value": 0, "max_value": 100_000, "help_text": "0: no limit."},
             "ask_from_dollars": {"min_value": 0},
+            "ask_below_confidence": {"min_value": 0, "max_value": 1},
         }
 
     def validate_conditions(self, conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -131,6 +132,11 @@ class AutomationRuleSerializer(serializers.ModelSerializer[Rule]):
             raise serializers.ValidationError(
                 {"action": [f"not one of {', '.join(sorted(known))}"]}, code="unknown_name"
             )
+        topics = getattr(known[told["action"]], "topics", None)
+        if topics is not None and told["topic"] not in topics:
+            raise serializers.ValidationError(
+                {"action": [f"goes with {', '.join(sorted(topics))} only"]}, code="action_unfit"
+            )
         try:
             attrs["settings"] = dict(known[told["action"]].check(told["settings"]))
         except ClaimkitError as error:
@@ -141,9 +147,9 @@ class AutomationRuleSerializer(serializers.ModelSerializer[Rule]):
 
 
 class FoundSerializer(serializers.Serializer[Any]):
-    """A drift of the past that the rule would have taken."""
+    """An event of the past that the rule would have taken."""
 
-    detected_on = serializers.DateField()
+    detected_on = serializers.DateField(help_text="When it was told, or would have been.")
     subject = serializers.CharField()
     payer = serializers.CharField()
     summary = serializers.CharField()
@@ -154,7 +160,7 @@ class AutomationPreviewSerializer(serializers.Serializer[Any]):
 
     days = serializers.IntegerField()
     taken = serializers.IntegerField()
-    events = serializers.IntegerField(help_text="Drifts that were told in these days, in all.")
+    events = serializers.IntegerField(help_text="What these days brought of the topic, in all.")
     findings = FoundSerializer(many=True)
 
 
@@ -171,6 +177,7 @@ _SHOWN = example(
     goes_on=True,
     max_per_hour=20,
     ask_from_dollars=None,
+    ask_below_confidence=None,
     failures=0,
     rests_until=None,
     created_at="2026-04-12T09:30:00Z",
@@ -244,29 +251,25 @@ class AutomationRuleViewSet(
     )
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
-        """Say which drifts of the last 90 days a rule would have taken; nothing is saved or done."""
+        """Say which events of the last 90 days a rule would have taken; nothing is saved or done."""
         refuse_unknown(request, ())
         asked = AutomationRuleSerializer(data=request.data, context=self.get_serializer_context())
         asked.is_valid(raise_exception=True)
-        if asked.validated_data["topic"] != DriftDetected.topic:
-            raise exceptions.ValidationError(
-                {"topic": [f"only {DriftDetected.topic} has a past to look at"]}
-            )
         rule = rule_of(Rule(**asked.validated_data))
-        events = _told_lately()
-        taken = [one for one in events if rule.takes(facts_of(one))]
+        events = _past(rule.topic)
+        taken = [one for one in events if rule.takes(one["facts"])]
         body = {
             "days": _DAYS,
             "taken": len(taken),
             "events": len(events),
             "findings": [
                 {
-                    "detected_on": one.at.date(),
-                    "subject": one.finding,
-                    "payer": one.payer,
-                    "summary": one.summary,
+                    "detected_on": one["at"].date(),
+                    "subject": one["subject"],
+                    "payer": one["facts"].get("payer") or "",
+                    "summary": one["summary"],
                 }
-                for one in taken
+                for one in taken[:_MOST_SHOWN]
             ],
         }
         return Response(AutomationPreviewSerializer(body).data)
@@ -298,32 +301,26 @@ def _save(serializer: serializers.BaseSerializer[Any], **values: Any) -> None:
         raise exceptions.ValidationError({"name": ["it is taken"]}, code="unique") from None
 
 
-def _told_lately() -> list[DriftDetected]:
-    """Return what the last nights would have told, from the tenant's own cube."""
-    store = open_store()
-    if not store.has("cube"):
-        raise exceptions.ValidationError("nothing of the past is known without the drift room")
-    tenant = current_tenant()
-    result = backtest(
-        tenant=tenant,
-        store=store,
-        detectors=plugins().detectors,
-        config=config().drift,
-        clock=SystemClock(),
-    )
-    since = result.end - dt.timedelta(days=_DAYS)
+def _past(topic: str) -> list[dict[str, Any]]:
+    """Return what the last days brought of a topic: when, about what, and the facts.
+
+    From the rooms that keep it; what none keeps, from the log of what rules saw.
+    """
+    events = past_events(topic, days=_DAYS, using=DEFAULT_DB_ALIAS)
+    if events is not None:
+        return [
+            {
+                "at": one.at,
+                "subject": getattr(one, TRIGGERS[topic].subject),
+                "facts": facts_of(one),
+                "summary": getattr(one, "summary", ""),
+            }
+            for one in events
+        ]
+    since = timezone.now() - dt.timedelta(days=_DAYS)
+    lines = Execution.objects.filter(topic=topic, step=0, at__gt=since).order_by("-at", "-id")
+    seen = {one.event_key: one for one in lines[:_MOST_LINES]}
     return [
-        DriftDetected(
-            tenant=tenant,
-            at=dt.datetime.combine(one.detected_on, dt.time(), dt.UTC),
-            finding=one.fingerprint,
-            signal=one.signal.value,
-            payer=one.segment.payer,
-            severity=one.severity.value,
-            onset=one.onset,
-            dollars_per_month=one.dollars_per_month,
-            summary=one.summary,
-        )
-        for one in result.findings
-        if one.tier is Tier.ALERT and one.detected_on is not None and one.detected_on > since
+        {"at": one.at, "subject": one.subject, "facts": one.facts, "summary": ""}
+        for one in seen.values()
     ]

@@ -18,9 +18,16 @@ class ClaimsApp(AppConfig):
     #: What this room adds to :class:`claimkit_django.runtime.OrmStore`.
     store_parts = {
         "claims": "claimkit_django.claims.store.OrmClaimStore",
+        "denials": "claimkit_django.claims.denials.Denials",
+        "mappings": "claimkit_django.claims.mapping_table.MappingTable",
         "quality": "claimkit_django.claims.quality.OrmQualityLog",
         "visits": "claimkit_django.claims.visits.Visits",
     }
+    #: What rules can be tried on: see :func:`claimkit_django.runtime.past_events`.
+    past = (
+        "claimkit_django.claims.past.past_events",
+        ("claims.imported",),
+    )
     #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
     gauges = ("claimkit_django.claims.vitals.gauges",)
     #: What this room adds to the reports room, where that is installed.

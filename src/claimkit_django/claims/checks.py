@@ -15,6 +15,7 @@ from typing import Any
 from django.core import checks
 
 from claimkit.errors import ConfigError, PluginError
+from claimkit_django.claims.senders import is_spelled_right
 from claimkit_django.conf import read_config
 from claimkit_django.runtime import plugins
 
@@ -63,6 +64,10 @@ def check_limits(**_kwargs: Any) -> list[checks.CheckMessage]:
     wrong = [
         (name, "at least 1") for name in ("batch_size", "max_problems") if getattr(claims, name) < 1
     ]
+    if claims.max_intake_bytes < 1:
+        wrong.append(("max_intake_bytes", "at least 1"))
+    if not all(map(is_spelled_right, claims.signed_senders)):
+        wrong.append(("signed_senders", "a list of 'tenant:sender' or 'tenant:sender:2'"))
     if not 0 < claims.max_problem_share <= 1:
         wrong.append(("max_problem_share", "above 0 and at most 1"))
     return [

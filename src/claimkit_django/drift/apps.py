@@ -22,6 +22,14 @@ class DriftApp(AppConfig):
     }
     #: What keeps the cube true.
     bus_listeners = ("claimkit_django.drift.tenant_settings.make_upkeep",)
+    #: What rules can be tried on: see :func:`claimkit_django.runtime.past_events`.
+    past = (
+        "claimkit_django.drift.past.past_events",
+        (
+            "drift.detected",
+            "drift.resolved",
+        ),
+    )
     #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
     gauges = ("claimkit_django.drift.vitals.gauges",)
     #: What this room adds to the reports room, where that is installed.

@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from claimkit_django.drift.rest import ActiveDriftViewSet, FindingViewSet
 from claimkit_django.drift.rest_backtests import BacktestViewSet
 from claimkit_django.drift.rest_figures import DashboardView, PayerSummaryViewSet
+from claimkit_django.drift.rest_risk import CalibrationView, RiskView
 from claimkit_django.drift.rest_runs import RunViewSet
 from claimkit_django.drift.rest_settings import (
     ContractViewSet,
@@ -32,4 +33,6 @@ urlpatterns = [
     path("drift/settings/", DriftSettingsView.as_view(), name="drift-settings"),
     path("drift/payers/", WatchedPayersView.as_view(), name="drift-payers"),
     path("drift/active/", ActiveDriftViewSet.as_view({"get": "list"}), name="drift-active"),
+    path("drift/risk/", RiskView.as_view(), name="drift-risk"),
+    path("drift/risk/calibration/", CalibrationView.as_view(), name="drift-risk-calibration"),
 ]

@@ -3,13 +3,18 @@
 They hold for the ORM, for SQL text and for a console. They do not hold for somebody who may drop
 them: the owner of the table. Emptying a whole table (``TRUNCATE``) is left to privileges, so that
 test runners can; SQLite has no such statement, and there :func:`allow_changes` opens a table.
+
+A log that is kept for so many days, and goes with its tenant, is ``removable``: its rows are deleted
+in a :func:`removal` and nowhere else, and never changed.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.migrations.operations.base import Operation
 
 from claimkit_django.migrations_kit.locks import execute_patiently, is_online
@@ -21,24 +26,31 @@ if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
 
-__all__ = ["AppendOnly", "allow_changes", "refuse_changes", "without_walls"]
+__all__ = ["AppendOnly", "allow_changes", "refuse_changes", "removal", "without_walls"]
 
 _REFUSED = "rows of this table are neither changed nor deleted"
 _VERBS = ("UPDATE", "DELETE")
+#: Of PostgreSQL, for one transaction: the rows that are deleted go on purpose.
+_SETTING = "claimkit.removal"
 
 
 class AppendOnly(Operation):
-    """Let the rows of a model be neither changed nor deleted, on PostgreSQL and SQLite."""
+    """Let the rows of a model be neither changed nor deleted, on PostgreSQL and SQLite.
+
+    Rows of a ``removable`` one are deleted in a :func:`removal`.
+    """
 
     atomic = False
     reduces_to_sql = True
 
-    def __init__(self, model_name: str) -> None:
+    def __init__(self, model_name: str, *, removable: bool = False) -> None:
         self.model_name = model_name
+        self.removable = removable
 
     def deconstruct(self) -> Any:
         """Return how to write the operation in a migration."""
-        return (type(self).__qualname__, [], {"model_name": self.model_name})
+        options: dict[str, Any] = {"removable": True} if self.removable else {}
+        return (type(self).__qualname__, [], {"model_name": self.model_name} | options)
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         """Change nothing: triggers are not part of the models."""
@@ -52,7 +64,8 @@ class AppendOnly(Operation):
     ) -> None:
         """Create the triggers."""
         del from_state
-        self._run(schema_editor, app_label, to_state, _building)
+        make = partial(_building, removable=self.removable)
+        self._run(schema_editor, app_label, to_state, make)
 
     def database_backwards(
         self,
@@ -92,6 +105,38 @@ def allow_changes(tables: Iterable[str], using: str) -> None:
     _execute(using, [one for table in tables for one in _removing(connections[using], table)])
 
 
+@contextmanager
+def removal(table: str, using: str) -> Iterator[None]:
+    """Let rows of a table be deleted on purpose: too old, or of a tenant that goes.
+
+    Does nothing where no trigger stands, and does not open what is not ``removable`` on PostgreSQL.
+    An error within must end the transaction, or the savepoint around: it brings the trigger back.
+
+    Raises:
+        TransactionManagementError: outside a transaction.
+    """
+    connection = connections[using]
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("rows are removed in a transaction")
+    is_postgresql = connection.vendor == "postgresql"
+    with connection.cursor() as cursor:
+        if is_postgresql:
+            cursor.execute("SELECT set_config(%s, %s, true)", [_SETTING, table])
+            opened: list[tuple[str, str]] = []
+        else:
+            text = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name = %s"
+            cursor.execute(text, [f"{table}_no_delete"])
+            opened = cursor.fetchall()
+            for name, _ in opened:
+                cursor.execute(f"DROP TRIGGER {connection.ops.quote_name(name)}")
+    yield
+    with connection.cursor() as cursor:
+        if is_postgresql:
+            cursor.execute("SELECT set_config(%s, '', true)", [_SETTING])
+        for _, statement in opened:
+            cursor.execute(statement)
+
+
 def without_walls(tables: Iterable[str], using: str) -> list[str]:
     """Return those of the tables that lack their triggers; one query."""
     connection = connections[using]
@@ -113,15 +158,23 @@ def _names(connection: BaseDatabaseWrapper, table: str) -> set[str]:
     return {f"{table}_no_{verb.lower()}" for verb in _VERBS}
 
 
-def _building(connection: BaseDatabaseWrapper, table: str) -> Iterator[str]:
+def _building(
+    connection: BaseDatabaseWrapper, table: str, *, removable: bool = False
+) -> Iterator[str]:
     quote = connection.ops.quote_name
     # Again after a migration was killed: some may be there.
     yield from _removing(connection, table)
     if connection.vendor == "postgresql":
         name = quote(f"{table}_append_only")
+        unless = (
+            f"IF TG_OP = 'DELETE' AND current_setting('{_SETTING}', true) = '{table}'"
+            " THEN RETURN OLD; END IF;"
+            if removable
+            else ""
+        )
         yield (
             f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
-            f" $$ BEGIN RAISE EXCEPTION '{_REFUSED}' USING ERRCODE = '23001'; END $$"
+            f" $$ BEGIN {unless} RAISE EXCEPTION '{_REFUSED}' USING ERRCODE = '23001'; END $$"
         )
         yield (
             f"CREATE TRIGGER {name} BEFORE UPDATE OR DELETE ON {quote(table)}"

@@ -24,6 +24,7 @@ from django.utils import timezone
 from claimkit.errors import ConfigError, UnknownName
 from claimkit_django import trail
 from claimkit_django.conf import config
+from claimkit_django.migrations_kit.append_only import removal
 from claimkit_django.retention import retention_classes
 from claimkit_django.tenants.changes import note_change
 from claimkit_django.tenants.holds import HoldPlaced, held_tenants, require_no_hold
@@ -191,7 +192,8 @@ class _Batches:
             count = rows.update(**{kept.empties: ""})
         else:
             files += _files_of(rows)
-            count = rows._raw_delete(using)
+            with removal(kept.model._meta.db_table, using):
+                count = rows._raw_delete(using)
         self._tell(count)
         transaction.on_commit(partial(_forget, files), using=using, robust=True)
         return int(count)

@@ -47,6 +47,7 @@ __all__ = [
     "PreconditionFailed",
     "PreconditionRequired",
     "RequestInProgress",
+    "Unavailable",
     "handle_exception",
     "problem_of",
 ]
@@ -98,6 +99,13 @@ class IdempotencyKeyReused(exceptions.APIException):
     default_code = "idempotency_key_reused"
 
 
+class Unavailable(exceptions.APIException):
+    """Something that this operation needs is not installed."""
+
+    status_code = 503
+    default_code = "unavailable"
+
+
 class LoopDetected(exceptions.APIException):
     """A webhook of this site that came back to it."""
 
@@ -122,6 +130,7 @@ _DRF: tuple[tuple[type[Exception], str], ...] = (
     (PreconditionRequired, "precondition_required"),
     (RequestInProgress, "request_in_progress"),
     (IdempotencyKeyReused, "idempotency_key_reused"),
+    (Unavailable, "unavailable"),
     (LoopDetected, "loop_detected"),
 )
 _DJANGO: tuple[tuple[type[Exception], str], ...] = (

@@ -175,6 +175,7 @@ class KitSchema(AutoSchema):
             statuses += [409, 422]
         if "If-Match" in headers:
             statuses += [409, 412, 428]
+        statuses += getattr(self.view, "also_answers", {}).get(self.method, ())
         return statuses
 
     def _headers(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ from django.db.models.functions import Cast
 
 from claimkit.errors import StoreError
 from claimkit_django import trail
+from claimkit_django.migrations_kit.append_only import removal
 from claimkit_django.tenants.holds import require_no_hold
 from claimkit_django.tenants.models import Tenant
 from claimkit_django.tenants.portability import tenant_tables
@@ -119,7 +120,8 @@ def _remove(table: TenantTable, tenant_id: int, using: str) -> None:
     rows = table.rows(tenant_id, using)
     if apps.is_installed("django.contrib.admin"):
         _forget_admin_log(table, rows, using)
-    rows._raw_delete(using)
+    with removal(table.model._meta.db_table, using):
+        rows._raw_delete(using)
 
 
 def _forget_admin_log(table: TenantTable, rows: Any, using: str) -> None:

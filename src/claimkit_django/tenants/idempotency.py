@@ -71,8 +71,13 @@ class Claimed:
         )
 
 
-def claim(request: Request, scope: ExitStack) -> Claimed | None:
+def claim(request: Request, scope: ExitStack, *, header: str = HEADER) -> Claimed | None:
     """Use the request's key, if it names one: open a transaction in ``scope`` and hold the key.
+
+    Args:
+        request: Its person, address and body belong to the key.
+        scope: Ends with the answer.
+        header: Which header names the key.
 
     Raises:
         Answered: with the first answer, where there is one.
@@ -80,12 +85,12 @@ def claim(request: Request, scope: ExitStack) -> Claimed | None:
         RequestInProgress: the first request is still being worked on.
         ValidationError: the key is not one.
     """
-    sent = request.headers.get(HEADER)
+    sent = request.headers.get(header)
     if sent is None:
         return None
     match = _KEY.fullmatch(sent)
     if match is None:
-        raise exceptions.ValidationError({HEADER: ["must be 1 to 255 printable ASCII characters"]})
+        raise exceptions.ValidationError({header: ["must be 1 to 255 printable ASCII characters"]})
     key = match.group("quoted") or match.group("bare")
     claimed = Claimed(
         digest=_digest([actor_of(request.user), request.method or "", request.path, key]),

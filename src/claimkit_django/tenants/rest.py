@@ -74,6 +74,8 @@ class TenantView(ApiView):
     tenant: Tenant
     _scope: ExitStack
     _claimed: Claimed | None = None
+    #: Header that makes a POST safe to repeat.
+    idempotency_header: ClassVar[str] = IDEMPOTENCY_KEY
 
     def request_headers(self, method: str) -> dict[str, str]:
         """Add the header that chooses a tenant, and the one that makes a POST safe to repeat."""
@@ -103,7 +105,7 @@ class TenantView(ApiView):
         """
         super().initial(request, *args, **kwargs)
         if request.method == "POST":
-            self._claimed = claim(request, self._scope)
+            self._claimed = claim(request, self._scope, header=self.idempotency_header)
 
     def finalize_response(
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any

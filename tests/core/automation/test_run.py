@@ -9,7 +9,13 @@ from claimkit.automation.facts import TRIGGERS, event_key, facts_of
 from claimkit.automation.rules import AutomationRule, Condition, Mode, Operator
 from claimkit.automation.run import Record, Verdict, decide, fail, succeed
 from claimkit.errors import ConfigError, UnknownName
-from claimkit.events import AlertWanted, AutomationRequested, DriftDetected, EndpointPinged
+from claimkit.events import (
+    AlertWanted,
+    AutomationRequested,
+    ClaimRiskScored,
+    DriftDetected,
+    EndpointPinged,
+)
 from claimkit.plugins import load_plugins
 
 NOW = dt.datetime(2026, 4, 12, 9, 30, tzinfo=dt.UTC)
@@ -65,7 +71,7 @@ def test_facts_of_a_drift():
 def test_nothing_else_triggers():
     with pytest.raises(UnknownName):
         facts_of(EndpointPinged(tenant="northside", at=NOW, endpoint="whe_1"))
-    assert len(TRIGGERS) == 11
+    assert len(TRIGGERS) == 12
     assert all(hasattr(one.kind, "topic") for one in TRIGGERS.values())
 
 
@@ -191,3 +197,84 @@ def test_settings_that_cannot_be_used_are_refused(name, settings):
 
 def test_actions_are_registered_like_any_plugins():
     assert load_plugins(entry_points=False).actions.keys() == ACTIONS.keys()
+
+
+def scored(**values):
+    return ClaimRiskScored(
+        **{
+            "tenant": "northside",
+            "at": NOW,
+            "claim": "A-1007",
+            "payer": "Aetna",
+            "procedure_group": "imaging",
+            "authorization": "without number",
+            "probability": 0.3,
+            "low": 0.25,
+            "high": 0.35,
+            "charge": 183_000,
+            **values,
+        }
+    )
+
+
+def test_facts_of_a_score():
+    assert facts_of(scored(authorization="")) == {
+        "payer": "Aetna",
+        "procedure_group": "imaging",
+        "authorization": None,
+        "denial_risk": 0.3,
+        "confidence": pytest.approx(0.9),
+        "dollars": 1830.0,
+        "dollars_at_risk": pytest.approx(549.0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "event", "verdict"),
+    [
+        ({"ask_below_confidence": 0.8}, scored(), Verdict.ACT),
+        ({"ask_below_confidence": 0.95}, scored(), Verdict.ASK),
+        ({"ask_from_dollars": 2_000}, scored(), Verdict.ACT),
+        ({"ask_from_dollars": 1_830}, scored(), Verdict.ASK),
+        ({"ask_from_dollars": 2_000, "ask_below_confidence": 0.95}, scored(), Verdict.ASK),
+        # A drift does not say how sure it is: what nobody knows is asked about.
+        ({"ask_below_confidence": 0.1}, drift(), Verdict.ASK),
+    ],
+)
+def test_what_is_sure_and_cheap_runs_alone_and_the_rest_asks(asked, event, verdict):
+    assert verdicts(rule("a", topic=event.topic, **asked), event=event) == [("a", verdict)]
+
+
+def test_what_is_held_waits_and_holding_does_not():
+    hold = rule("hold", action="hold_for_review", priority=1)
+    others = [rule("act"), rule("ask", mode=Mode.APPROVAL), rule("try", mode=Mode.DRY_RUN)]
+
+    assert verdicts(hold, *others) == [
+        ("hold", Verdict.ACT),
+        ("act", Verdict.HELD),
+        ("ask", Verdict.ASK),
+        ("try", Verdict.DRY_RUN),
+    ]
+    told = decide(
+        [rule("a"), hold], topic="drift.detected", facts=facts_of(drift()), records={}, now=NOW,
+        held=True,
+    )  # fmt: skip
+    assert [one.verdict for one in told] == [Verdict.ACT, Verdict.HELD]
+
+
+def test_a_payer_is_asked_again_before_the_end():
+    action = ACTIONS["request_reauthorization"]
+    call = ActionCall(
+        tenant="northside", at=NOW, rule="aur_1", rule_name="Renew", subject="aut_1",
+        topic="authorizations.expiring", settings=action.check({}),
+        facts={"payer": "Aetna", "procedure": "97110", "days_left": 3.0},
+    )  # fmt: skip
+    result = action.run(call)
+
+    (task,), (event,) = result.work, result.events
+    assert (task.kind, task.due_days) == (WorkKind.TASK, 0)
+    assert event.label == "request_reauthorization"
+    with pytest.raises(ConfigError):
+        action.check({"due_days": 181})
+    with pytest.raises(ConfigError):
+        action.check({"days": 3})

@@ -910,6 +910,7 @@ def test_facts_are_those_of_the_first_decision_and_the_money_of_now():
         "allowed": 0,
         "paid": 0,
         "first_pass": True,
+        "authorization": "without number",
         "first_stands": True,
         "procedure_code": "99214",
         "service_day": day_of(dt.date(2026, 1, 5)),

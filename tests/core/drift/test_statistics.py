@@ -7,14 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
+from scipy.optimize import minimize_scalar
 
 from claimkit.drift.statistics import (
     batch_slope,
+    beta_quantile,
     concentration,
     cumulate,
     log_choose,
     poisson_gain,
     poisson_loss,
+    prior_strength,
     signed_root,
     slow_variance,
     threshold,
@@ -212,3 +215,38 @@ def test_log_choose_is_the_log_of_the_binomial_coefficient():
 
 def test_cumulate_starts_at_zero():
     assert cumulate(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist() == [[0, 1, 3], [0, 3, 7]]
+
+
+def test_quantiles_of_beta_are_those_of_scipy():
+    rng = np.random.default_rng(20260401)
+    first, second = np.exp(rng.uniform(-3, 10, (2, 300)))
+
+    for level in (0.025, 0.05, 0.5, 0.95):
+        found = beta_quantile(level, first, second)
+
+        np.testing.assert_allclose(found, stats.beta.ppf(level, first, second), atol=1e-8)
+
+
+@pytest.mark.parametrize("strength", [8, 40, 300])
+def test_the_strength_of_a_prior_is_found_again(strength):
+    rng = np.random.default_rng([20260402, strength])
+    shares = rng.uniform(0.05, 0.4, 6000)
+    size = rng.integers(1, 400, 6000)
+    bad = rng.binomial(size, rng.beta(strength * shares, strength * (1 - shares)))
+
+    found = prior_strength(bad.astype(float), size.astype(float), shares)
+
+    assert found == pytest.approx(strength, rel=0.12)
+
+
+def test_the_likelihood_of_a_prior_is_scipys_beta_binomial():
+    bad, size, shares = np.array([3.0, 0, 9]), np.array([10.0, 5, 12]), np.array([0.1, 0.2, 0.3])
+    best = minimize_scalar(
+        lambda k: (
+            -stats.betabinom.logpmf(bad, size, np.exp(k) * shares, np.exp(k) * (1 - shares)).sum()
+        ),
+        bounds=(np.log(2), np.log(2000)),
+        method="bounded",
+    )
+
+    assert prior_strength(bad, size, shares) == pytest.approx(np.exp(best.x), rel=0.01)

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from claimkit.errors import AuthorizationInvalid, TenantUnknown
 from claimkit.types import TenantKey
 from claimkit_django.alerts.models import Alert
+from claimkit_django.audit.models import AuditEntry
 from claimkit_django.authorizations.intake import renew
 from claimkit_django.authorizations.models import (
     Authorization,
@@ -22,6 +23,7 @@ from claimkit_django.authorizations.models import (
 )
 from claimkit_django.authorizations.tasks import check_all
 from claimkit_django.authorizations.watch import check_authorizations
+from claimkit_django.claims.models import MappingVersion
 from claimkit_django.tenants.scope import enter
 
 pytestmark = pytest.mark.django_db
@@ -282,3 +284,36 @@ def test_a_failing_listener_takes_the_warning_back(northside, authorize, monkeyp
 def test_a_negative_number_of_units_is_refused_by_the_database(northside, authorize):
     with pytest.raises(IntegrityError), transaction.atomic():
         authorize(northside, units_authorized=Decimal(-1))
+
+
+def test_a_payer_that_a_mapping_renamed_is_found_under_its_new_name(
+    northside, authorize, import_claims
+):
+    row = authorize(northside, payer="Aetna Better Health")
+    with enter(northside):
+        rule = {"subject": "payer", "match": "prefix", "value": "Aetna", "target": "AETNA (ALL)"}
+        MappingVersion.objects.create(number=1, rules=[rule], status="applied")
+        LeadTime.objects.create(payer="Aetna", days=45)
+    import_claims(northside, ("C1", "2026-02-01", {}))
+
+    done = check(northside, "2026-03-16")
+
+    with enter(northside):
+        row.refresh_from_db()
+    assert row.payer_folded == "AETNA (ALL)"
+    assert row.payer == "Aetna Better Health"
+    assert len(links(northside)) == 1
+    assert done.warned == 1
+
+
+def test_who_changed_an_authorization_is_in_the_trail(northside, authorize):
+    row = authorize(northside)
+    with enter(northside):
+        row.units_authorized = 30
+        row.save(update_fields=["units_authorized"])
+        rows = AuditEntry.objects.filter(target=row.uid).order_by("pk")
+        told = list(rows.values_list("action", "changes"))
+
+    assert [action for action, _ in told] == ["authorization.made", "authorization.changed"]
+    assert "A-417" not in str(told)
+    assert told[-1][1].keys() == {"units_authorized"}

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import time
 
 import pytest
 from django.db import DEFAULT_DB_ALIAS as USING
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from claimkit.errors import ApprovalConflict
-from claimkit.events import DriftDetected
+from claimkit.events import AuthorizationExpiring, DriftDetected
 from claimkit.hookspecs import hookimpl
 from claimkit.plugins import load_plugins
 from claimkit.types import TenantKey
 from claimkit_django.alerts.models import Alert
 from claimkit_django.automation import checks, engine
-from claimkit_django.automation.engine import approve, reject
+from claimkit_django.automation.engine import approve, finish, reject
 from claimkit_django.automation.models import Approval, Execution, Rule, Work
+from claimkit_django.migrations_kit.append_only import removal
+from claimkit_django.ops.retention import apply_retention
 from claimkit_django.runtime import make_bus, open_store
+from claimkit_django.tenants.erasure import erase_tenant
 from claimkit_django.tenants.scope import enter
 from claimkit_django.webhooks.models import Endpoint, Message
 
@@ -72,7 +78,7 @@ def add_rule():
 
 @pytest.fixture
 def broken(monkeypatch):
-    """An action of a plugin that writes and then fails."""
+    """Actions of a plugin: one fails, one asks the database, one hangs."""
 
     class Broken:
         name = "broken"
@@ -82,15 +88,26 @@ def broken(monkeypatch):
             return settings
 
         def run(self, call):
+            raise RuntimeError("marsupilami W12345")
+
+    class Impure(Broken):
+        name = "impure"
+
+        def run(self, call):
             Work.objects.create(
                 kind="task", text="half done", topic="x", rule="x", rule_name="x", created_at=AT
             )
-            raise RuntimeError("marsupilami W12345")
+
+    class Hanging(Broken):
+        name = "hanging"
+
+        def run(self, call):
+            threading.Event().wait(30)
 
     class Plugin:
         @hookimpl
         def claimkit_register_actions(self):
-            return (Broken(),)
+            return (Broken(), Impure(), Hanging())
 
     loaded = load_plugins(entry_points=False, extra=[("broken", Plugin())])
     monkeypatch.setattr(engine, "plugins", lambda: loaded)
@@ -239,6 +256,163 @@ def test_an_action_that_fails_is_undone_alone(northside, add_rule, broken, caplo
     assert "an action failed" in caplog.text
 
 
+def test_an_action_that_asks_the_database_fails(northside, add_rule, broken):
+    add_rule(northside, action="impure")
+    tell(drift(northside))
+
+    assert work(northside) == []
+    with enter(northside):
+        assert Execution.objects.get().reason == "ActionImpure"
+
+
+def test_an_action_that_hangs_is_left_behind(northside, add_rule, broken, settings):
+    settings.CLAIMKIT = {**settings.CLAIMKIT, "AUTOMATION": {"ACTION_SECONDS": 0.2}}
+    add_rule(northside, "Hanging", action="hanging", priority=1)
+    add_rule(northside, "Whole")
+    began = time.monotonic()
+    tell(drift(northside))
+
+    assert time.monotonic() - began < 10
+    assert log(northside) == [("Hanging", 0, "failed"), ("Whole", 0, "success")]
+    with enter(northside):
+        assert Execution.objects.get(result="failed").reason == "TimeoutError"
+
+
+@pytest.fixture
+def held(northside, add_rule):
+    """A rule that holds dear drifts, and one that would tell a receiver of every one."""
+    add_rule(
+        northside,
+        "Hold dear ones",
+        priority=1,
+        action="hold_for_review",
+        settings={"text": "Look"},
+        conditions=[{"fact": "dollars_per_month", "operator": "at_least", "operand": 10_000}],
+    )
+    add_rule(northside, "Go on")
+    return northside
+
+
+def test_what_is_held_waits_and_the_rest_runs_alone(held):
+    tell(drift(held, 1), drift(held, 2, dollars_per_month=5_000))
+
+    assert log(held) == [
+        ("Hold dear ones", 0, "success"),
+        ("Go on", 0, "waiting"),
+        ("Go on", 0, "success"),
+    ]
+    assert work(held) == [("hold", "Look", "fp-1"), ("task", "Call the payer", "fp-2")]
+    with enter(held):
+        assert Approval.objects.get().held
+        assert Execution.objects.get(result="waiting").reason == "held"
+
+
+def test_letting_go_does_what_waited_for_it_once(held):
+    tell(drift(held, 1))
+    with enter(held):
+        hold = Work.objects.get()
+        finish(hold.uid, actor="user:7", using=USING)
+        again = finish(hold.uid, actor="user:8", using=USING)
+        decided = Approval.objects.get()
+
+    assert again.actor == "user:7"
+    assert (decided.state, decided.actor) == ("approved", "user:7")
+    assert work(held) == [("hold", "Look", "fp-1"), ("task", "Call the payer", "fp-1")]
+    assert log(held)[-1] == ("Go on", 1, "success")
+
+
+def test_a_second_hold_keeps_it_waiting(held, add_rule):
+    tell(drift(held, 1))
+    with enter(held):
+        first = Work.objects.get()
+        second = Work.objects.create(
+            kind="hold", text="Look too", topic="x", subject="fp-1", rule="x", rule_name="x",
+            created_at=AT,
+        )  # fmt: skip
+        finish(first.uid, actor="user:7", using=USING)
+        assert Approval.objects.get().state == "waiting"
+        finish(second.uid, actor="user:7", using=USING)
+        assert Approval.objects.get().state == "approved"
+
+
+def test_what_was_rejected_meanwhile_is_not_done_by_letting_go(held):
+    tell(drift(held, 1))
+    with enter(held):
+        reject(Approval.objects.get().uid, actor="user:7", using=USING)
+        finish(Work.objects.get().uid, actor="user:7", using=USING)
+
+    assert work(held) == [("hold", "Look", "fp-1")]
+
+
+def test_a_later_event_about_what_is_held_waits_too(held):
+    tell(drift(held, 1))
+    tell(drift(held, 1, at=AT + dt.timedelta(days=1), dollars_per_month=5_000))
+
+    assert [result for name, _, result in log(held) if name == "Go on"] == ["waiting", "waiting"]
+
+
+def test_a_payer_is_asked_again_in_time(northside, add_rule):
+    add_rule(
+        northside,
+        topic="authorizations.expiring",
+        action="request_reauthorization",
+        settings={"due_days": 7},
+    )
+    tell(
+        AuthorizationExpiring(
+            tenant=TenantKey("northside"), at=AT, authorization="aut_1", payer="AETNA",
+            procedure="97110", step=30, days_left=30, ends_on=AT.date() + dt.timedelta(days=30),
+        )
+    )  # fmt: skip
+
+    assert work(northside) == [("task", "Ask AETNA again to authorize 97110", "aut_1")]
+    with enter(northside):
+        line, task = Execution.objects.get(), Work.objects.get()
+    assert (task.due_on - line.at.date()).days == 23
+
+
+@pytest.mark.parametrize("write", ["UPDATE {} SET result = 'rejected'", "DELETE FROM {}"])
+def test_the_database_keeps_the_log_from_being_rewritten(northside, add_rule, write):
+    add_rule(northside)
+    tell(drift(northside))
+    table = connection.ops.quote_name(Execution._meta.db_table)
+
+    with pytest.raises(DatabaseError, match="neither changed nor deleted"), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(write.format(table))
+    assert log(northside) == [("Dear ones", 0, "success")]
+
+
+def test_retention_and_the_end_of_a_tenant_remove_lines(northside, lakeview, add_rule):
+    for tenant in (northside, lakeview):
+        add_rule(tenant)
+        tell(drift(tenant))
+    later = timezone.now() + dt.timedelta(days=366)
+    keep = {"using": USING, "is_dry_run": False, "only": ["executions"]}
+    assert apply_retention(**keep, now=timezone.now()) == []
+    erase_tenant(lakeview, using=USING)
+    assert len(log(northside)) == Execution.unscoped.count() == 1
+
+    (gone,) = apply_retention(**keep, now=later)
+    assert (gone.rows, Execution.unscoped.count()) == (1, 0)
+    tell(drift(northside, 2))
+    with pytest.raises(DatabaseError, match="neither changed nor deleted"), transaction.atomic():
+        Execution.unscoped.all()._raw_delete(USING)
+    assert len(log(northside)) == 1
+
+
+def test_a_removal_opens_nothing_but_its_table(northside, add_rule):
+    add_rule(northside)
+    tell(drift(northside))
+    table = Execution._meta.db_table
+    with pytest.raises(DatabaseError, match="neither"), transaction.atomic(), removal(table, USING):
+        Execution.unscoped.update(result="rejected")
+    with pytest.raises(DatabaseError, match="neither"), transaction.atomic():
+        with removal("claimkit_automation_work", USING):
+            Execution.unscoped.all()._raw_delete(USING)
+    assert log(northside) == [("Dear ones", 0, "success")]
+
+
 def test_a_rule_that_fails_too_often_rests(northside, add_rule, broken):
     rule = add_rule(northside, action="broken")
     tell(*(drift(northside, number) for number in range(5)))
@@ -315,7 +489,9 @@ def test_queries_do_not_grow_with_rules_that_do_not_take_an_event(northside, add
     assert count(2) == few
 
 
-@pytest.mark.parametrize("name", ["CIRCUIT_FAILURES", "CIRCUIT_MINUTES", "MAX_RULES"])
+@pytest.mark.parametrize(
+    "name", ["ACTION_SECONDS", "CIRCUIT_FAILURES", "CIRCUIT_MINUTES", "MAX_RULES"]
+)
 def test_a_setting_that_cannot_be_used_is_told(settings, name):
     assert checks.check_settings() == []
     settings.CLAIMKIT = {**settings.CLAIMKIT, "AUTOMATION": {name: 0}}

@@ -39,8 +39,12 @@ urlpatterns = [path("", include("claimkit_django.urls"))]
 PUBLIC = {"GET /", "GET /problems/{code}/"}
 #: Whoever signed in; about the tenants that they belong to, not about one.
 OF_PEOPLE = {"GET /tenants/", "GET /tenants/{key}/"}
+#: Whoever signed the body, and nobody else.
+SIGNED = {"POST /intake/fhir/signed/{tenant}/{sender}/"}
 #: Operation → least role.
 LEAST = {
+    "POST /intake/fhir/": Role.ANALYST,
+    "GET /intake/fhir/{uid}/": Role.VIEWER,
     "PATCH /tenants/{key}/": Role.ADMIN,
     "GET /memberships/": Role.ADMIN,
     "POST /memberships/": Role.ADMIN,
@@ -175,6 +179,10 @@ LEAST = {
     "GET /drift/backtests/": Role.VIEWER,
     "POST /drift/backtests/": Role.ANALYST,
     "GET /drift/backtests/{uid}/": Role.VIEWER,
+    "GET /automation/approvals/answers/": Role.VIEWER,
+    "GET /automation/work/{uid}/packet/{renderer}/": Role.ANALYST,
+    "POST /drift/risk/": Role.ANALYST,
+    "GET /drift/risk/calibration/": Role.VIEWER,
     "POST /findings/{uid}/accept/": Role.ANALYST,
     "GET /runs/": Role.VIEWER,
     "POST /runs/": Role.ANALYST,
@@ -240,6 +248,7 @@ def world(world):
                 "rule": "aur_0",
                 "rule_name": "Dear ones",
                 "topic": "drift.detected",
+                "subject": house.finding.fingerprint,
             }
             house.automation_rule = AutomationRule.objects.create(
                 name="Dear ones",
@@ -248,7 +257,7 @@ def world(world):
                 settings={"text": "Call"},
             )
             house.execution = Execution.objects.create(
-                **told, action="create_task", event_key="0", result="success", at=now
+                **told, action="appeal_packet", event_key="0", result="success", at=now
             )
             house.approval = Approval.objects.create(
                 **told,
@@ -340,6 +349,7 @@ def address(operation, house):
         "tenants": house.key,
         "tokens": getattr(house, "token", ""),
         "uploads": house.upload.uid,
+        "intake": house.upload.uid,
         "problems": "not_found",
     }
     first, second = (*where.split("/"), "")[1:3]
@@ -357,7 +367,7 @@ def status(client, operation, house, **told):
 
 
 def test_every_operation_has_its_least_role_written_down(operations):
-    assert operations == PUBLIC | OF_PEOPLE | LEAST.keys()
+    assert operations == PUBLIC | OF_PEOPLE | SIGNED | LEAST.keys()
 
 
 def statuses(client, operations, house, **told):
@@ -381,8 +391,8 @@ def test_a_role_may_do_what_includes_it_and_nothing_else(world, role):
     def expected(operation):
         if not role.includes(LEAST[operation]):
             return {403}
-        # 400, 428: allowed, and then asked for more than an empty body. A token is a person's own.
-        return {404} if "tokens/{uid}" in operation else {200, 201, 202, 204, 400, 428}
+        # 400, 422, 428: allowed, and then asked for more than an empty body. A token is a person's own.
+        return {404} if "tokens/{uid}" in operation else {200, 201, 202, 204, 400, 422, 428}
 
     found = statuses(world.north.client(role), LEAST, world.north)
     assert other_than(found, expected) == {}
@@ -400,6 +410,11 @@ def test_a_body_may_take_more_than_its_operation(world, role):
 def test_a_stranger_is_not_let_in(world):
     found = statuses(APIClient(), LEAST.keys() | OF_PEOPLE, world.north)
     assert other_than(found, lambda _: {401}) == {}
+
+
+def test_no_role_stands_for_a_signature(world):
+    owner = world.north.client(Role.OWNER)
+    assert other_than(statuses(owner, SIGNED, world.north), lambda _: {401}) == {}
 
 
 def test_what_is_public_is(world):

@@ -105,6 +105,11 @@ PATHS = {
     "/api/v1/mappings/{uid}/restore/": {"post"},
     "/api/v1/templates/": {"get", "post"},
     "/api/v1/templates/{uid}/": {"get", "put", "patch", "delete"},
+    "/api/v1/automation/approvals/answers/": {"get"},
+    "/api/v1/automation/work/{uid}/packet/{renderer}/": {"get"},
+    "/api/v1/intake/fhir/": {"post"},
+    "/api/v1/intake/fhir/signed/{tenant}/{sender}/": {"post"},
+    "/api/v1/intake/fhir/{uid}/": {"get"},
     "/api/v1/claims/": {"get"},
     "/api/v1/claims/{uid}/": {"get"},
     "/api/v1/claims/payer-summary/": {"get"},
@@ -117,6 +122,8 @@ PATHS = {
     "/api/v1/drift/contracts/": {"get", "post"},
     "/api/v1/drift/backtests/": {"get", "post"},
     "/api/v1/drift/backtests/{uid}/": {"get"},
+    "/api/v1/drift/risk/": {"post"},
+    "/api/v1/drift/risk/calibration/": {"get"},
 }
 
 
