@@ -192,6 +192,15 @@ class AlertsConfig:
     #: Address of an alert's page, in which ``{uid}`` stands for it, such as
     #: ``https://claims.example.org/alerts/{uid}/``; empty: notifications have no link.
     page: str = ""
+    #: Days without a file with claims, once there was one, after which it is an alert. 0: never.
+    no_import_days: int = 10
+    #: The same for watches of drift.
+    no_watch_days: int = 3
+    #: Days for which a payer that was there on five days may be in no file, or twice as long as it
+    #: was ever away before. 0: for ever.
+    payer_silent_days: int = 21
+    #: Percent of a file's rows that are rejected from which it is an alert; less needs a rule.
+    rejected_percent: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

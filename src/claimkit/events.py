@@ -50,6 +50,7 @@ __all__ = [
     "OutboxSettled",
     "Phase",
     "ReportEnded",
+    "ReportFailed",
     "ReportReady",
     "RulesRan",
     "WatchEnded",
@@ -132,6 +133,8 @@ class _DriftEvent(Event):
     onset: dt.date
     dollars_per_month: Cents
     summary: str
+    #: Further dimension → its values, where it is about a part of the payer's claims.
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,6 +325,22 @@ class ReportEnded(Event):
     status: str
     #: How long it took.
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFailed(Event):
+    """The report of a period could not be made, or its schedule cannot be kept."""
+
+    topic: ClassVar[str] = "reports.failed"
+
+    #: Public identifier of the report, ``rpt_…``, or of its schedule, ``sch_…``.
+    report: str
+    #: weekly, monthly, quarterly or custom.
+    kind: str
+    first: dt.date
+    last: dt.date
+    #: Stable code of the error.
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ __all__ = [
     "new_challenge",
     "new_channel_uid",
     "new_delivery_uid",
+    "new_digest_uid",
     "new_endpoint_uid",
     "new_execution_uid",
     "new_export_uid",
@@ -117,6 +118,11 @@ def new_channel_uid() -> str:
 def new_route_uid() -> str:
     """Return a new identifier of a route: ``rte_`` and 26 characters."""
     return _new_uid("rte")
+
+
+def new_digest_uid() -> str:
+    """Return a new identifier of a digest of alerts: ``dig_`` and 26 characters."""
+    return _new_uid("dig")
 
 
 def new_silence_uid() -> str:

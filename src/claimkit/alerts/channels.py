@@ -39,7 +39,8 @@ class NotificationItem:
     #: Identifier of the alert; with :attr:`episode` the key by which a pager knows it again.
     alert: str
     episode: int
-    #: ``first``, ``escalated``, ``repeated``, ``step`` or ``resolved``.
+    #: ``first``, ``escalated``, ``repeated``, ``step`` or ``resolved``; in a digest ``open`` or
+    #: ``muted``.
     reason: str
     severity: Severity
     #: What changed, such as ``denial_rate``.
@@ -71,6 +72,8 @@ class Notification:
     tenant_name: str
     #: At least one, the most severe first.
     items: Sequence[NotificationItem]
+    #: What a digest says in a sentence; empty for notifications that wake somebody.
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,8 @@ def check_names(
 
 def subject_line(notification: Notification) -> str:
     """Return one line for a subject: what is worst, and how many there are."""
+    if notification.digest:
+        return f"[digest] {notification.digest}"
     worst = notification.items[0]
     more = f" and {len(notification.items) - 1} more" if len(notification.items) > 1 else ""
     word = "over" if worst.is_over else worst.severity.value
@@ -167,6 +172,8 @@ def subject_line(notification: Notification) -> str:
 def as_text(notification: Notification) -> str:
     """Return the notification as plain text."""
     lines = [notification.tenant_name, ""]
+    if notification.digest:
+        lines += [notification.digest, ""]
     for one in notification.items:
         lines.append(f"{one.word} ({one.severity.value}): {one.summary or one.kind}")
         if one.onset is not None:
@@ -183,4 +190,6 @@ _WORDS = {
     "repeated": "Still open",
     "step": "Nobody has answered",
     "resolved": "Over",
+    "open": "Open",
+    "muted": "Muted",
 }

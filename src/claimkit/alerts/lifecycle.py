@@ -8,7 +8,7 @@ alert per fingerprint, whoever reports how often. Whether anybody is told is dec
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 from claimkit.errors import AlertConflict
@@ -24,6 +24,7 @@ __all__ = [
     "Alert",
     "AlertSignal",
     "AlertState",
+    "Breadth",
     "Change",
     "Subject",
     "Told",
@@ -63,6 +64,18 @@ class Change(StrEnum):
     NOTHING = "nothing"
 
 
+class Breadth(IntEnum):
+    """How much of a tenant an alert is about, from all of it to one thing."""
+
+    TENANT = 0
+    PAYER = 1
+    PART = 2
+
+
+#: What rooms call it when all payers moved alike, or none is meant.
+_ALL_PAYERS = frozenset({"", "all payers"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """What an alert is about, in words that may go to anybody; nothing of a patient."""
@@ -78,6 +91,18 @@ class Subject:
     onset: dt.date | None = None
     #: Money at risk per 30 days.
     dollars_per_month: Cents = 0
+    #: Further dimension → its values, where it is about a part of a payer or about one thing, such
+    #: as ``{"procedure_group": ("MRI",)}``; values in any order.
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: What was measured, in the unit of its kind, such as percent of rows; None where nothing was.
+    figure: float | None = None
+
+    @property
+    def breadth(self) -> Breadth:
+        """How much of a tenant it is about."""
+        if self.dimensions:
+            return Breadth.PART
+        return Breadth.TENANT if self.payer in _ALL_PAYERS else Breadth.PAYER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +117,11 @@ class AlertSignal:
     #: Aware UTC instant.
     at: dt.datetime
     subject: Subject
+    #: Too little for an alert unless a rule of the tenant asks for one; without such a rule it
+    #: reports the end.
+    needs_rule: bool = False
+    #: Key of the rule that decided; empty where none did.
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +130,8 @@ class Told:
 
     severity: Severity
     at: dt.datetime
+    #: When they were told first in this episode.
+    since: dt.datetime
     #: Steps of escalation that were taken.
     steps: int = 0
     #: Keys of the channels that were told, those of steps too: they learn of the end.
@@ -124,6 +156,10 @@ class Alert:
     #: 1, and one more each time that it opens again.
     episode: int = 1
     resolved_at: dt.datetime | None = None
+    #: How severe it was when somebody acknowledged it; None where nobody did.
+    acknowledged: Severity | None = None
+    #: Key of the rule that decided last; empty where none did.
+    rule: str = ""
     #: Key of a route → what its channels were last told.
     told: Mapping[str, Told] = field(default_factory=dict)
 
@@ -136,6 +172,14 @@ class Alert:
     def is_escalated(self) -> bool:
         """Whether somebody was told of this episode, and it is more severe than anybody was told."""
         known = [one.severity.rank for one in self.told.values() if not one.is_over]
+        return bool(known) and self.severity.rank > max(known)
+
+    @property
+    def is_worse_than_acknowledged(self) -> bool:
+        """Whether it is more severe than whoever deals with it knew, told or not."""
+        known = [one.severity.rank for one in self.told.values() if not one.is_over]
+        if self.acknowledged is not None:
+            known.append(self.acknowledged.rank)
         return bool(known) and self.severity.rank > max(known)
 
 
@@ -179,6 +223,7 @@ def apply(
         subject=signal.subject,
         seen_at=signal.at,
         count=alert.count + 1,
+        rule=signal.rule,
     ), Change.ESCALATED if is_worse else Change.SEEN
 
 
@@ -190,7 +235,7 @@ def acknowledge(alert: Alert) -> Alert:
     """
     if not alert.state.is_live:
         raise AlertConflict("a resolved alert cannot be acknowledged")
-    return replace(alert, state=AlertState.ACKNOWLEDGED)
+    return replace(alert, state=AlertState.ACKNOWLEDGED, acknowledged=alert.severity)
 
 
 def resolve(alert: Alert, *, at: dt.datetime) -> Alert:
@@ -215,4 +260,5 @@ def _opened(signal: AlertSignal) -> Alert:
         severity=signal.severity,
         opened_at=signal.at,
         seen_at=signal.at,
+        rule=signal.rule,
     )

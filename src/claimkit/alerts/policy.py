@@ -1,7 +1,7 @@
 """Who is told of an alert, when, and why not: a pure pipeline with a reason for each decision.
 
-:func:`decide` asks, in this order: is there something to say at all; has somebody silenced it; did
-people judge it to be noise; which routes want it; was it said a short while ago; is it night.
+:func:`decide` asks, in this order: is there something to say at all; has somebody silenced it; does
+a wider alert say it already; did people judge it to be noise; which routes want it; was it said a short while ago; is it night.
 What is muted stays visible and is never counted as told, so it is said once the mute is over.
 An alert that became more severe passes everything but a silence and a missing route or channel.
 """
@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from claimkit.alerts.lifecycle import AlertState, Told
+from claimkit.alerts.lifecycle import AlertState, Breadth, Told
 from claimkit.errors import ConfigError
 from claimkit.types import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-    from claimkit.alerts.lifecycle import Alert
+    from claimkit.alerts.lifecycle import Alert, Subject
 
 __all__ = [
     "Action",
@@ -33,6 +33,8 @@ __all__ = [
     "Silence",
     "Step",
     "decide",
+    "first_instant",
+    "inhibitor_of",
     "routes_for",
     "told_now",
 ]
@@ -41,6 +43,7 @@ __all__ = [
 #: Episodes that are told at once; from the next on it flaps, and is told once in so long.
 _STEADY_EPISODES = 3
 _DAMPING = dt.timedelta(hours=24)
+_MINUTE = dt.timedelta(minutes=1)
 
 
 class Action(StrEnum):
@@ -71,6 +74,8 @@ class Reason(StrEnum):
     #: Somebody deals with it.
     ACKNOWLEDGED = "acknowledged"
     SILENCED = "silenced"
+    #: A wider alert that is live says it already.
+    INHIBITED = "inhibited"
     #: People judged it to be noise.
     JUDGED_NOISE = "judged_noise"
     NO_ROUTE = "no_route"
@@ -95,16 +100,19 @@ class AlertMatch:
     payers: frozenset[str] | set[str] = frozenset()
     kinds: frozenset[str] | set[str] = frozenset()
     sources: frozenset[str] | set[str] = frozenset()
+    #: Further dimension → values of which it has one, such as ``{"procedure_group": {"MRI"}}``.
+    dimensions: Mapping[str, frozenset[str] | set[str]] = field(default_factory=dict)
 
-    def takes(self, subject: object) -> bool:
-        """Whether it matches a :class:`~claimkit.alerts.lifecycle.Subject`."""
-        return all(
-            not wanted or getattr(subject, name) in wanted
-            for name, wanted in (
-                ("payer", self.payers),
-                ("kind", self.kinds),
-                ("source", self.sources),
-            )
+    def takes(self, subject: Subject) -> bool:
+        """Whether it matches what an alert is about."""
+        plain = (
+            (subject.payer, self.payers),
+            (subject.kind, self.kinds),
+            (subject.source, self.sources),
+        )
+        return all(not wanted or one in wanted for one, wanted in plain) and all(
+            not wanted.isdisjoint(subject.dimensions.get(name, ()))
+            for name, wanted in self.dimensions.items()
         )
 
 
@@ -138,15 +146,28 @@ class QuietHours:
             days = int(wall >= self.begin)
         if not is_quiet:
             return None
-        end = dt.datetime.combine(local.date() + dt.timedelta(days=days), self.end, tzinfo=zone)
-        # In a gap, fold=0 reads with the offset of before: as instants the gap's end and later.
-        return max(end.astimezone(dt.UTC), now)
+        end = first_instant(local.date() + dt.timedelta(days=days), self.end, zone)
+        return end if end > now else None
+
+
+def first_instant(day: dt.date, at: dt.time, zone: ZoneInfo) -> dt.datetime:
+    """Return the first instant (UTC) of a day at which the clock shows a time or a later one."""
+    wall = dt.datetime.combine(day, at.replace(fold=0), tzinfo=zone)
+    instant = wall.astimezone(dt.UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None):
+        return instant
+    # The clock jumps over it, and this is as long after the jump as it was to be.
+    after = instant.astimezone(zone).utcoffset()
+    while (instant - _MINUTE).astimezone(zone).utcoffset() == after:
+        instant -= _MINUTE
+    return instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """Who else is told when nobody acknowledges in time."""
 
+    #: Since the route was told first in this episode.
     after: dt.timedelta
     channels: tuple[str, ...]
 
@@ -201,6 +222,8 @@ class Decision:
     #: Key of the route or the silence that decided; empty where none did.
     by: str = ""
     channels: tuple[str, ...] = ()
+    #: Steps of escalation that are taken once it is done.
+    steps: int = 0
     #: When to look again if nothing changes; None for never.
     again_at: dt.datetime | None = None
 
@@ -216,12 +239,52 @@ def routes_for(alert: Alert, routes: Iterable[Route]) -> list[Route]:
     return taken
 
 
+#: Kind of an alert → kinds that follow from it: they say nothing that it does not say.
+_EXPLAINS: Mapping[str, frozenset[str]] = {
+    "import_missing": frozenset({"payer_silent", "volume"}),
+    "payer_silent": frozenset({"volume"}),
+}
+
+
+def inhibitor_of(alert: Alert, others: Iterable[Alert]) -> str:
+    """Return the fingerprint of the alert that says what this one says; empty where none does.
+
+    One of the same kind about the whole tenant says what those about its payers say, and one about
+    a payer what those about its parts say; a file that never came explains payers of which nothing
+    is heard. It must be live, and as severe. Of several, the widest is returned.
+    """
+    found = [one for one in others if _inhibits(one, alert)]
+    return (
+        min(
+            found, key=lambda one: (one.subject.breadth, one.opened_at, one.fingerprint)
+        ).fingerprint
+        if found
+        else ""
+    )
+
+
+def _inhibits(wide: Alert, narrow: Alert) -> bool:
+    if not wide.state.is_live or wide.severity.rank < narrow.severity.rank:
+        return False
+    if wide.subject.breadth is Breadth.PAYER and wide.subject.payer != narrow.subject.payer:
+        return False
+    if narrow.subject.kind in _EXPLAINS.get(wide.subject.kind, ()):
+        return wide.subject.breadth <= narrow.subject.breadth
+    is_alike = (wide.subject.source, wide.subject.kind) == (
+        narrow.subject.source,
+        narrow.subject.kind,
+    )
+    return is_alike and wide.subject.breadth < narrow.subject.breadth
+
+
 def decide(
     alert: Alert,
     *,
     routes: Sequence[Route],
     silences: Iterable[Silence],
     noise_until: dt.datetime | None,
+    inhibitor: str = "",
+    channels: Collection[str] | None = None,
     zone: ZoneInfo,
     now: dt.datetime,
 ) -> list[Decision]:
@@ -232,13 +295,16 @@ def decide(
         routes: In order of priority.
         silences: All that may hold now.
         noise_until: Until when people's judgments mute it; None if they do not.
+        inhibitor: Fingerprint of what :func:`inhibitor_of` found; empty for none.
+        channels: Keys of channels that are on; None for all. Others hear nothing, and are not
+            counted as told.
         zone: The tenant's clock.
         now: The present, in UTC.
     """
     if alert.state is AlertState.RESOLVED and not alert.is_told:
         reason = Reason.TOLD if alert.told else Reason.NEVER_TOLD
         return [Decision(action=Action.MUTE, reason=reason)]
-    if alert.state is AlertState.ACKNOWLEDGED and not alert.is_escalated:
+    if alert.state is AlertState.ACKNOWLEDGED and not alert.is_worse_than_acknowledged:
         return [Decision(action=Action.MUTE, reason=Reason.ACKNOWLEDGED)]
     silence = max(
         (one for one in silences if one.covers(alert, now)),
@@ -254,8 +320,10 @@ def decide(
                 again_at=silence.ends_at,
             )
         ]
+    # Whoever was told of the beginning learns of the end, and nothing hides what became worse.
+    if inhibitor and alert.state is not AlertState.RESOLVED and not alert.is_escalated:
+        return [Decision(action=Action.MUTE, reason=Reason.INHIBITED, by=inhibitor)]
     is_noise = noise_until is not None and noise_until > now and not alert.is_escalated
-    # Whoever was told of the beginning learns of the end.
     if is_noise and alert.state is not AlertState.RESOLVED:
         return [Decision(action=Action.MUTE, reason=Reason.JUDGED_NOISE, again_at=noise_until)]
     if alert.state is AlertState.RESOLVED:
@@ -264,11 +332,27 @@ def decide(
         taken = routes_for(alert, routes)
     if not taken:
         return [Decision(action=Action.MUTE, reason=Reason.NO_ROUTE)]
-    return [_by_route(alert, route, zone, now) for route in taken]
+    return [_by_route(alert, _reaching(route, channels), channels, zone, now) for route in taken]
 
 
-def _by_route(alert: Alert, route: Route, zone: ZoneInfo, now: dt.datetime) -> Decision:
-    reason, channels = _what_to_say(alert, route, now)
+def _on(keys: Iterable[str], channels: Collection[str] | None) -> tuple[str, ...]:
+    return tuple(one for one in keys if channels is None or one in channels)
+
+
+def _reaching(route: Route, channels: Collection[str] | None) -> Route:
+    """Return the route with the channels that are on."""
+    steps = (replace(one, channels=_on(one.channels, channels)) for one in route.steps)
+    return replace(route, channels=_on(route.channels, channels), steps=tuple(steps))
+
+
+def _by_route(
+    alert: Alert,
+    route: Route,
+    on: Collection[str] | None,
+    zone: ZoneInfo,
+    now: dt.datetime,
+) -> Decision:
+    reason, channels, steps = _what_to_say(alert, route, on, now)
     if reason is None:
         again_at = _next_look(alert, route, now)
         return Decision(action=Action.MUTE, reason=Reason.TOLD, by=route.key, again_at=again_at)
@@ -280,34 +364,50 @@ def _by_route(alert: Alert, route: Route, zone: ZoneInfo, now: dt.datetime) -> D
     quiet = route.quiet.until(now, zone) if route.quiet else None
     if quiet is not None and not _is_urgent(alert, reason):
         return Decision(action=Action.WAIT, reason=Reason.QUIET_HOURS, by=route.key, again_at=quiet)
-    decision = Decision(action=Action.NOTIFY, reason=reason, by=route.key, channels=channels)
+    decision = Decision(
+        action=Action.NOTIFY, reason=reason, by=route.key, channels=channels, steps=steps
+    )
     again_at = _next_look(told_now(alert, decision, now), route, now)
     return replace(decision, again_at=again_at)
 
 
 def _what_to_say(
-    alert: Alert, route: Route, now: dt.datetime
-) -> tuple[Reason | None, tuple[str, ...]]:
-    """Return why the route's channels are told now, and which; no reason where they are not."""
+    alert: Alert, route: Route, on: Collection[str] | None, now: dt.datetime
+) -> tuple[Reason | None, tuple[str, ...], int]:
+    """Return why the route's channels are told now, which, and how many steps are then taken.
+
+    No reason where they are not told.
+    """
     told = alert.told.get(route.key)
     if alert.state is AlertState.RESOLVED:
         if told is None or told.is_over or not route.tells_end:
-            return None, ()
-        return Reason.RESOLVED, told.channels
+            return None, (), 0
+        return Reason.RESOLVED, _on(told.channels, on), told.steps
     if told is None or told.is_over:
-        return Reason.FIRST, route.channels
-    everybody = tuple(dict.fromkeys((*route.channels, *told.channels)))
+        return Reason.FIRST, route.channels, 0
+    everybody = _on(dict.fromkeys((*route.channels, *told.channels)), on)
     if alert.severity.rank > told.severity.rank:
-        return Reason.ESCALATED, everybody
+        return Reason.ESCALATED, everybody, told.steps
     if alert.state is AlertState.ACKNOWLEDGED:
-        return None, ()
-    if told.steps < len(route.steps):
-        step = route.steps[told.steps]
-        if now - alert.opened_at >= step.after:
-            return Reason.STEP, step.channels
+        return None, (), 0
+    for taken, step in _steps_left(route, told):
+        if now - told.since >= step.after:
+            return Reason.STEP, step.channels, taken
     if route.repeat_after is not None and now - told.at >= route.repeat_after:
-        return Reason.REPEATED, everybody
-    return None, ()
+        return Reason.REPEATED, everybody, told.steps
+    return None, (), 0
+
+
+def _steps_left(route: Route, told: Told) -> list[tuple[int, Step]]:
+    """Return the steps that are left, and how many are taken with each.
+
+    One that reaches nobody is left out, so that it holds up neither later ones nor repetitions.
+    """
+    return [
+        (number + 1, step)
+        for number, step in enumerate(route.steps)
+        if number >= told.steps and step.channels
+    ]
 
 
 def _is_urgent(alert: Alert, reason: Reason) -> bool:
@@ -327,21 +427,23 @@ def _next_look(alert: Alert, route: Route, now: dt.datetime) -> dt.datetime | No
     told = alert.told.get(route.key)
     if alert.state is not AlertState.OPEN or told is None:
         return None
-    looks = [alert.opened_at + one.after for one in route.steps[told.steps :]]
+    # One that came due while nobody could be told is taken at the next look.
+    looks = [max(told.since + one.after, now) for _, one in _steps_left(route, told)]
     if route.repeat_after is not None:
         looks.append(told.at + route.repeat_after)
-    return min((one for one in looks if one > now), default=None)
+    return min(looks, default=None)
 
 
 def told_now(alert: Alert, decision: Decision, now: dt.datetime) -> Alert:
     """Return the alert once the channels of a decision are told."""
     before = alert.told.get(decision.by)
     if before is None or before.is_over:
-        before = Told(severity=alert.severity, at=now)
+        before = Told(severity=alert.severity, at=now, since=now)
     told = Told(
         severity=alert.severity,
         at=now,
-        steps=before.steps + (decision.reason is Reason.STEP),
+        since=before.since,
+        steps=decision.steps,
         channels=tuple(dict.fromkeys((*before.channels, *decision.channels))),
         is_over=decision.reason is Reason.RESOLVED,
     )

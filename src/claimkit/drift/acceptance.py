@@ -66,6 +66,7 @@ def accept_finding(
                 onset=accepted.onset,
                 dollars_per_month=accepted.dollars_per_month,
                 summary=accepted.summary,
+                dimensions=accepted.segment.dimensions,
                 by=by,
             )
         )

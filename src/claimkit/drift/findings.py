@@ -91,6 +91,15 @@ class Segment:
     #: Denial category, ``""`` means all.
     category: str = ""
 
+    @property
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        """Dimension → its values, where it is about a part of the payer's claims."""
+        named = {
+            "procedure_group": self.procedure_groups,
+            "category": (self.category,) if self.category else (),
+        }
+        return {name: values for name, values in named.items() if values}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:

@@ -367,6 +367,7 @@ def _event(
         onset=finding.onset,
         dollars_per_month=finding.dollars_per_month,
         summary=finding.summary,
+        dimensions=finding.segment.dimensions,
     )
 
 

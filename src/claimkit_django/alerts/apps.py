@@ -16,7 +16,10 @@ class AlertsApp(AppConfig):
     verbose_name = _("Alerts")
     default_auto_field = "django.db.models.BigAutoField"
     #: What this room adds to every bus: see :func:`claimkit_django.runtime.make_bus`.
-    bus_listeners = ("claimkit_django.alerts.signals.DriftListener",)
+    bus_listeners = (
+        "claimkit_django.alerts.signals.SignalListener",
+        "claimkit_django.alerts.pulse.PulseListener",
+    )
     #: How this room tells that it is well: see :mod:`claimkit_django.vitals`.
     health_checks = ("claimkit_django.alerts.vitals.health_checks",)
     gauges = ("claimkit_django.alerts.vitals.gauges",)

@@ -12,27 +12,26 @@ import datetime as dt
 import json
 import logging
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import connections, transaction
 from django.db.models import Max, Q
 from django.utils import timezone
 
-from claimkit.alerts import lifecycle, policy
+from claimkit.alerts import lifecycle, policy, rules
 from claimkit.alerts.judgments import noise_until
-from claimkit.alerts.rules import apply_rules
-from claimkit.errors import UnknownName
+from claimkit.errors import ConfigError, UnknownName
 from claimkit.events import AlertOpened, AlertResolved
-from claimkit.types import Severity, TenantKey
+from claimkit.types import TenantKey
 from claimkit_django.alerts.models import (
     Alert,
     AlertEntry,
     Judgment,
-    Notification,
-    NotificationItem,
     Rule,
+    Signal,
 )
-from claimkit_django.alerts.rows import Policy, alert_of, judgments_of, put, rule_of
+from claimkit_django.alerts.rows import Policy, alert_of, judgments_of, put, row_of, rule_of
+from claimkit_django.alerts.telling import enqueue, withdraw
 from claimkit_django.bulk import BulkTable, OnConflict, insert_columns
 from claimkit_django.conf import config
 from claimkit_django.tenants.changes import note_change
@@ -45,12 +44,14 @@ if TYPE_CHECKING:
     from claimkit.events import Event
     from claimkit_django.tenants.models import Tenant
 
-__all__ = ["CHANNEL", "evaluate", "evaluate_due", "look_again", "receive"]
+__all__ = ["DRIFT", "PREVIEW_DAYS", "evaluate", "evaluate_due", "look_again", "receive"]
 
 logger = logging.getLogger(__name__)
 
-#: Channel of the NOTIFY that wakes workers.
-CHANNEL = "claimkit_alerts"
+#: Signals with this source are not kept: what drift knew of any past day can be computed.
+DRIFT = "drift"
+#: For so long previews of rules look back, and signals are kept.
+PREVIEW_DAYS = 90
 _PAGE = 500
 _SAID = {lifecycle.Change.SEEN, lifecycle.Change.NOTHING}
 _JUDGED_WITHIN = dt.timedelta(days=90)
@@ -74,13 +75,15 @@ def receive(
     with transaction.atomic(using=using):
         row = take_turn(tenant, using)
         with enter(row):
-            taken = _ruled(taken, using)
+            _keep(taken, now, using)
+            known_rules = _rules(using) if taken else []
             known = _latest({one.fingerprint for one in taken}, using)
             changed: dict[str, Alert] = {}
             entries: list[AlertEntry] = []
             following: list[Event] = []
             for signal in taken:
-                touched = _apply(signal, known, entries, following, tenant)
+                ruled = _ruled(signal, known.get(signal.fingerprint), known_rules)
+                touched = _apply(ruled, known, entries, following, tenant) if ruled else None
                 if touched is not None:
                     changed[touched.uid] = touched
             new = [one for one in changed.values() if one.pk is None]
@@ -99,8 +102,8 @@ def look_again(*, using: str) -> None:
 
     For whoever changed who is told: an alert that nobody could be told of is told now.
     """
-    live = Alert.objects.using(using).exclude(state=Alert.State.RESOLVED)
-    live.update(look_at=timezone.now())
+    rows = Alert.objects.using(using).filter(~Q(state=Alert.State.RESOLVED) | Q(owes_end=True))
+    rows.update(look_at=timezone.now())
 
 
 def evaluate_due(*, now: dt.datetime, using: str) -> int:
@@ -118,19 +121,33 @@ def evaluate_due(*, now: dt.datetime, using: str) -> int:
     return count
 
 
-def _ruled(signals: list[lifecycle.AlertSignal], using: str) -> list[lifecycle.AlertSignal]:
-    """Return the signals that rules let through, as severe as they say; one query."""
-    rules = []
+def _keep(signals: Sequence[lifecycle.AlertSignal], now: dt.datetime, using: str) -> None:
+    """Write down what drift cannot compute again, for as long as previews look back."""
+    rows = [row_of(one) for one in signals if one.subject.source != DRIFT]
+    if rows:
+        kept = Signal.objects.using(using)
+        kept.filter(at__lt=now - dt.timedelta(days=PREVIEW_DAYS)).delete()
+        kept.bulk_create(rows)
+
+
+def _rules(using: str) -> list[rules.Rule]:
+    """Return the rules of the tenant in scope, in order; one query."""
+    found = []
     for one in Rule.objects.using(using).filter(enabled=True):
         try:
-            rules.append(rule_of(one))
-        except UnknownName:
+            found.append(rule_of(one))
+        except (UnknownName, ConfigError):
             # Of a plugin or a version that is gone: better an alert too many than none.
-            logger.warning("a rule names an unknown metric", extra={"rule": one.uid})
-    if not rules:
-        return signals
-    ruled = (apply_rules(one, rules)[0] for one in signals)
-    return [one for one in ruled if one is not None]
+            logger.warning("a rule cannot be used", extra={"rule": one.uid})
+    return found
+
+
+def _ruled(
+    signal: lifecycle.AlertSignal, row: Alert | None, known: list[rules.Rule]
+) -> lifecycle.AlertSignal | None:
+    """Return the signal as rules have it, if they let it through."""
+    is_live = row is not None and row.state != Alert.State.RESOLVED
+    return rules.apply_rules(signal, known, held_by=row.rule if row and is_live else "")
 
 
 # -- life -------------------------------------------------------------------------------------
@@ -234,9 +251,10 @@ def _decide(
 ) -> None:
     if not rows and not entries:
         return
-    rules = Policy.load(tenant, now, using)
+    rulebook = Policy.load(tenant, now, using)
+    wide = _wide(rows, using)
     judged = _judgments({one.fingerprint for one in rows}, now, using)
-    withdrawn = _withdraw([one for one in rows if one.state == Alert.State.RESOLVED], using)
+    withdrawn = withdraw([one for one in rows if one.state == Alert.State.RESOLVED], using)
     wanted: list[tuple[policy.Decision, Alert]] = []
     for row in rows:
         alert = alert_of(row)
@@ -245,12 +263,14 @@ def _decide(
             alert = lifecycle.forget(alert, route, channels)
         decisions = policy.decide(
             alert,
-            routes=rules.routes,
-            silences=rules.silences,
+            routes=rulebook.routes,
+            silences=rulebook.silences,
             noise_until=noise_until(
                 judgments_of(judged[row.fingerprint]), severity=alert.severity, now=now
             ),
-            zone=rules.zone,
+            inhibitor=policy.inhibitor_of(alert, wide),
+            channels=rulebook.channels,
+            zone=rulebook.zone,
             now=now,
         )
         for one in decisions:
@@ -260,14 +280,49 @@ def _decide(
             if one.reason is not policy.Reason.TOLD:
                 entries.append(
                     AlertEntry(
-                        alert=row, at=now, what=one.action.value, reason=one.reason.value, by=one.by
+                        alert=row,
+                        at=now,
+                        what=one.action.value,
+                        reason=one.reason.value,
+                        by=one.by,
                     )
                 )
         put(row, alert)
-        row.look_at = min((one.again_at for one in decisions if one.again_at), default=None)
+        _note_outcome(row, decisions)
     _write(rows, using)
-    _enqueue(wanted, rules, now=now, using=using)
+    _look_at_inhibited(rows, now, using)
+    enqueue(wanted, rulebook, now=now, using=using)
     AlertEntry.objects.using(using).bulk_create(entries)
+
+
+def _note_outcome(row: Alert, decisions: Sequence[policy.Decision]) -> None:
+    """Keep with an alert when and why it is decided about again."""
+    row.look_at = min((one.again_at for one in decisions if one.again_at), default=None)
+    reasons = {one.reason: one.by for one in decisions}
+    row.inhibited_by = reasons.get(policy.Reason.INHIBITED, "")
+    is_over = row.state == Alert.State.RESOLVED
+    row.owes_end = is_over and policy.Reason.NO_CHANNEL in reasons
+
+
+def _wide(rows: Sequence[Alert], using: str) -> list[lifecycle.Alert]:
+    """Return the live alerts that may say what those of ``rows`` say; one query."""
+    if all(one.state == Alert.State.RESOLVED for one in rows):
+        return []
+    others = (
+        Alert.objects.using(using)
+        .exclude(state=Alert.State.RESOLVED)
+        .exclude(pk__in=[one.pk for one in rows])
+        .filter(dimensions={})
+    )
+    return [alert_of(one) for one in (*others, *rows)]
+
+
+def _look_at_inhibited(rows: Sequence[Alert], now: dt.datetime, using: str) -> None:
+    """Let a worker decide again about what these alerts muted: they may no longer; one statement."""
+    muting = [one.fingerprint for one in rows if not one.dimensions]
+    if muting:
+        muted = Alert.objects.using(using).filter(inhibited_by__in=muting)
+        muted.exclude(state=Alert.State.RESOLVED).update(look_at=now)
 
 
 def _judgments(fingerprints: set[str], now: dt.datetime, using: str) -> dict[str, list[Judgment]]:
@@ -278,131 +333,3 @@ def _judgments(fingerprints: set[str], now: dt.datetime, using: str) -> dict[str
     for one in rows.select_related("alert"):
         found[one.alert.fingerprint].append(one)
     return found
-
-
-def _withdraw(rows: list[Alert], using: str) -> dict[int, dict[str, set[str]]]:
-    """Take alerts that are over out of notifications that nobody has seen.
-
-    Returns:
-        Id of an alert → route → channels that were to learn of its beginning.
-    """
-    withdrawn: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    if not rows:
-        return withdrawn
-    waiting = Notification.objects.using(using).filter(state=Notification.State.DUE, attempts=0)
-    items = NotificationItem.objects.using(using).filter(
-        alert__in=[one.pk for one in rows], notification__in=waiting
-    )
-    found = list(
-        items.filter(reason=policy.Reason.FIRST.value).select_related("notification__lane")
-    )
-    for one in found:
-        withdrawn[one.alert_id][one.notification.route].add(one.notification.lane.uid)
-    NotificationItem.objects.using(using).filter(pk__in=[one.pk for one in found]).delete()
-    touched = {one.notification_id for one in found}
-    waiting.filter(pk__in=touched).exclude(
-        pk__in=NotificationItem.objects.using(using)
-        .filter(notification__in=touched)
-        .values("notification_id")
-    ).update(state=Notification.State.CANCELLED, reason="nothing_left")
-    return withdrawn
-
-
-def _enqueue(
-    wanted: list[tuple[policy.Decision, Alert]],
-    rules: Policy,
-    *,
-    now: dt.datetime,
-    using: str,
-) -> None:
-    """Put alerts into the notifications that wait, or into new ones; six statements at most."""
-    by_notification: dict[tuple[int, str], list[tuple[policy.Decision, Alert]]] = defaultdict(list)
-    for decision, row in wanted:
-        for uid in dict.fromkeys(decision.channels):
-            # One that was told and is switched off now hears nothing more.
-            if uid in rules.channels:
-                by_notification[rules.channels[uid], decision.by].append((decision, row))
-    if not by_notification:
-        return
-    lanes = {lane for lane, _ in by_notification}
-    related = Notification.objects.using(using).filter(lane_id__in=lanes)
-    waiting = {
-        (one.lane_id, one.route): one
-        for one in related.filter(state=Notification.State.DUE, attempts=0).select_for_update()
-    }
-    latest = {
-        (one["lane_id"], one["route"]): one["latest"]
-        for one in related.order_by()
-        .values("lane_id", "route")
-        .annotate(latest=Max("planned_at", filter=~Q(state=Notification.State.CANCELLED)))
-    }
-    new, sooner = [], []
-    for key, told in by_notification.items():
-        at = _when(told, rules.waits.get(key[1], (0, 0)), latest.get(key), now)
-        notification = waiting.get(key)
-        if notification is None:
-            notification = Notification(lane_id=key[0], route=key[1], due_at=at, planned_at=at)
-            waiting[key] = notification
-            new.append(notification)
-        elif at < notification.due_at:
-            notification.due_at = notification.planned_at = at
-            sooner.append(notification)
-    Notification.objects.using(using).bulk_create(new)
-    if sooner:
-        Notification.objects.using(using).bulk_update(sooner, ["due_at", "planned_at"])
-    _add_items(by_notification, waiting, using)
-    connection = connections[using]
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
-
-
-def _when(
-    told: list[tuple[policy.Decision, Alert]],
-    waits: tuple[int, int],
-    latest: dt.datetime | None,
-    now: dt.datetime,
-) -> dt.datetime:
-    """Return when a notification is due: at once for what became worse or is critical."""
-    is_urgent = any(
-        one.reason is policy.Reason.ESCALATED or row.severity == Severity.CRITICAL.value
-        for one, row in told
-    )
-    if is_urgent:
-        return now
-    wait, interval = (dt.timedelta(minutes=one) for one in waits)
-    return max(now + wait, latest + interval) if latest is not None else now + wait
-
-
-def _add_items(
-    by_notification: dict[tuple[int, str], list[tuple[policy.Decision, Alert]]],
-    notifications: dict[tuple[int, str], Notification],
-    using: str,
-) -> None:
-    waiting = NotificationItem.objects.using(using).filter(
-        notification__in=[notifications[key].pk for key in by_notification],
-        reason=policy.Reason.FIRST.value,
-    )
-    # Whoever has not heard of an alert yet hears of it for the first time, whatever it became.
-    unheard = set(waiting.values_list("notification_id", "alert_id"))
-    items: list[Any] = []
-    for key, told in by_notification.items():
-        for decision, row in told:
-            is_first = (notifications[key].pk, row.pk) in unheard
-            reason = policy.Reason.FIRST if is_first else decision.reason
-            items.append(
-                NotificationItem(
-                    notification=notifications[key],
-                    alert=row,
-                    episode=row.episode,
-                    reason=reason.value,
-                    severity=row.severity,
-                )
-            )
-    NotificationItem.objects.using(using).bulk_create(
-        items,
-        # Of an alert that is said twice before anybody is told, the latest is said.
-        update_conflicts=True,
-        unique_fields=["tenant", "notification", "alert"],
-        update_fields=["episode", "reason", "severity"],
-    )

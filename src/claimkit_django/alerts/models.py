@@ -13,6 +13,7 @@ from claimkit.alerts.lifecycle import AlertState
 from claimkit_django.alerts.routing import (
     SEVERITIES,
     Channel,
+    Digest,
     Route,
     Rule,
     SeverityChoices,
@@ -30,12 +31,15 @@ __all__ = [
     "Alert",
     "AlertEntry",
     "Channel",
+    "Digest",
+    "Heartbeat",
     "Judgment",
     "Notification",
     "NotificationItem",
     "Route",
     "Rule",
     "SeverityChoices",
+    "Signal",
     "Silence",
 ]
 
@@ -65,11 +69,24 @@ class Alert(TenantModel):
     onset = models.DateField(null=True, blank=True)
     #: Money at risk per 30 days, in cents.
     dollars_per_month = models.BigIntegerField(default=0)
+    #: Further dimension → its values; see :attr:`claimkit.alerts.lifecycle.Subject.dimensions`.
+    dimensions = models.JSONField(default=dict, blank=True)
+    figure = models.FloatField(null=True, blank=True)
     opened_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     count = models.IntegerField(default=1)
     episode = models.IntegerField(default=1)
     resolved_at = models.DateTimeField(null=True, blank=True)
+    #: How severe it was when somebody acknowledged it.
+    acknowledged = models.CharField(
+        max_length=8, choices=SeverityChoices.choices, blank=True, editable=False
+    )
+    #: Uid of the rule that decided last.
+    rule = models.CharField(max_length=32, blank=True, editable=False)
+    #: Fingerprint of the wider alert that mutes it.
+    inhibited_by = models.CharField(max_length=64, blank=True, editable=False)
+    #: Somebody is to learn of the end as soon as their channel is on again.
+    owes_end = models.BooleanField(default=False, editable=False)
     #: Key of a route → what its channels were told in this episode.
     told = models.JSONField(default=dict, blank=True, editable=False)
     #: When time alone may change what is done; null for never.
@@ -110,10 +127,94 @@ class Alert(TenantModel):
             models.Index(
                 fields=["look_at"], condition=Q(look_at__isnull=False), name="alerts_alert_look"
             ),
+            models.Index(
+                fields=["tenant", "inhibited_by"],
+                condition=~Q(inhibited_by=""),
+                name="alerts_alert_inhibited",
+            ),
+            models.Index(fields=["tenant", "rule"], name="alerts_alert_rule"),
         ]
 
     def __str__(self) -> str:
         return self.summary or self.uid
+
+
+class Signal(TenantModel):
+    """What was reported other than by drift, whose past can be computed; for previews of rules."""
+
+    fingerprint = models.CharField(max_length=64)
+    is_firing = models.BooleanField()
+    needs_rule = models.BooleanField(default=False)
+    severity = models.CharField(max_length=8, choices=SeverityChoices.choices)
+    at = models.DateTimeField()
+    source = models.CharField(max_length=32)
+    kind = models.CharField(max_length=64)
+    payer = models.CharField(max_length=200, blank=True)
+    summary = models.CharField(max_length=500, blank=True)
+    onset = models.DateField(null=True, blank=True)
+    dollars_per_month = models.BigIntegerField(default=0)
+    dimensions = models.JSONField(default=dict, blank=True)
+    figure = models.FloatField(null=True, blank=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        ordering = ["at", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(severity__in=SEVERITIES), name="alerts_signal_severity"
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "at"], name="alerts_signal_at")]
+
+    def __str__(self) -> str:
+        return self.summary or self.kind
+
+
+class Heartbeat(TenantModel):
+    """When something was last there that should come again; late, it is an alert."""
+
+    class Name(models.TextChoices):
+        """What should come again."""
+
+        IMPORT = "import", _("A file with claims")
+        WATCH = "watch", _("A watch of drift")
+        PAYER = "payer", _("Claims of a payer")
+
+    name = models.CharField(max_length=8, choices=Name.choices)
+    payer = models.CharField(max_length=200, blank=True)
+    beat_at = models.DateTimeField()
+    #: Days on which it was there.
+    beats = models.IntegerField(default=1)
+    #: Most days between two of them.
+    longest_days = models.IntegerField(default=0)
+    #: When it is late; null for never.
+    late_at = models.DateTimeField(null=True, blank=True)
+    is_late = models.BooleanField(default=False)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        ordering = ["name", "payer"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "name", "payer"], name="alerts_heartbeat_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(name__in=["import", "watch", "payer"]), name="alerts_heartbeat_name"
+            ),
+            models.CheckConstraint(
+                condition=Q(beats__gte=1, longest_days__gte=0), name="alerts_heartbeat_counts"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["late_at"],
+                condition=Q(is_late=False, late_at__isnull=False),
+                name="alerts_heartbeat_late",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.payer}".strip()
 
 
 #: What a line of an alert's history may tell.
@@ -150,8 +251,8 @@ class AlertEntry(TenantModel):
     what = models.CharField(max_length=16, choices=What.choices)
     #: A :class:`claimkit.alerts.policy.Reason`, or why something failed.
     reason = models.CharField(max_length=32, blank=True)
-    #: Key of the route, silence or channel that decided.
-    by = models.CharField(max_length=32, blank=True)
+    #: Key of the route, silence or channel that decided, or fingerprint of the wider alert.
+    by = models.CharField(max_length=64, blank=True)
     actor = models.CharField(max_length=200, blank=True)
     #: What a person wrote.
     text = models.CharField(max_length=2_000, blank=True)
@@ -248,6 +349,8 @@ class Notification(OutboxRow, TenantModel):
     route = models.CharField(max_length=32)
     #: When it was to be sent; ``due_at`` moves with each attempt.
     planned_at = models.DateTimeField()
+    #: What is said before its alerts, in a digest.
+    note = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta(TenantModel.Meta):

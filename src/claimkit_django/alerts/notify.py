@@ -15,6 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from django.db import connections, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from claimkit.alerts import channels as core
@@ -24,7 +25,9 @@ from claimkit.tenants import use_tenant
 from claimkit.types import Severity
 from claimkit_django.alerts.board import evaluate_due
 from claimkit_django.alerts.channels import kinds, opened
+from claimkit_django.alerts.digests import DIGEST_REASONS, plan_due
 from claimkit_django.alerts.models import AlertEntry, Channel, Notification, NotificationItem
+from claimkit_django.alerts.pulse import find_late
 from claimkit_django.conf import config
 from claimkit_django.outbox import DatabaseClock, OrmOutbox
 from claimkit_django.runtime import make_bus, open_store
@@ -43,6 +46,7 @@ logger = logging.getLogger(__name__)
 #: Longer than any channel may take; a plugin's has some seconds.
 _LEASE = dt.timedelta(minutes=3)
 _PER_LANE = 10
+_TO_COME = (Notification.State.DUE, Notification.State.LEASED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,10 @@ class Notified:
 
 def notify_due(*, using: str, threads: int = 1) -> Notified:
     """Decide what is due by the clock, and send all notifications that are due; return what was done."""
-    done = Notified(evaluated=evaluate_due(now=timezone.now(), using=using))
+    now = timezone.now()
+    find_late(now=now, using=using)
+    done = Notified(evaluated=evaluate_due(now=now, using=using))
+    plan_due(now=now, using=using)
     outbox = OrmOutbox(Notification, Channel, using=using, tenants=Tenant._meta.db_table)
     clock = DatabaseClock(using)
     while True:
@@ -98,14 +105,13 @@ def _serve(leases: Sequence[Lease], outbox: OrmOutbox, using: str) -> Notified:
         channel = (
             Channel.objects.using(using).filter(pk=int(leases[0].lane), tenant__active=True).first()
         )
-        items = _items([int(one.id) for one in leases], using)
+        items = _items([int(one.id) for one in leases], int(leases[0].lane), using)
         name = Tenant.objects.using(using).values_list("name", flat=True).get(key=tenant)
         for lease in leases:
             told = items.get(int(lease.id), [])
             if channel is None or not channel.enabled or not told:
-                settlement = Settlement(
-                    lease=lease, ending=Ending.CANCELLED, reason="channel_disabled"
-                )
+                reason = "channel_disabled" if told else "nothing_left"
+                settlement = Settlement(lease=lease, ending=Ending.CANCELLED, reason=reason)
             else:
                 settlement = _settlement(lease, _send(channel, name, told))
             _record(settlement, channel, told, outbox, using)
@@ -117,11 +123,32 @@ def _serve(leases: Sequence[Lease], outbox: OrmOutbox, using: str) -> Notified:
     return done
 
 
-def _items(notifications: list[int], using: str) -> dict[int, list[NotificationItem]]:
-    found: dict[int, list[NotificationItem]] = {}
+def _items(notifications: list[int], lane: int, using: str) -> dict[int, list[NotificationItem]]:
+    """Return what is left to say in each notification; two queries.
+
+    One that failed is tried again later, and meanwhile the channel may have been told something newer
+    of the same alert. Then the old is left out: said after the end, a pager would call somebody again.
+    """
     rows = NotificationItem.objects.using(using).filter(notification__in=notifications)
-    for one in rows.select_related("alert", "notification").order_by("pk"):
-        found.setdefault(one.notification_id, []).append(one)
+    items = list(rows.select_related("alert", "notification").order_by("pk"))
+    later = (
+        NotificationItem.objects.using(using)
+        .filter(
+            alert__in={one.alert_id for one in items},
+            notification__lane=lane,
+            notification__state__in=[*_TO_COME, Notification.State.DONE],
+        )
+        .exclude(reason__in=DIGEST_REASONS)
+        .order_by()
+        .values_list("alert_id")
+        .annotate(latest=Max("notification_id"))
+    )
+    latest = dict(later)
+    found: dict[int, list[NotificationItem]] = {}
+    for one in items:
+        is_digest = one.reason in DIGEST_REASONS
+        if is_digest or one.notification_id >= latest.get(one.alert_id, 0):
+            found.setdefault(one.notification_id, []).append(one)
     return found
 
 
@@ -129,6 +156,7 @@ def _send(channel: Channel, tenant: str, told: Sequence[NotificationItem]) -> co
     notification = core.Notification(
         id=told[0].notification.uid,
         tenant_name=tenant,
+        digest=told[0].notification.note,
         items=sorted(
             map(_item_of, told), key=lambda one: (-one.severity.rank, -one.dollars_per_month)
         ),

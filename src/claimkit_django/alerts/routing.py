@@ -14,12 +14,13 @@ from claimkit_django.tenants.models import TenantModel
 from claimkit_django.trail import Audited
 from claimkit_django.uids import (
     new_channel_uid,
+    new_digest_uid,
     new_route_uid,
     new_rule_uid,
     new_silence_uid,
 )
 
-__all__ = ["SEVERITIES", "Channel", "Route", "Rule", "SeverityChoices", "Silence"]
+__all__ = ["SEVERITIES", "Channel", "Digest", "Route", "Rule", "SeverityChoices", "Silence"]
 
 SEVERITIES = [one.value for one in Severity]
 
@@ -69,7 +70,8 @@ class Route(TenantModel):
     audited = Audited(
         kind="alert_route",
         shown=(
-            *("name", "priority", "enabled", "payers", "kinds", "least_severity", "channels"),
+            *("name", "priority", "enabled", "payers", "kinds", "dimensions", "least_severity"),
+            "channels",
             *("steps", "goes_on", "tells_end", "wait_minutes", "interval_minutes"),
             *("repeat_hours", "quiet_from", "quiet_until"),
         ),
@@ -81,6 +83,8 @@ class Route(TenantModel):
     enabled = models.BooleanField(default=True)
     payers = models.JSONField(default=list, blank=True)
     kinds = models.JSONField(default=list, blank=True)
+    #: Further dimension → values of which an alert has one.
+    dimensions = models.JSONField(default=dict, blank=True)
     least_severity = models.CharField(
         max_length=8, choices=SeverityChoices.choices, default=SeverityChoices.LOW
     )
@@ -133,8 +137,8 @@ class Rule(TenantModel):
     audited = Audited(
         kind="alert_rule",
         shown=(
-            *("name", "priority", "enabled", "payers", "kinds", "metric", "comparison"),
-            *("threshold", "severity"),
+            *("name", "priority", "enabled", "payers", "kinds", "dimensions", "metric"),
+            *("comparison", "threshold", "clear_threshold", "severity"),
         ),
     )
 
@@ -152,9 +156,13 @@ class Rule(TenantModel):
     enabled = models.BooleanField(default=True)
     payers = models.JSONField(default=list, blank=True)
     kinds = models.JSONField(default=list, blank=True)
+    #: Further dimension → values of which an alert has one.
+    dimensions = models.JSONField(default=dict, blank=True)
     metric = models.CharField(max_length=32)
     comparison = models.CharField(max_length=16, choices=ComparisonChoices.choices)
     threshold = models.DecimalField(max_digits=14, decimal_places=2)
+    #: An alert of this rule stays one until the metric does not even compare with this.
+    clear_threshold = models.DecimalField(max_digits=14, decimal_places=2, null=True, blank=True)
     severity = models.CharField(max_length=8, choices=SeverityChoices.choices, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -182,13 +190,15 @@ class Silence(TenantModel):
 
     audited = Audited(
         kind="alert_silence",
-        shown=("payers", "kinds", "fingerprint", "begins_at", "ends_at"),
+        shown=("payers", "kinds", "dimensions", "fingerprint", "begins_at", "ends_at"),
         hidden=("reason",),
     )
 
     uid = models.CharField(max_length=32, default=new_silence_uid, editable=False)
     payers = models.JSONField(default=list, blank=True)
     kinds = models.JSONField(default=list, blank=True)
+    #: Further dimension → values of which an alert has one.
+    dimensions = models.JSONField(default=dict, blank=True)
     fingerprint = models.CharField(max_length=64, blank=True)
     begins_at = models.DateTimeField()
     ends_at = models.DateTimeField()
@@ -210,3 +220,52 @@ class Silence(TenantModel):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class Digest(TenantModel):
+    """What is open and what was muted, told once a day or week by the tenant's clock."""
+
+    audited = Audited(
+        kind="alert_digest", shown=("name", "enabled", "channels", "every", "weekday", "at")
+    )
+
+    class Every(models.TextChoices):
+        """How often."""
+
+        DAY = "day", _("Daily")
+        WEEK = "week", _("Weekly")
+
+    uid = models.CharField(max_length=32, default=new_digest_uid, editable=False)
+    name = models.CharField(max_length=100)
+    enabled = models.BooleanField(default=True)
+    channels = models.JSONField(default=list)
+    every = models.CharField(max_length=8, choices=Every.choices, default=Every.DAY)
+    #: 0 for Monday; of weekly ones.
+    weekday = models.IntegerField(
+        default=0, validators=[MinValueValidator(0), MaxValueValidator(6)]
+    )
+    at = models.TimeField()
+    #: When the next one is due, and since when that one tells.
+    next_at = models.DateTimeField(editable=False)
+    told_until = models.DateTimeField(editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = False
+        ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "uid"], name="alerts_digest_uid"),
+            models.UniqueConstraint(fields=["tenant", "name"], name="alerts_digest_name"),
+            models.CheckConstraint(
+                condition=Q(every__in=["day", "week"]), name="alerts_digest_every"
+            ),
+            models.CheckConstraint(
+                condition=Q(weekday__gte=0, weekday__lte=6), name="alerts_digest_weekday"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_at"], condition=Q(enabled=True), name="alerts_digest_next")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,9 +18,20 @@ if TYPE_CHECKING:
 
     from claimkit_django.tenants.models import Tenant
 
-__all__ = ["Policy", "alert_of", "judgments_of", "put", "route_of", "rule_of", "silence_of"]
+__all__ = [
+    "Policy",
+    "alert_of",
+    "judgments_of",
+    "put",
+    "route_of",
+    "row_of",
+    "rule_of",
+    "signal_of",
+    "silence_of",
+    "subject_of",
+]
 
-_SUBJECT = ("source", "kind", "payer", "summary", "onset", "dollars_per_month")
+_SUBJECT = ("source", "kind", "payer", "summary", "onset", "dollars_per_month", "figure")
 
 
 class Policy(NamedTuple):
@@ -42,7 +53,7 @@ class Policy(NamedTuple):
         rows = models.Channel.objects.using(using).filter(enabled=True)
         channels = dict(rows.values_list("uid", "pk"))
         return cls(
-            routes=[_reaching(route_of(one), channels) for one in routes],
+            routes=[route_of(one) for one in routes],
             silences=[silence_of(one) for one in silences],
             zone=ZoneInfo(tenant.timezone),
             channels=channels,
@@ -50,15 +61,11 @@ class Policy(NamedTuple):
         )
 
 
-def _reaching(route: policy.Route, channels: Mapping[str, int]) -> policy.Route:
-    """Return the route with the channels that can be told something: others were told nothing."""
-    return replace(
-        route,
-        channels=tuple(one for one in route.channels if one in channels),
-        steps=tuple(
-            replace(step, channels=tuple(one for one in step.channels if one in channels))
-            for step in route.steps
-        ),
+def _match_of(row: models.Route | models.Rule | models.Silence) -> policy.AlertMatch:
+    return policy.AlertMatch(
+        payers=frozenset(row.payers),
+        kinds=frozenset(row.kinds),
+        dimensions={name: frozenset(values) for name, values in row.dimensions.items()},
     )
 
 
@@ -73,7 +80,7 @@ def route_of(row: models.Route) -> policy.Route:
         quiet = policy.QuietHours(begin=row.quiet_from, end=row.quiet_until)
     return policy.Route(
         key=row.uid,
-        match=policy.AlertMatch(payers=frozenset(row.payers), kinds=frozenset(row.kinds)),
+        match=_match_of(row),
         least=Severity(row.least_severity),
         channels=tuple(row.channels),
         goes_on=row.goes_on,
@@ -94,13 +101,15 @@ def rule_of(row: models.Rule) -> Rule:
 
     Raises:
         UnknownName: its metric is no longer known.
+        ConfigError: its clear threshold is harder to reach than its threshold.
     """
     return Rule(
         key=row.uid,
-        match=policy.AlertMatch(payers=frozenset(row.payers), kinds=frozenset(row.kinds)),
+        match=_match_of(row),
         metric=row.metric,
         comparison=Comparison(row.comparison),
         threshold=float(row.threshold),
+        clear_threshold=None if row.clear_threshold is None else float(row.clear_threshold),
         severity=Severity(row.severity) if row.severity else None,
     )
 
@@ -109,10 +118,49 @@ def silence_of(row: models.Silence) -> policy.Silence:
     """Return a silence."""
     return policy.Silence(
         key=row.uid,
-        match=policy.AlertMatch(payers=frozenset(row.payers), kinds=frozenset(row.kinds)),
+        match=_match_of(row),
         fingerprint=row.fingerprint,
         begins_at=row.begins_at,
         ends_at=row.ends_at,
+    )
+
+
+def subject_of(row: models.Alert | models.Signal) -> lifecycle.Subject:
+    """Return what an alert or a signal is about."""
+    return lifecycle.Subject(
+        **{name: getattr(row, name) for name in _SUBJECT},
+        dimensions={name: tuple(values) for name, values in row.dimensions.items()},
+    )
+
+
+def subject_fields(subject: lifecycle.Subject) -> dict[str, Any]:
+    """Return the fields of a row that say what an alert or a signal is about."""
+    values: dict[str, Any] = {name: getattr(subject, name) for name in _SUBJECT}
+    dimensions = {name: list(one) for name, one in subject.dimensions.items()}
+    return values | {"summary": subject.summary[:500], "dimensions": dimensions}
+
+
+def signal_of(row: models.Signal) -> lifecycle.AlertSignal:
+    """Return what was reported."""
+    return lifecycle.AlertSignal(
+        fingerprint=row.fingerprint,
+        is_firing=row.is_firing,
+        severity=Severity(row.severity),
+        at=row.at,
+        subject=subject_of(row),
+        needs_rule=row.needs_rule,
+    )
+
+
+def row_of(signal: lifecycle.AlertSignal) -> models.Signal:
+    """Return a row of what was reported."""
+    return models.Signal(
+        fingerprint=signal.fingerprint,
+        is_firing=signal.is_firing,
+        needs_rule=signal.needs_rule,
+        severity=signal.severity.value,
+        at=signal.at,
+        **subject_fields(signal.subject),
     )
 
 
@@ -120,7 +168,7 @@ def alert_of(row: models.Alert) -> lifecycle.Alert:
     """Return an alert."""
     return lifecycle.Alert(
         fingerprint=row.fingerprint,
-        subject=lifecycle.Subject(**{name: getattr(row, name) for name in _SUBJECT}),
+        subject=subject_of(row),
         state=lifecycle.AlertState(row.state),
         severity=Severity(row.severity),
         opened_at=row.opened_at,
@@ -128,10 +176,13 @@ def alert_of(row: models.Alert) -> lifecycle.Alert:
         count=row.count,
         episode=row.episode,
         resolved_at=row.resolved_at,
+        acknowledged=Severity(row.acknowledged) if row.acknowledged else None,
+        rule=row.rule,
         told={
             key: lifecycle.Told(
                 severity=Severity(one["severity"]),
                 at=dt.datetime.fromisoformat(one["at"]),
+                since=dt.datetime.fromisoformat(one.get("since", one["at"])),
                 steps=one["steps"],
                 channels=tuple(one["channels"]),
                 is_over=one["is_over"],
@@ -143,18 +194,23 @@ def alert_of(row: models.Alert) -> lifecycle.Alert:
 
 def put(row: models.Alert, alert: lifecycle.Alert) -> models.Alert:
     """Give a row what is known of its alert; return it."""
-    values: dict[str, Any] = {name: getattr(alert.subject, name) for name in _SUBJECT}
-    for name in ("opened_at", "seen_at", "count", "episode", "resolved_at", "fingerprint"):
+    values = subject_fields(alert.subject)
+    for name in ("opened_at", "seen_at", "count", "episode", "resolved_at", "fingerprint", "rule"):
         values[name] = getattr(alert, name)
-    values |= {"state": alert.state.value, "severity": alert.severity.value}
-    values["summary"] = values["summary"][:500]
-    values["told"] = {
-        key: {**asdict(one), "severity": one.severity.value, "at": one.at.isoformat()}
-        for key, one in alert.told.items()
+    values |= {
+        "state": alert.state.value,
+        "severity": alert.severity.value,
+        "acknowledged": alert.acknowledged.value if alert.acknowledged else "",
     }
+    values["told"] = {key: _told_as_json(one) for key, one in alert.told.items()}
     for name, value in values.items():
         setattr(row, name, value)
     return row
+
+
+def _told_as_json(told: lifecycle.Told) -> dict[str, Any]:
+    instants = {"at": told.at.isoformat(), "since": told.since.isoformat()}
+    return {**asdict(told), "severity": told.severity.value, **instants}
 
 
 def judgments_of(rows: Iterable[models.Judgment]) -> list[Judgment]:

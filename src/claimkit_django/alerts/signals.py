@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.utils import timezone
 
@@ -13,21 +13,25 @@ from claimkit.events import (
     AuthorizationExhausting,
     AuthorizationExpiring,
     AuthorizationRenewed,
+    ClaimsImported,
     DriftAccepted,
     DriftDetected,
     DriftResolved,
     DriftWorsened,
     EndpointDisabled,
+    ReportFailed,
+    ReportReady,
 )
 from claimkit.types import Severity
-from claimkit_django.alerts.board import receive
+from claimkit_django.alerts.board import DRIFT, receive
+from claimkit_django.conf import config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from claimkit.events import Event, Phase
 
-__all__ = ["DriftListener"]
+__all__ = ["SignalListener"]
 
 _BEGINS = (DriftDetected, DriftWorsened)
 _ENDS = (DriftResolved, DriftAccepted)
@@ -42,16 +46,19 @@ _TOLD: tuple[type[Event], ...] = (
     *_ENDING,
     AlertWanted,
     AuthorizationRenewed,
+    ClaimsImported,
     EndpointDisabled,
+    ReportFailed,
+    ReportReady,
 )
 #: Steps from which an end is urgent, and from which it is soon.
 _URGENT_DAYS, _SOON_DAYS = 3, 14
-#: What the alert is called of which webhooks are no longer sent.
-_WEBHOOKS = "webhooks"
+#: Percent of a file's rows that are many.
+_MANY_PERCENT = 20
 
 
-class DriftListener:
-    """Opens, escalates and resolves alerts as drifts, endpoints and authorizations do."""
+class SignalListener:
+    """Opens, escalates and resolves alerts as what other rooms tell of begins and ends."""
 
     name = "alerts"
     topics: ClassVar[frozenset[str]] = frozenset(one.topic for one in _TOLD)
@@ -78,7 +85,8 @@ def _signals_of(event: Event) -> list[AlertSignal]:
         return [
             _authorization(event, _ENDING[type(event)], is_firing=True, severity=_urgency(event))
         ]
-    signal = _signal_of(event)
+    make = _MAKERS.get(type(event))
+    signal = make(event) if make else None
     return [] if signal is None else [signal]
 
 
@@ -108,51 +116,113 @@ def _authorization(
         is_firing=is_firing,
         severity=severity,
         at=event.at,
-        subject=Subject(source="authorizations", kind=kind, payer=event.payer, summary=summary),
+        subject=Subject(
+            source="authorizations",
+            kind=kind,
+            payer=event.payer,
+            summary=summary,
+            dimensions={"authorization": (event.authorization,)},
+        ),
     )
 
 
-def _signal_of(event: Event) -> AlertSignal | None:
-    if isinstance(event, AlertWanted):
-        told = f"{event.rule}:{event.subject}".encode()
-        return AlertSignal(
-            fingerprint=f"rule:{hashlib.blake2b(told, digest_size=16).hexdigest()}",
-            is_firing=True,
-            severity=Severity(event.severity),
-            at=event.at,
-            subject=Subject(
-                source="automation",
-                kind="rule_matched",
-                payer=event.payer,
-                summary=f"The rule {event.rule_name!r} asks to look at {event.subject}.",
-                dollars_per_month=event.dollars_per_month,
-            ),
-        )
-    if isinstance(event, EndpointDisabled):
-        return AlertSignal(
-            fingerprint=f"endpoint:{event.endpoint}",
-            is_firing=True,
-            severity=Severity.MEDIUM,
-            at=event.at,
-            subject=Subject(
-                source=_WEBHOOKS,
-                kind="endpoint_disabled",
-                summary=f"Webhooks are no longer sent to {event.endpoint}: {event.reason}.",
-            ),
-        )
-    if not isinstance(event, (*_BEGINS, *_ENDS)):
-        return None
+def _of_rule(event: AlertWanted) -> AlertSignal:
+    told = f"{event.rule}:{event.subject}".encode()
+    return AlertSignal(
+        fingerprint=f"rule:{hashlib.blake2b(told, digest_size=16).hexdigest()}",
+        is_firing=True,
+        severity=Severity(event.severity),
+        at=event.at,
+        subject=Subject(
+            source="automation",
+            kind="rule_matched",
+            payer=event.payer,
+            summary=f"The rule {event.rule_name!r} asks to look at {event.subject}.",
+            dollars_per_month=event.dollars_per_month,
+            dimensions={"rule": (event.rule,)},
+        ),
+    )
+
+
+def _of_endpoint(event: EndpointDisabled) -> AlertSignal:
+    return AlertSignal(
+        fingerprint=f"endpoint:{event.endpoint}",
+        is_firing=True,
+        severity=Severity.MEDIUM,
+        at=event.at,
+        subject=Subject(
+            source="webhooks",
+            kind="endpoint_disabled",
+            summary=f"Webhooks are no longer sent to {event.endpoint}: {event.reason}.",
+            dimensions={"endpoint": (event.endpoint,)},
+        ),
+    )
+
+
+def _of_drift(
+    event: DriftDetected | DriftWorsened | DriftResolved | DriftAccepted,
+) -> AlertSignal:
     return AlertSignal(
         fingerprint=event.finding[:64],
         is_firing=isinstance(event, _BEGINS),
         severity=Severity(event.severity),
         at=event.at,
         subject=Subject(
-            source="drift",
+            source=DRIFT,
             kind=event.signal,
             payer=event.payer,
             summary=event.summary,
             onset=event.onset,
             dollars_per_month=event.dollars_per_month,
+            dimensions=dict(event.dimensions),
         ),
     )
+
+
+def _of_import(event: ClaimsImported) -> AlertSignal | None:
+    """Return what a file with rejected rows reports; too few of them need a rule."""
+    if not event.rejected:
+        return None
+    read = event.new + event.changed + event.same + event.rejected
+    percent = 100 * event.rejected / read
+    return AlertSignal(
+        fingerprint=f"rejected_rows:{event.upload}"[:64],
+        is_firing=True,
+        severity=Severity.HIGH if percent >= _MANY_PERCENT else Severity.MEDIUM,
+        at=event.at,
+        needs_rule=percent < config().alerts.rejected_percent,
+        subject=Subject(
+            source="claims",
+            kind="rejected_rows",
+            summary=f"{event.rejected} of {read} rows of the file {event.upload} were rejected.",
+            figure=round(percent, 2),
+            dimensions={"upload": (event.upload,)},
+        ),
+    )
+
+
+def _of_report(event: ReportFailed | ReportReady) -> AlertSignal:
+    """Return that a kind of report could not be made, or that it is made again."""
+    about = f"The {event.kind} report of {event.first.isoformat()} to {event.last.isoformat()}"
+    what = f"could not be made: {event.reason}" if isinstance(event, ReportFailed) else "is made"
+    return AlertSignal(
+        fingerprint=f"report_failed:{event.kind}",
+        is_firing=isinstance(event, ReportFailed),
+        severity=Severity.MEDIUM,
+        at=event.at,
+        subject=Subject(
+            source="reports",
+            kind="report_failed",
+            summary=f"{about} {what}.",
+            dimensions={"report": (event.kind,)},
+        ),
+    )
+
+
+_MAKERS: dict[type[Event], Callable[[Any], AlertSignal | None]] = {
+    **dict.fromkeys((*_BEGINS, *_ENDS), _of_drift),
+    **dict.fromkeys((ReportFailed, ReportReady), _of_report),
+    AlertWanted: _of_rule,
+    ClaimsImported: _of_import,
+    EndpointDisabled: _of_endpoint,
+}

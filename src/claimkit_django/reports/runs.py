@@ -26,7 +26,7 @@ from django.utils.module_loading import import_string
 from claimkit.drift.cube import DECISIONS
 from claimkit.drift.power import watched_payers
 from claimkit.errors import ClaimkitError, StoreError, UnknownName
-from claimkit.events import ReportEnded, ReportReady
+from claimkit.events import ReportEnded, ReportFailed, ReportReady
 from claimkit.reports.period import compose_period
 from claimkit.reports.periods import Period, PeriodKind, period_before
 from claimkit.tenants import use_tenant
@@ -35,12 +35,14 @@ from claimkit_django.conf import config
 from claimkit_django.reports.models import ReportFile, ReportMail, ReportRun
 from claimkit_django.runtime import make_bus, open_store, plugins
 from claimkit_django.tenants.models import Tenant
+from claimkit_django.tenants.scope import enter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from django.db.models import Model
 
+    from claimkit.events import Event
     from claimkit.reports.document import Report
     from claimkit.types import Clock
     from claimkit_django.runtime import OrmStore
@@ -159,7 +161,7 @@ def run_report(
         except Exception as error:
             # Isolation point: the row must not say "running" for ever. Told on, of course.
             _forget(made)
-            mark_failed(row, using, error)
+            mark_failed(row, using, error, told=failed_event(row, tenant, error))
             tell_end(tenant, "report", "failed", time.monotonic() - began, using)
             raise
         tell_end(tenant, "report", "success", time.monotonic() - began, using)
@@ -175,6 +177,19 @@ def tell_end(tenant: TenantKey, kind: str, status: str, seconds: float, using: s
         )
 
 
+def failed_event(row: ReportRun, tenant: TenantKey, error: Exception) -> ReportFailed:
+    """Return the event that tells that a report could not be made."""
+    return ReportFailed(
+        tenant=tenant,
+        at=timezone.now(),
+        report=row.uid,
+        kind=row.kind,
+        first=row.first,
+        last=row.last,
+        reason=_code_of(error),
+    )
+
+
 def dead_reports(model: type[ReportRun], *, using: str, now: dt.datetime) -> tuple[int, int]:
     """Queue reports of all tenants again whose run died; those that died too often have failed.
 
@@ -182,12 +197,14 @@ def dead_reports(model: type[ReportRun], *, using: str, now: dt.datetime) -> tup
     """
     silent = now - dt.timedelta(minutes=config().reports.dead_after_minutes)
     dead = model.unscoped.using(using).filter(status="running", heartbeat_at__lt=silent)
-    failed = dead.filter(attempts__gte=_MOST_ATTEMPTS).update(
-        status="failed",
-        finished_at=now,
-        error_code="run_died",
-        error_message="the run stopped without a word, three times; start it again",
+    died = StoreError(
+        "the run stopped without a word, three times", remedy="Start it again", code="run_died"
     )
+    failed = 0
+    for row in dead.filter(attempts__gte=_MOST_ATTEMPTS).select_related("tenant"):
+        with enter(row.tenant):
+            told = failed_event(row, TenantKey(row.tenant.key), died)
+            failed += mark_failed(row, using, died, told=told)
     queued = dead.filter(attempts__lt=_MOST_ATTEMPTS).update(status="queued", heartbeat_at=now)
     return queued, failed
 
@@ -351,26 +368,49 @@ def _forget(files: Iterable[ReportFile]) -> None:
                 logger.warning("a file of a report could not be removed", exc_info=True)
 
 
-def mark_failed(row: Model, using: str, error: Exception) -> None:
-    """Write down why a run of reports or exports failed, if it is still the run of this worker."""
+def _code_of(error: Exception) -> str:
+    return error.code if isinstance(error, ClaimkitError) else "internal_error"
+
+
+def mark_failed(row: Model, using: str, error: Exception, *, told: Event | None = None) -> bool:
+    """Write down why a run of reports or exports failed, if it is still the run of this worker.
+
+    Args:
+        row: The run, in its tenant's scope.
+        using: Alias of the database.
+        error: Why it failed.
+        told: What is told in the same transaction.
+
+    Returns:
+        Whether it was written down.
+    """
     known = isinstance(error, ClaimkitError)
     connection = connections[using]
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
     elif connection.needs_rollback:
-        return
+        return False
     rows: Any = type(row)._default_manager
+    bus = make_bus(open_store(using))
     try:
-        with transaction.atomic(using=using):
-            rows.using(using).filter(
-                pk=row.pk,
-                status="running",
-                attempts=row.attempts,  # type: ignore[attr-defined]
-            ).update(
-                status="failed",
-                finished_at=timezone.now(),
-                error_code=error.code if isinstance(error, ClaimkitError) else "internal_error",
-                error_message=str(error) if known else "something unexpected stopped the run",
+        with bus.transaction(transaction.atomic(using=using)):
+            is_mine = (
+                rows.using(using)
+                .filter(
+                    pk=row.pk,
+                    status="running",
+                    attempts=row.attempts,  # type: ignore[attr-defined]
+                )
+                .update(
+                    status="failed",
+                    finished_at=timezone.now(),
+                    error_code=_code_of(error),
+                    error_message=str(error) if known else "something unexpected stopped the run",
+                )
             )
+            if is_mine and told is not None:
+                bus.stage(told)
     except DatabaseError:
         logger.exception("run could not be marked as failed")
+        return False
+    return bool(is_mine)

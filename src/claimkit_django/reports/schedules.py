@@ -17,11 +17,13 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils import timezone
 
 from claimkit.errors import ClaimkitError
+from claimkit.events import ReportFailed
 from claimkit.reports.periods import Calendar, PeriodKind, missed, period_of
 from claimkit.types import TenantKey
 from claimkit_django.reports.mails import send_due
 from claimkit_django.reports.models import ReportRun, ReportSchedule
 from claimkit_django.reports.runs import ask_report, dead_reports, run_report
+from claimkit_django.runtime import make_bus, open_store
 from claimkit_django.tenants.scope import enter
 
 if TYPE_CHECKING:
@@ -81,11 +83,30 @@ def queue_due(*, now: dt.datetime, using: str = DEFAULT_DB_ALIAS) -> tuple[list[
         try:
             with enter(schedule.tenant), transaction.atomic(using=using):
                 queued += _queue(schedule, now, using)
-        except ClaimkitError:
+        except ClaimkitError as error:
             # Isolation point: one tenant's broken schedule must not keep others from theirs.
             broken += 1
             logger.exception("schedule cannot be kept", extra={"schedule": schedule.uid})
+            _tell_broken(schedule, error, now, using)
     return queued, broken
+
+
+def _tell_broken(
+    schedule: ReportSchedule, error: ClaimkitError, now: dt.datetime, using: str
+) -> None:
+    bus = make_bus(open_store(using))
+    with bus.transaction(transaction.atomic(using=using)):
+        bus.stage(
+            ReportFailed(
+                tenant=TenantKey(schedule.tenant.key),
+                at=now,
+                report=schedule.uid,
+                kind=schedule.kind,
+                first=now.date(),
+                last=now.date(),
+                reason=error.code,
+            )
+        )
 
 
 def _queue(schedule: ReportSchedule, now: dt.datetime, using: str) -> list[ReportRun]:

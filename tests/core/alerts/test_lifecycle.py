@@ -105,7 +105,10 @@ def test_who_was_told_of_less_learns_of_more():
         severity=Severity.HIGH,
         opened_at=T0,
         seen_at=T0,
-        told={"a": Told(severity=Severity.LOW, at=T0), "b": Told(severity=Severity.MEDIUM, at=T0)},
+        told={
+            "a": Told(severity=Severity.LOW, at=T0, since=T0),
+            "b": Told(severity=Severity.MEDIUM, at=T0, since=T0),
+        },
     )
 
     assert not alert.is_escalated
@@ -148,7 +151,7 @@ def test_the_latest_decides_whatever_comes_first(sent, random):
 
 
 def test_forgetting_leaves_those_who_were_told():
-    told = Told(severity=Severity.LOW, at=T0, channels=("mail", "pager"))
+    told = Told(severity=Severity.LOW, at=T0, since=T0, channels=("mail", "pager"))
     alert = replace(run(signal())[0], told={"a": told})
 
     assert forget(alert, "a", ["mail"]).told["a"].channels == ("pager",)
@@ -156,7 +159,7 @@ def test_forgetting_leaves_those_who_were_told():
 
 
 def test_what_opens_again_was_told_of_before_and_is_not_told_of_now():
-    told = Told(severity=Severity.LOW, at=T0, steps=2, channels=("mail",))
+    told = Told(severity=Severity.LOW, at=T0, since=T0, steps=2, channels=("mail",))
     ended = replace(resolve(run(signal())[0], at=T0 + HOUR), told={"a": told})
     again, _ = run(signal(Severity.CRITICAL, at=T0 + 2 * HOUR), alert=ended)
 

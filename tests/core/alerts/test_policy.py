@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claimkit.alerts.lifecycle import Alert, AlertState, Subject, Told
+from claimkit.alerts.lifecycle import Alert, AlertState, Subject, Told, acknowledge
 from claimkit.alerts.policy import (
     Action,
     AlertMatch,
@@ -18,6 +18,7 @@ from claimkit.alerts.policy import (
     Silence,
     Step,
     decide,
+    inhibitor_of,
     routes_for,
     told_now,
 )
@@ -38,7 +39,7 @@ def alert(severity=Severity.MEDIUM, **values):
 
 
 def told(route="all", severity=Severity.MEDIUM, at=NOW, **values):
-    values = {"channels": ("mail",), **values}
+    values = {"channels": ("mail",), "since": at, **values}
     return {route: Told(severity=severity, at=at, **values)}
 
 
@@ -372,3 +373,139 @@ def test_once_told_it_is_quiet_and_never_later_than_promised(one, route, hours):
 
     assert after.action is Action.MUTE
     assert after.again_at == decision.again_at
+
+
+def about(breadth, *, payer="Aetna", kind="denial_rate", severity=Severity.MEDIUM, **values):
+    dimensions = {"procedure_group": ("MRI",)} if breadth == "part" else {}
+    subject = Subject(
+        source="drift",
+        kind=kind,
+        payer="" if breadth == "tenant" else payer,
+        dimensions=dimensions,
+    )
+    return alert(severity, fingerprint=f"{breadth}-{payer}-{kind}", subject=subject, **values)
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "mutes"),
+    [
+        (about("tenant"), about("payer"), True),
+        (about("tenant"), about("part"), True),
+        (about("payer"), about("part"), True),
+        (about("payer", payer="Cigna"), about("part"), False),
+        (about("part"), about("payer"), False),
+        (about("payer"), about("payer"), False),
+        (about("payer", kind="volume"), about("part"), False),
+        (about("payer", severity=Severity.LOW), about("part"), False),
+        (about("payer", state=AlertState.ACKNOWLEDGED), about("part"), True),
+        (about("payer", state=AlertState.RESOLVED), about("part"), False),
+        (about("tenant", kind="import_missing"), about("payer", kind="payer_silent"), True),
+        (about("payer", kind="payer_silent"), about("payer", kind="volume"), True),
+        (about("payer", kind="payer_silent"), about("tenant", kind="volume"), False),
+    ],
+)
+def test_a_wider_alert_mutes_the_narrower_ones(wide, narrow, mutes):
+    found = inhibitor_of(narrow, [narrow, wide])
+
+    assert found == (wide.fingerprint if mutes else "")
+
+
+def test_of_several_the_widest_is_named():
+    others = [about("payer"), about("tenant"), about("tenant", severity=Severity.LOW)]
+
+    assert inhibitor_of(about("part"), others) == others[1].fingerprint
+
+
+def test_what_is_inhibited_is_told_once_it_is_worse_and_its_end_always():
+    muted = [(Action.MUTE, Reason.INHIBITED)]
+    worse = alert(Severity.HIGH, told=told())
+    over = alert(state=AlertState.RESOLVED, told=told())
+
+    def decided(one):
+        (decision,) = decide(
+            one,
+            routes=[ALL],
+            silences=(),
+            noise_until=None,
+            inhibitor="wide",
+            zone=NEW_YORK,
+            now=NOW,
+        )
+        return [(decision.action, decision.reason)]
+
+    assert decided(alert()) == muted
+    assert decided(worse) == [(Action.NOTIFY, Reason.ESCALATED)]
+    assert decided(over) == [(Action.NOTIFY, Reason.RESOLVED)]
+
+
+def test_who_acknowledged_before_anybody_was_told_hears_of_what_became_worse():
+    seen = acknowledge(alert(Severity.LOW))
+
+    assert reasons(seen) == [(Action.MUTE, Reason.ACKNOWLEDGED)]
+    assert reasons(replace(seen, severity=Severity.CRITICAL)) == [(Action.NOTIFY, Reason.FIRST)]
+
+
+def test_a_channel_that_is_off_is_not_counted_as_told():
+    worse = alert(Severity.HIGH, told=told())
+
+    (decision,) = decide(
+        worse, routes=[ALL], silences=(), noise_until=None, channels=[], zone=NEW_YORK, now=NOW
+    )
+
+    assert (decision.action, decision.reason) == (Action.MUTE, Reason.NO_CHANNEL)
+
+
+def test_a_step_that_reaches_nobody_holds_up_neither_later_ones_nor_repetitions():
+    steps = (Step(after=HOUR, channels=("off",)), Step(after=3 * HOUR, channels=("boss",)))
+    route = replace(ALL, steps=steps, repeat_after=2 * HOUR)
+    one, said = alert(told=told()), []
+    for hours in range(1, 6):
+        now = NOW + hours * HOUR
+        (decision,) = decide(
+            one,
+            routes=[route],
+            silences=(),
+            noise_until=None,
+            channels=["mail", "boss"],
+            zone=NEW_YORK,
+            now=now,
+        )
+        if decision.action is Action.NOTIFY:
+            said.append((hours, decision.reason))
+            one = told_now(one, decision, now)
+
+    assert said == [(2, Reason.REPEATED), (3, Reason.STEP), (5, Reason.REPEATED)]
+
+
+def test_steps_count_from_when_somebody_was_told():
+    route = replace(ALL, steps=(Step(after=HOUR, channels=("boss",)),))
+    (decision,) = ask(alert(), route, now=NOW + 9 * HOUR)
+
+    assert (decision.reason, decision.again_at) == (Reason.FIRST, NOW + 10 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("day", "end", "wall"),
+    [
+        # The clock jumps from 2:00 to 3:00: they end with the jump.
+        (dt.date(2027, 3, 14), dt.time(2, 30), dt.time(3)),
+        # 1:00 to 2:00 comes twice: they end the first time.
+        (dt.date(2026, 11, 1), dt.time(1, 30), dt.time(1, 30)),
+    ],
+)
+def test_quiet_hours_that_end_while_the_clock_changes(day, end, wall):
+    quiet = QuietHours(begin=dt.time(22), end=end)
+    evening = dt.datetime.combine(day, dt.time(), NEW_YORK) - HOUR
+    ends = quiet.until(evening.astimezone(dt.UTC), NEW_YORK)
+
+    assert (ends.astimezone(NEW_YORK).time(), ends.astimezone(NEW_YORK).fold) == (wall, 0)
+    for minutes in (0, 1, 30, 45, 59):
+        assert quiet.until(ends + minutes * dt.timedelta(minutes=1), NEW_YORK) is None
+
+
+def test_an_alert_matches_by_what_part_it_is_about():
+    part = about("part").subject
+
+    assert AlertMatch(dimensions={"procedure_group": {"MRI", "CT"}}).takes(part)
+    assert not AlertMatch(dimensions={"procedure_group": {"CT"}}).takes(part)
+    assert not AlertMatch(dimensions={"facility": {"North"}}).takes(part)

@@ -436,3 +436,90 @@ def test_noise_mutes_nothing_that_became_worse_after_it_came_back(northside, mai
     report(northside, signal("medium", at=now + 3 * HOUR), now=now)
 
     assert told(northside)[-1] == "notify:first"
+
+
+# -- what is wider, what holds, what is old -----------------------------------------------------
+
+PART = {"procedure_group": ("MRI",)}
+
+
+def test_a_wider_alert_mutes_narrower_ones_until_it_ends(northside, mailed, mailbox):
+    report(northside, signal("high", number=1))
+    report(northside, signal("high", number=2, dimensions=PART))
+    notify_due(using=USING)
+    assert told(northside)[-3:] == ["opened", "mute:inhibited", "sent:first"]
+    with enter(northside):
+        assert Alert.objects.get(fingerprint="fp-2").inhibited_by == "fp-1"
+
+    report(northside, signal("critical", number=2, dimensions=PART))
+    assert told(northside)[-2:] == ["escalated", "notify:first"]
+    report(northside, signal("high", number=3, dimensions=PART))
+    report(northside, signal(number=1, is_firing=False))
+    notify_due(using=USING)
+
+    assert len(subjects(mailbox)) == 2
+    assert [one.inhibited_by for one in alerts(northside)] == ["", "", ""]
+    with enter(northside):
+        sent = NotificationItem.objects.filter(alert__fingerprint="fp-3")
+        assert list(sent.values_list("reason", flat=True)) == ["first"]
+
+
+def test_wider_and_narrower_alerts_that_come_together_are_told_once(northside, mailed):
+    report(northside, signal("high", number=2, dimensions=PART), signal("high", number=1))
+
+    assert [line for line in told(northside) if line != "opened"] == [
+        "mute:inhibited",
+        "notify:first",
+    ]
+
+
+def test_an_alert_of_a_rule_stays_one_until_its_clear_threshold(northside):
+    with enter(northside):
+        Rule.objects.create(
+            name="Dear",
+            metric="dollars_per_month",
+            comparison="at_least",
+            threshold=50_000,
+            clear_threshold=40_000,
+            severity="critical",
+        )
+    seen = []
+    for dollars in (45_000, 50_000, 45_000, 39_999, 45_000):
+        report(northside, signal("low", dollars_per_month=dollars * 100))
+        seen.append(alerts(northside)[0].severity)
+
+    assert seen == ["low", "critical", "critical", "low", "low"]
+
+
+def test_who_switched_a_channel_off_learns_of_the_end_when_it_is_on(northside, mailed, mailbox):
+    report(northside, signal())
+    notify_due(using=USING)
+    with enter(northside):
+        Channel.objects.update(enabled=False)
+    report(northside, signal(is_firing=False))
+    notify_due(using=USING)
+    assert told(northside)[-1] == "mute:no_channel"
+
+    with enter(northside):
+        Channel.objects.update(enabled=True)
+        look_again(using=USING)
+    notify_due(using=USING)
+
+    assert mailbox.mails[-1]["Subject"].startswith("[over]")
+
+
+def test_what_failed_is_not_said_after_something_newer(northside, mailed, mailbox):
+    """Tried again after the end, a pager would call somebody for nothing."""
+    mailbox.refuse = "451 try again"
+    report(northside, signal())
+    notify_due(using=USING)
+    mailbox.refuse = ""
+    report(northside, signal(is_firing=False))
+    notify_due(using=USING)
+    with enter(northside):
+        Notification.objects.filter(state="due").update(due_at=timezone.now())
+    notify_due(using=USING)
+
+    assert len(subjects(mailbox)) == 1
+    assert mailbox.mails[0]["Subject"].startswith("[over]")
+    assert notifications(northside) == ["cancelled", "done"]

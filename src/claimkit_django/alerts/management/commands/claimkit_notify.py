@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
-from claimkit_django.alerts.board import CHANNEL
 from claimkit_django.alerts.notify import Notified, notify_due
+from claimkit_django.alerts.telling import CHANNEL
 from claimkit_django.conf import config
 from claimkit_django.outbox import wait_for_notice
 
