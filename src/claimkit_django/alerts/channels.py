@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from claimkit.alerts.channels import Channel, Notification
     from claimkit.types import Json
 
-__all__ = ["EmailChannel", "check_settings", "find_kind", "kinds", "opened", "sealed", "shown"]
+__all__ = [
+    "EmailChannel",
+    "check_settings",
+    "find_kind",
+    "kinds",
+    "opened",
+    "sealed",
+    "shown",
+    "takes_digests",
+]
 
 _MOST_RECIPIENTS = 50
 _LONGEST_SUBJECT = 200
@@ -103,6 +112,11 @@ def find_kind(name: str) -> Channel:
     if name not in known:
         raise UnknownName.of("channel", name, known)
     return known[name]
+
+
+def takes_digests(kind: str) -> bool:
+    """Whether a kind tells digests; pagers say ``takes_digests = False``, since they wake somebody."""
+    return bool(getattr(kinds().get(kind), "takes_digests", True))
 
 
 def check_settings(kind: str, settings: Mapping[str, Json]) -> Mapping[str, Json]:

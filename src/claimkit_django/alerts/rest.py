@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import django_filters
@@ -9,6 +10,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncMonth
 from django.http import Http404
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -18,7 +20,7 @@ from claimkit.alerts.judgments import Verdict, precision
 from claimkit.errors import AlertConflict
 from claimkit.tenants import Role
 from claimkit_django.alerts import acts
-from claimkit_django.alerts.models import Alert, AlertEntry, Judgment, SeverityChoices
+from claimkit_django.alerts.models import Alert, AlertEntry, Judgment, Rule, SeverityChoices
 from claimkit_django.rest.fields import MoneyField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AlertViewSet", "RecoveriesView"]
 
+_LATELY = dt.timedelta(days=30)
 _UID = "alr_3f8k1d6z0q5v9m2r7x4t1nyc8b"
 
 
@@ -75,7 +78,8 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
         fields = (
             *("uid", "state", "severity", "source", "kind", "payer", "summary", "onset"),
             *("dollars_per_month", "opened_at", "seen_at", "resolved_at", "count", "episode"),
-            *("assignee", "due_on", "fingerprint", "_links"),
+            *("assignee", "due_on", "fingerprint", "dimensions", "figure", "rule"),
+            *("inhibited_by", "_links"),
         )
         read_only_fields = fields
 
@@ -143,12 +147,26 @@ class KindPrecisionSerializer(serializers.Serializer[Any]):
     )
 
 
+class RulePrecisionSerializer(serializers.Serializer[Any]):
+    """How often alerts that one rule decided about were worth it."""
+
+    rule = serializers.CharField(help_text="Uid of the rule, which may be gone.")
+    name = serializers.CharField(allow_blank=True, help_text="Empty where the rule is gone.")
+    real = serializers.IntegerField()
+    noise = serializers.IntegerField()
+    precision = serializers.FloatField(
+        allow_null=True, help_text="Share of judged alerts that were real."
+    )
+
+
 class RecoveriesSerializer(serializers.Serializer[Any]):
     """What came of alerts."""
 
     recovered = MoneyField(help_text="In all.")
+    last_30_days = MoneyField()
     months = RecoveryMonthSerializer(many=True)
     kinds = KindPrecisionSerializer(many=True)
+    rules = RulePrecisionSerializer(many=True)
 
 
 class AlertFilters(StrictFilterSet):
@@ -185,6 +203,10 @@ _ALERT: dict[str, Any] = {
     "assignee": "",
     "due_on": None,
     "fingerprint": "5f0c2a7d91",
+    "dimensions": {"procedure_group": ["MRI"]},
+    "figure": None,
+    "rule": "",
+    "inhibited_by": "",
     "_links": {"self": f"/api/v1/alerts/{_UID}/", "collection": "/api/v1/alerts/"},
 }
 _WHOLE: dict[str, Any] = {
@@ -309,45 +331,62 @@ class RecoveriesView(TenantView):
         examples=_shown(
             {
                 "recovered": "51200.00",
+                "last_30_days": "51200.00",
                 "months": [{"month": "2026-04-01", "recovered": "51200.00", "alerts": 2}],
                 "kinds": [{"kind": "denial_rate", "real": 7, "noise": 1, "precision": 0.875}],
+                "rules": [
+                    {
+                        "rule": "rul_7m2r7x4t1nyc8b3f8k1d6z0q5v",
+                        "name": "Whatever costs more than a nurse",
+                        "real": 3,
+                        "noise": 0,
+                        "precision": 1.0,
+                    }
+                ],
             },
             "recoveries",
         ),
     )
     def get(self, request: Request) -> Response:
-        """Return the ledger of recoveries; three queries."""
+        """Return the ledger of recoveries; five queries."""
         refuse_unknown(request, ())
         money = Judgment.objects.filter(recovered__isnull=False)
-        months = (
+        months = list(
             money.annotate(month=TruncMonth("recovered_on"))
             .order_by("-month")
             .values("month")
             .annotate(total=Sum("recovered"), alerts=Count("alert", distinct=True))
         )
-        kinds = (
-            Judgment.objects.order_by("alert__kind")
-            .values("alert__kind")
-            .annotate(
-                real=Count("alert", distinct=True, filter=Q(verdict=Verdict.REAL.value)),
-                noise=Count("alert", distinct=True, filter=Q(verdict=Verdict.NOISE.value)),
-            )
-        )
-        rows = list(months)
+        lately = money.filter(recovered_on__gt=timezone.now().date() - _LATELY)
+        names = dict(Rule.objects.values_list("uid", "name"))
         body = {
-            "recovered": sum(one["total"] for one in rows),
+            "recovered": sum(one["total"] for one in months),
+            "last_30_days": lately.aggregate(total=Sum("recovered", default=0))["total"],
             "months": [
                 {"month": one["month"], "recovered": one["total"], "alerts": one["alerts"]}
-                for one in rows
+                for one in months
             ],
-            "kinds": [
-                {
-                    "kind": one["alert__kind"],
-                    "real": one["real"],
-                    "noise": one["noise"],
-                    "precision": precision(one["real"], one["noise"]),
-                }
-                for one in kinds
+            "kinds": [{"kind": kind, **told} for kind, told in _precision_by("kind")],
+            "rules": [
+                {"rule": uid, "name": names.get(uid, ""), **told}
+                for uid, told in _precision_by("rule")
+                if uid
             ],
         }
         return Response(RecoveriesSerializer(body).data)
+
+
+def _precision_by(field: str) -> list[tuple[str, dict[str, float | None]]]:
+    """Return how often alerts were real, by a field of theirs; one query."""
+    counts = (
+        Judgment.objects.order_by(f"alert__{field}")
+        .values_list(f"alert__{field}")
+        .annotate(
+            real=Count("alert", distinct=True, filter=Q(verdict=Verdict.REAL.value)),
+            noise=Count("alert", distinct=True, filter=Q(verdict=Verdict.NOISE.value)),
+        )
+    )
+    return [
+        (key, {"real": real, "noise": noise, "precision": precision(real, noise)})
+        for key, real, noise in counts
+    ]

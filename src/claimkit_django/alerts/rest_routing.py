@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_view
 from rest_framework import exceptions, mixins, serializers, status
@@ -13,7 +13,6 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from claimkit.alerts.channels import Notification, NotificationItem
-from claimkit.drift.findings import Signal
 from claimkit.errors import ClaimkitError
 from claimkit.tenants import Role
 from claimkit.types import Severity
@@ -21,8 +20,19 @@ from claimkit_django.alerts.board import look_again
 from claimkit_django.alerts.channels import check_settings, kinds, opened, sealed, shown
 from claimkit_django.alerts.models import Alert, Channel, Route, Silence
 from claimkit_django.alerts.notify import send
+from claimkit_django.alerts.rest_parts import (
+    READ_BY_ALL,
+    Guarded,
+    GuardedWrites,
+    NoFilters,
+    dimensions_field,
+    kinds_field,
+    payers_field,
+    refuse_strangers,
+    save_named,
+)
 from claimkit_django.conf import config
-from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
+from claimkit_django.rest.filters import Ordering, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.schema import operation
@@ -35,48 +45,12 @@ if TYPE_CHECKING:
 
     from rest_framework.request import Request
 
-__all__ = [
-    "READ_BY_ALL",
-    "ChannelViewSet",
-    "NoFilters",
-    "RouteViewSet",
-    "SilenceViewSet",
-    "kinds_field",
-    "payers_field",
-    "save_named",
-]
+__all__ = ["ChannelViewSet", "RouteViewSet", "SilenceViewSet"]
 
-#: Everybody reads, admins write.
-READ_BY_ALL: Mapping[str, Role] = {
-    **dict.fromkeys(("GET", "HEAD", "OPTIONS"), Role.VIEWER),
-    **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), Role.ADMIN),
-}
 _ADMINS: Mapping[str, Role] = dict.fromkeys(
     ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"), Role.ADMIN
 )
 _CHANNEL_UID = "chn_3f8k1d6z0q5v9m2r7x4t1nyc8b"
-#: What an alert can be about: a closed set, so that a typing error is one when it is made.
-_KINDS = [
-    *(one.value for one in Signal),
-    "endpoint_disabled",
-    "authorization_expiring",
-    "authorization_exhausting",
-    "rule_matched",
-]
-
-
-def payers_field() -> serializers.ListField:
-    """Return the field for names of payers; empty means all."""
-    return serializers.ListField(
-        child=serializers.CharField(max_length=200), required=False, max_length=200
-    )
-
-
-def kinds_field() -> serializers.ListField:
-    """Return the field for what alerts are about; empty means all."""
-    return serializers.ListField(
-        child=serializers.ChoiceField(choices=_KINDS), required=False, max_length=len(_KINDS)
-    )
 
 
 class ChannelSerializer(serializers.ModelSerializer[Channel]):
@@ -131,6 +105,7 @@ class RouteSerializer(serializers.ModelSerializer[Route]):
 
     payers = payers_field()
     kinds = kinds_field()
+    dimensions = dimensions_field()
     channels = serializers.ListField(
         child=serializers.CharField(max_length=32), max_length=20, help_text="Uids of channels."
     )
@@ -142,8 +117,16 @@ class RouteSerializer(serializers.ModelSerializer[Route]):
     class Meta:
         model = Route
         fields = (
-            *("uid", "name", "priority", "enabled", "payers", "kinds", "least_severity"),
-            *("channels", "steps", "goes_on", "tells_end", "wait_minutes", "interval_minutes"),
+            *("uid", "name", "priority", "enabled", "payers", "kinds", "dimensions"),
+            *(
+                "least_severity",
+                "channels",
+                "steps",
+                "goes_on",
+                "tells_end",
+                "wait_minutes",
+                "interval_minutes",
+            ),
             *("repeat_hours", "quiet_from", "quiet_until", "created_at", "_links"),
         )
         read_only_fields = ("uid", "created_at", "_links")
@@ -155,13 +138,8 @@ class RouteSerializer(serializers.ModelSerializer[Route]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse channels that are not there, and quiet hours that are none."""
-        named = {*attrs.get("channels", ())}
-        named.update(uid for one in attrs.get("steps", ()) for uid in one["channels"])
-        known = set(Channel.objects.filter(uid__in=named).values_list("uid", flat=True))
-        if named - known:
-            raise serializers.ValidationError(
-                {"channels": f"there is no channel {min(named - known)}"}
-            )
+        of_steps = (uid for one in attrs.get("steps", ()) for uid in one["channels"])
+        refuse_strangers([*attrs.get("channels", ()), *of_steps])
         ends = [
             attrs.get(name, getattr(self.instance, name, None))
             for name in ("quiet_from", "quiet_until")
@@ -178,6 +156,7 @@ class SilenceSerializer(serializers.ModelSerializer[Silence]):
 
     payers = payers_field()
     kinds = kinds_field()
+    dimensions = dimensions_field()
     begins_at = serializers.DateTimeField(required=False, help_text="Now if not given.")
     _links = LinksField(
         {
@@ -189,7 +168,16 @@ class SilenceSerializer(serializers.ModelSerializer[Silence]):
     class Meta:
         model = Silence
         fields = (
-            *("uid", "payers", "kinds", "fingerprint", "begins_at", "ends_at", "reason"),
+            *(
+                "uid",
+                "payers",
+                "kinds",
+                "dimensions",
+                "fingerprint",
+                "begins_at",
+                "ends_at",
+                "reason",
+            ),
             *("actor", "created_at", "_links"),
         )
         read_only_fields = ("uid", "actor", "created_at", "_links")
@@ -202,9 +190,9 @@ class SilenceSerializer(serializers.ModelSerializer[Silence]):
         most = config().alerts.max_silence_days
         if attrs["ends_at"] - attrs["begins_at"] > dt.timedelta(days=most):
             raise serializers.ValidationError({"ends_at": f"a silence lasts {most} days at most"})
-        if not any(attrs.get(name) for name in ("payers", "kinds", "fingerprint")):
+        if not any(attrs.get(name) for name in ("payers", "kinds", "dimensions", "fingerprint")):
             raise serializers.ValidationError(
-                {"payers": "name payers, kinds or one alert's fingerprint"}
+                {"payers": "name payers, kinds, dimensions or one alert's fingerprint"}
             )
         return attrs
 
@@ -238,6 +226,7 @@ _ROUTE = _shown(
         "enabled": True,
         "payers": [],
         "kinds": ["denial_rate"],
+        "dimensions": {},
         "least_severity": "medium",
         "channels": [_CHANNEL_UID],
         "steps": [{"after_minutes": 1440, "channels": [_CHANNEL_UID]}],
@@ -262,6 +251,7 @@ _SILENCE = _shown(
         "uid": "sil_2x4t1nyc8b3f8k1d6z0q5v7m2r",
         "payers": ["Aetna"],
         "kinds": [],
+        "dimensions": {},
         "fingerprint": "",
         "begins_at": "2026-04-12T09:30:00Z",
         "ends_at": "2026-04-26T09:30:00Z",
@@ -278,22 +268,12 @@ _SILENCE = _shown(
 _BY_NAME = {"name": Ordering(SortKey("name"), SortKey("id"))}
 
 
-class NoFilters(StrictFilterSet):
-    """Nothing to filter by: there are few."""
-
-
 @extend_schema_view(
     list=operation(summary="List channels of alerts", examples=_CHANNEL),
     retrieve=operation(summary="Get a channel of alerts", examples=_CHANNEL),
     destroy=operation(summary="Remove a channel of alerts"),
 )
-class ChannelViewSet(
-    mixins.ListModelMixin,
-    mixins.RetrieveModelMixin,
-    mixins.DestroyModelMixin,
-    ApiViewSet,
-    TenantRowsView,
-):
+class ChannelViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, Guarded, TenantRowsView):
     """Ways of telling people; for admins, who alone may see where notifications go."""
 
     tag = "alerts"
@@ -316,7 +296,7 @@ class ChannelViewSet(
         refuse_unknown(request, ())
         row = Channel()
         self._put(row, request, partial=False)
-        return Response(self.get_serializer(row).data, status=status.HTTP_201_CREATED)
+        return self.answer(self.get_queryset().get(pk=row.pk), status.HTTP_201_CREATED)
 
     @operation(
         summary="Change a channel of alerts",
@@ -328,9 +308,10 @@ class ChannelViewSet(
         """Change its name or its settings, or switch it off; settings are replaced as a whole."""
         del uid
         refuse_unknown(request, ())
-        row = self.get_object()
-        self._put(row, request, partial=True)
-        return Response(self.get_serializer(row).data)
+        with transaction.atomic():
+            row = self.locked(request)
+            self._put(row, request, partial=True)
+        return self.answer(self.get_queryset().get(pk=row.pk))
 
     @operation(
         summary="Send a test notification",
@@ -384,15 +365,7 @@ class ChannelViewSet(
     partial_update=operation(summary="Change a route of alerts", examples=_ROUTE),
     destroy=operation(summary="Remove a route of alerts"),
 )
-class RouteViewSet(
-    mixins.ListModelMixin,
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.UpdateModelMixin,
-    mixins.DestroyModelMixin,
-    ApiViewSet,
-    TenantRowsView,
-):
+class RouteViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, GuardedWrites, TenantRowsView):
     """Which alerts go to which channels, and how often; asked by priority, then by age."""
 
     tag = "alerts"
@@ -406,14 +379,9 @@ class RouteViewSet(
     }
     default_ordering = "priority"
 
-    def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:
+    def keep(self, sent: serializers.BaseSerializer[Any]) -> None:
         """Save a route under a name that is free; what is open may concern it."""
-        save_named(serializer)
-        look_again(using=DEFAULT_DB_ALIAS)
-
-    def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
-        """Save a route under its name or another one that is free."""
-        save_named(serializer)
+        super().keep(sent)
         look_again(using=DEFAULT_DB_ALIAS)
 
 
@@ -461,17 +429,3 @@ class SilenceViewSet(
         row.ends_at = min(row.ends_at, now)
         row.save(using=DEFAULT_DB_ALIAS, update_fields=["begins_at", "ends_at"])
         return Response(self.get_serializer(row).data)
-
-
-def save_named(what: Channel | serializers.BaseSerializer[Any]) -> None:
-    """Save a row or a serializer.
-
-    Raises:
-        ValidationError: the name is taken.
-    """
-    try:
-        with transaction.atomic():
-            what.save()
-    except IntegrityError:
-        taken = "there is one of this name"
-        raise exceptions.ValidationError({"name": [taken]}, code="unique") from None

@@ -5,32 +5,36 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema_view
-from rest_framework import exceptions, mixins, serializers
+from rest_framework import mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from claimkit.alerts import lifecycle
+from claimkit.alerts import lifecycle, rules
 from claimkit.alerts.rules import METRICS
 from claimkit.drift.backtest import backtest
 from claimkit.drift.findings import Tier
+from claimkit.errors import ConfigError
 from claimkit.tenants import current_tenant
 from claimkit.types import SystemClock
-from claimkit_django.alerts.models import Rule
-from claimkit_django.alerts.rest_routing import (
+from claimkit_django.alerts.board import DRIFT, PREVIEW_DAYS
+from claimkit_django.alerts.models import Rule, Signal
+from claimkit_django.alerts.rest_parts import (
+    KINDS_OF_DRIFT,
     READ_BY_ALL,
+    GuardedWrites,
     NoFilters,
+    dimensions_field,
     kinds_field,
     payers_field,
-    save_named,
 )
-from claimkit_django.alerts.rows import rule_of
+from claimkit_django.alerts.rows import rule_of, signal_of
 from claimkit_django.conf import config
 from claimkit_django.rest.filters import Ordering, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.schema import operation
-from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.runtime import open_store, plugins
 from claimkit_django.tenants.rest import TenantRowsView
 
@@ -44,14 +48,13 @@ if TYPE_CHECKING:
 
 __all__ = ["RuleViewSet"]
 
-_DAYS = 90
-
 
 class AlertRuleSerializer(serializers.ModelSerializer[Rule]):
     """Which signals become alerts, and how severe they are."""
 
     payers = payers_field()
     kinds = kinds_field()
+    dimensions = dimensions_field()
     metric = serializers.ChoiceField(choices=sorted(METRICS))
     _links = LinksField(
         {"self": ("alert-rule-detail", {"uid": "uid"}), "collection": ("alert-rule-list", {})}
@@ -60,21 +63,32 @@ class AlertRuleSerializer(serializers.ModelSerializer[Rule]):
     class Meta:
         model = Rule
         fields = (
-            *("uid", "name", "priority", "enabled", "payers", "kinds", "metric", "comparison"),
-            *("threshold", "severity", "created_at", "_links"),
+            *("uid", "name", "priority", "enabled", "payers", "kinds", "dimensions", "metric"),
+            *("comparison", "threshold", "clear_threshold", "severity", "created_at", "_links"),
         )
         read_only_fields = ("uid", "created_at", "_links")
         extra_kwargs: ClassVar[dict[str, Any]] = {
             "severity": {"help_text": "Empty: no alert."},
+            "clear_threshold": {"help_text": "Until here an alert of the rule stays one."},
             "priority": {"min_value": 0, "max_value": 1_000_000},
         }
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a clear threshold that is harder to reach than the threshold."""
+        names = ("metric", "comparison", "threshold", "clear_threshold")
+        values = {name: attrs.get(name, getattr(self.instance, name, None)) for name in names}
+        try:
+            rule_of(Rule(**values))
+        except ConfigError as error:
+            raise serializers.ValidationError({"clear_threshold": error.message}) from None
+        return attrs
+
 
 class FiredSerializer(serializers.Serializer[Any]):
-    """A drift of the past that the rule would have decided about."""
+    """Something of the past that the rule would have decided about."""
 
     detected_on = serializers.DateField()
-    onset = serializers.DateField()
+    onset = serializers.DateField(allow_null=True)
     payer = serializers.CharField()
     kind = serializers.CharField()
     summary = serializers.CharField()
@@ -86,7 +100,7 @@ class AlertRulePreviewSerializer(serializers.Serializer[Any]):
 
     days = serializers.IntegerField()
     fired = serializers.IntegerField()
-    alerts = serializers.IntegerField(help_text="Drifts that were told in these days, in all.")
+    alerts = serializers.IntegerField(help_text="What was reported in these days, in all.")
     findings = FiredSerializer(many=True)
 
 
@@ -99,9 +113,11 @@ _RULE = OpenApiExample(
         "enabled": True,
         "payers": [],
         "kinds": ["denial_rate"],
+        "dimensions": {},
         "metric": "dollars_per_month",
         "comparison": "at_least",
         "threshold": "8000.00",
+        "clear_threshold": None,
         "severity": "critical",
         "created_at": "2026-04-12T09:30:00Z",
         "_links": {
@@ -142,15 +158,7 @@ _PREVIEW = OpenApiExample(
     partial_update=operation(summary="Change a rule of alerts", examples=[_RULE]),
     destroy=operation(summary="Remove a rule of alerts"),
 )
-class RuleViewSet(
-    mixins.ListModelMixin,
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.UpdateModelMixin,
-    mixins.DestroyModelMixin,
-    ApiViewSet,
-    TenantRowsView,
-):
+class RuleViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, GuardedWrites, TenantRowsView):
     """How severe alerts are, and what opens none; the first that takes a signal decides."""
 
     tag = "alerts"
@@ -166,14 +174,6 @@ class RuleViewSet(
     }
     default_ordering = "priority"
 
-    def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:
-        """Save a rule under a name that is free."""
-        save_named(serializer)
-
-    def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
-        """Save a rule under its name or another one that is free."""
-        save_named(serializer)
-
     @operation(
         summary="Preview a rule",
         request=AlertRuleSerializer,
@@ -187,19 +187,19 @@ class RuleViewSet(
         asked = AlertRuleSerializer(data=request.data, context=self.get_serializer_context())
         asked.is_valid(raise_exception=True)
         rule = rule_of(Rule(**asked.validated_data))
-        told = _told_lately()
-        fired = [one for one in told if rule.takes(_signal_of(one))]
+        told = _reported(rule)
+        fired = _fired(rule, told)
         body = {
-            "days": _DAYS,
+            "days": PREVIEW_DAYS,
             "fired": len(fired),
             "alerts": len(told),
             "findings": [
                 {
-                    "detected_on": one.detected_on,
-                    "onset": one.onset,
-                    "payer": one.segment.payer,
-                    "kind": one.signal.value,
-                    "summary": one.summary,
+                    "detected_on": one.at.date(),
+                    "onset": one.subject.onset,
+                    "payer": one.subject.payer,
+                    "kind": one.subject.kind,
+                    "summary": one.subject.summary,
                     "rated": one.severity.value,
                 }
                 for one in fired
@@ -208,11 +208,34 @@ class RuleViewSet(
         return Response(AlertRulePreviewSerializer(body).data)
 
 
+def _reported(rule: rules.Rule) -> list[lifecycle.AlertSignal]:
+    """Return what was reported lately, the oldest first: drifts are computed again, others were kept."""
+    since = timezone.now() - dt.timedelta(days=PREVIEW_DAYS)
+    rows = Signal.objects.filter(at__gt=since, is_firing=True).order_by("at", "id")
+    kept = [signal_of(one) for one in rows]
+    if rule.match.kinds and rule.match.kinds.isdisjoint(KINDS_OF_DRIFT):
+        return kept
+    return sorted([*kept, *map(_signal_of, _told_lately())], key=lambda one: one.at)
+
+
+def _fired(rule: rules.Rule, told: list[lifecycle.AlertSignal]) -> list[lifecycle.AlertSignal]:
+    """Return the signals that the rule decides about, each incident with what is held of it."""
+    held: set[str] = set()
+    fired = []
+    for one in told:
+        if rule.takes(one, is_held=one.fingerprint in held):
+            held.add(one.fingerprint)
+            fired.append(one)
+        else:
+            held.discard(one.fingerprint)
+    return fired
+
+
 def _told_lately() -> list[Finding]:
     """Return the alerts that the last nights would have told, from the tenant's own cube."""
     store = open_store()
     if not store.has("cube"):
-        raise exceptions.ValidationError("nothing of the past is known without the drift room")
+        return []
     result = backtest(
         tenant=current_tenant(),
         store=store,
@@ -220,7 +243,7 @@ def _told_lately() -> list[Finding]:
         config=config().drift,
         clock=SystemClock(),
     )
-    since = result.end - dt.timedelta(days=_DAYS)
+    since = result.end - dt.timedelta(days=PREVIEW_DAYS)
     return [
         one
         for one in result.findings
@@ -235,11 +258,12 @@ def _signal_of(finding: Finding) -> lifecycle.AlertSignal:
         severity=finding.severity,
         at=dt.datetime.combine(finding.detected_on or finding.as_of, dt.time(), dt.UTC),
         subject=lifecycle.Subject(
-            source="drift",
+            source=DRIFT,
             kind=finding.signal.value,
             payer=finding.segment.payer,
             summary=finding.summary,
             onset=finding.onset,
             dollars_per_month=finding.dollars_per_month,
+            dimensions=finding.segment.dimensions,
         ),
     )

@@ -109,7 +109,9 @@ def test_judgments_fill_the_ledger_and_mute(northside, mailed, client_of):
     ledger = client.get(f"{ROOT}recoveries/").json()
     assert ledger["recovered"] == "51200.00"
     assert ledger["months"] == [{"month": "2026-04-01", "recovered": "51200.00", "alerts": 1}]
+    assert ledger["last_30_days"] == "0.00"
     assert ledger["kinds"] == [{"kind": "denial_rate", "real": 1, "noise": 1, "precision": 0.5}]
+    assert ledger["rules"] == []
     assert told(northside)[-1] == "mute:judged_noise"
 
 
@@ -295,3 +297,105 @@ def test_a_preview_says_what_a_rule_would_have_done(northside, client_of, monkey
 
     assert told == {"days": 90, "fired": 0, "alerts": 0, "findings": []}
     assert client.get(f"{ROOT}rules/").json()["results"] == []
+
+
+def test_a_preview_counts_what_other_rooms_reported(northside, client_of):
+    client = client_of(northside, Role.ADMIN)
+    for number, percent in enumerate((2.0, 8.0, 30.0)):
+        about = {"source": "claims", "kind": "rejected_rows", "payer": "", "figure": percent}
+        report(northside, signal(number=number, **about))
+    rule = {**RULE, "metric": "figure", "threshold": "5", "kinds": ["rejected_rows"]}
+
+    told = client.post(f"{ROOT}rules/preview/", rule, format="json").json()
+
+    assert (told["fired"], told["alerts"]) == (2, 3)
+    assert {one["kind"] for one in told["findings"]} == {"rejected_rows"}
+
+
+def test_precision_is_told_per_rule(northside, client_of):
+    client = client_of(northside, Role.ADMIN)
+    uid = client.post(f"{ROOT}rules/", RULE, format="json").json()["uid"]
+    report(northside, signal("low", number=1), signal("low", number=2))
+    with enter(northside):
+        for alert, verdict in zip(Alert.objects.all(), ("real", "noise"), strict=True):
+            where = f"{ROOT}{alert.uid}/judge/"
+            client.post(where, {"verdict": verdict}, format="json")
+
+    told = client.get(f"{ROOT}recoveries/").json()["rules"]
+
+    assert told == [{"rule": uid, "name": "Dear", "real": 1, "noise": 1, "precision": 0.5}]
+
+
+def test_a_clear_threshold_that_is_harder_to_reach_is_an_error(northside, client_of):
+    client = client_of(northside, Role.ADMIN)
+    sent = {**RULE, "clear_threshold": "50000.00"}
+    assert errors(client.post(f"{ROOT}rules/", sent, format="json"))[0][0] == "clear_threshold"
+
+    made = client.post(f"{ROOT}rules/", {**RULE, "clear_threshold": "30000.00"}, format="json")
+    where, match = f"{ROOT}rules/{made.json()['uid']}/", {"If-Match": made["ETag"]}
+    wrong = client.patch(where, {"threshold": "20000.00"}, format="json", headers=match)
+    assert errors(wrong)[0][0] == "clear_threshold"
+
+
+@pytest.mark.parametrize("what", ["channels", "routes", "rules", "digests"])
+def test_a_change_is_based_on_what_is_there(northside, client_of, add_channel, what):
+    client, channel = client_of(northside, Role.ADMIN), add_channel(northside, "Other")
+    body = {
+        "channels": {"name": "One", "kind": "log", "settings": {}},
+        "routes": {"name": "One", "channels": [channel.uid]},
+        "rules": {**RULE, "name": "One"},
+        "digests": {"name": "One", "channels": [channel.uid], "at": "07:00"},
+    }[what]
+    made = client.post(f"{ROOT}{what}/", body, format="json")
+    assert made.status_code == 201, made.content
+    where = f"{ROOT}{what}/{made.json()['uid']}/"
+    etag = client.get(where)["ETag"]
+    assert made["ETag"] == etag
+
+    def rename(name, **headers):
+        return client.patch(where, {"name": name}, format="json", headers=headers)
+
+    assert rename("Two").status_code == 428
+    changed = rename("Two", **{"If-Match": etag})
+    assert (changed.status_code, changed.json()["name"]) == (200, "Two")
+    assert rename("Three", **{"If-Match": etag}).status_code == 412
+    assert rename("Three", **{"If-Match": changed["ETag"]}).status_code == 200
+
+
+def test_a_new_secret_is_a_change(northside, client_of):
+    client = client_of(northside, Role.ADMIN)
+    to = {"name": "One", "kind": "email", "settings": {"to": ["ada@example.org"]}}
+    made = client.post(f"{ROOT}channels/", to, format="json")
+    where = f"{ROOT}channels/{made.json()['uid']}/"
+    other = {"settings": {"to": ["eve@example.org"]}}
+
+    changed = client.patch(where, other, format="json", headers={"If-Match": made["ETag"]})
+
+    assert changed["ETag"] != made["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "attr"),
+    [
+        ({"channels": []}, "channels"),
+        ({"channels": ["chn_nobody"]}, "channels"),
+        ({"every": "hour"}, "every"),
+        ({"weekday": 7}, "weekday"),
+        ({"at": "25:00"}, "at"),
+    ],
+)
+def test_a_digest_that_nobody_could_get(northside, client_of, add_channel, sent, attr):
+    whole = {"name": "One", "channels": [add_channel(northside).uid], "at": "07:00", **sent}
+
+    answer = client_of(northside, Role.ADMIN).post(f"{ROOT}digests/", whole, format="json")
+
+    assert errors(answer)[0][0] == attr
+
+
+def test_pagers_get_no_digests(northside, client_of, add_channel):
+    pager = add_channel(northside, "Pager", "pagerduty")
+    sent = {"name": "One", "channels": [pager.uid], "at": "07:00"}
+
+    answer = client_of(northside, Role.ADMIN).post(f"{ROOT}digests/", sent, format="json")
+
+    assert errors(answer)[0][0] == "channels"

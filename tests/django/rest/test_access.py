@@ -19,7 +19,7 @@ from rest_framework.test import APIClient
 
 from claimkit.tenants import Role
 from claimkit_django.accounts.tokens import issue_token
-from claimkit_django.alerts.models import Alert, Channel, Route, Rule, Silence
+from claimkit_django.alerts.models import Alert, Channel, Digest, Route, Rule, Silence
 from claimkit_django.audit.models import AuditEntry
 from claimkit_django.authorizations.models import Authorization, AuthorizationImport, LeadTime
 from claimkit_django.automation.models import Approval, Execution, Work
@@ -111,6 +111,12 @@ LEAST = {
     "PUT /alerts/rules/{uid}/": Role.ADMIN,
     "PATCH /alerts/rules/{uid}/": Role.ADMIN,
     "DELETE /alerts/rules/{uid}/": Role.ADMIN,
+    "GET /alerts/digests/": Role.VIEWER,
+    "POST /alerts/digests/": Role.ADMIN,
+    "GET /alerts/digests/{uid}/": Role.VIEWER,
+    "PUT /alerts/digests/{uid}/": Role.ADMIN,
+    "PATCH /alerts/digests/{uid}/": Role.ADMIN,
+    "DELETE /alerts/digests/{uid}/": Role.ADMIN,
     "GET /alerts/silences/": Role.VIEWER,
     "POST /alerts/silences/": Role.ANALYST,
     "GET /alerts/silences/{uid}/": Role.VIEWER,
@@ -278,6 +284,9 @@ def world(world):
                 threshold=10_000,
                 severity="critical",
             )
+            house.digest = Digest.objects.create(
+                name="Daily", at=dt.time(7), next_at=timezone.now(), told_until=timezone.now()
+            )
             house.silence = Silence.objects.create(
                 begins_at=now, ends_at=now + dt.timedelta(days=1), reason="x", actor="user:1"
             )
@@ -333,6 +342,7 @@ def address(operation, house):
         "channels": house.channel.uid,
         "routes": house.route.uid,
         "rules": house.rule.uid,
+        "digests": house.digest.uid,
         "silences": house.silence.uid,
         "reports": house.report.uid,
         "schedules": house.schedule.uid,

@@ -46,6 +46,8 @@ PATHS = {
     "/api/v1/alerts/rules/": {"get", "post"},
     "/api/v1/alerts/rules/preview/": {"post"},
     "/api/v1/alerts/rules/{uid}/": {"get", "put", "patch", "delete"},
+    "/api/v1/alerts/digests/": {"get", "post"},
+    "/api/v1/alerts/digests/{uid}/": {"get", "put", "patch", "delete"},
     "/api/v1/alerts/silences/": {"get", "post"},
     "/api/v1/alerts/silences/{uid}/": {"get"},
     "/api/v1/alerts/silences/{uid}/end/": {"post"},

@@ -70,6 +70,8 @@ class PagerDutyChannel:
 
     name = "pagerduty"
     secrets: frozenset[str] = frozenset({"routing_key"})
+    #: An event per alert would wake somebody with what is only listed.
+    takes_digests = False
 
     def __init__(
         self,
@@ -112,7 +114,10 @@ class PagerDutyChannel:
         """Send one event per alert, the most severe first.
 
         What was taken is known again, so a notification that failed half way is sent whole again.
+        A digest is none of it, and refused.
         """
+        if notification.digest:
+            return SendResult(is_sent=False, reason="digest", is_permanent=True)
         try:
             plain = self.check(settings)
         except ConfigError as error:
