@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from claimkit.types import Cents, Day, TenantKey
 
 __all__ = [
+    "AlertNotified",
     "AlertOpened",
     "AlertResolved",
     "AlertWanted",
@@ -230,6 +231,19 @@ class AlertResolved(_AlertEvent):
     """An alert is over, by itself or by a person."""
 
     topic: ClassVar[str] = "alerts.resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertNotified(_AlertEvent):
+    """A route tells of an alert by webhooks: what a channel of kind ``webhook`` sends."""
+
+    topic: ClassVar[str] = "alerts.notified"
+
+    #: Public identifier, ``ntf_…``; the same where it is told twice.
+    notification: str
+    episode: int
+    #: first, escalated, repeated, step or resolved.
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

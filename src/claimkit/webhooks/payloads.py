@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from claimkit.errors import ConfigError, InvalidPayload, UnknownName
 from claimkit.events import (
+    AlertNotified,
     AlertOpened,
     AlertResolved,
     AuthorizationExhausting,
@@ -216,6 +217,7 @@ def builtin_event_types() -> tuple[EventType, ...]:
         _drift(DriftAccepted.topic, "A person took the new level of a drift as normal."),
         _alert(AlertOpened.topic, "There is something that people should deal with."),
         _alert(AlertResolved.topic, "An alert is over, by itself or by a person."),
+        _alert_notified(),
         *_authorizations(),
         _requested_type(),
         _endpoint_disabled(),
@@ -321,6 +323,27 @@ def _alert(name: str, description: str) -> EventType:
             "severity": "high",
         },
         more_example=_MONEY_AND_PAYER_SHOWN,
+    )
+
+
+def _alert_notified() -> EventType:
+    base = _alert(AlertNotified.topic, "A route tells of an alert by webhooks.")
+    names = ("notification", "episode", "reason")
+    more = {
+        "notification": _text("Identifier of the notification; the same if told twice."),
+        "episode": _count("How often the alert was opened."),
+        "reason": _text("first, escalated, repeated, step or resolved."),
+    }
+    told: dict[str, Json] = {
+        "notification": "ntf_3f8k1d6z0q5v9m2r7x4t1nyc8b",
+        "episode": 1,
+        "reason": "first",
+    }
+    return replace(
+        base,
+        thin=lambda event: {**_alert_thin(event), **{one: getattr(event, one) for one in names}},
+        properties={**base.properties, **more},
+        example={**base.example, **told},
     )
 
 

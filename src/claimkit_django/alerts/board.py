@@ -39,7 +39,7 @@ from claimkit_django.tenants.scope import enter
 from claimkit_django.tenants.turns import take_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from claimkit.events import Event
     from claimkit_django.tenants.models import Tenant
@@ -268,7 +268,7 @@ def _decide(
             noise_until=noise_until(
                 judgments_of(judged[row.fingerprint]), severity=alert.severity, now=now
             ),
-            inhibitor=policy.inhibitor_of(alert, wide),
+            inhibitor=policy.inhibitor_of(alert, wide.get(row.payer, ())),
             channels=rulebook.channels,
             zone=rulebook.zone,
             now=now,
@@ -277,22 +277,24 @@ def _decide(
             if one.action is policy.Action.NOTIFY:
                 alert = policy.told_now(alert, one, now)
                 wanted.append((one, row))
-            if one.reason is not policy.Reason.TOLD:
-                entries.append(
-                    AlertEntry(
-                        alert=row,
-                        at=now,
-                        what=one.action.value,
-                        reason=one.reason.value,
-                        by=one.by,
-                    )
-                )
+        entries += _lines(row, decisions, now)
         put(row, alert)
         _note_outcome(row, decisions)
     _write(rows, using)
     _look_at_inhibited(rows, now, using)
     enqueue(wanted, rulebook, now=now, using=using)
     AlertEntry.objects.using(using).bulk_create(entries)
+
+
+def _lines(
+    row: Alert, decisions: Sequence[policy.Decision], now: dt.datetime
+) -> Iterator[AlertEntry]:
+    """Yield what the history tells of decisions, with the reason of each."""
+    for one in decisions:
+        if one.reason is not policy.Reason.TOLD:
+            yield AlertEntry(
+                alert=row, at=now, what=one.action.value, reason=one.reason.value, by=one.by
+            )
 
 
 def _note_outcome(row: Alert, decisions: Sequence[policy.Decision]) -> None:
@@ -304,17 +306,24 @@ def _note_outcome(row: Alert, decisions: Sequence[policy.Decision]) -> None:
     row.owes_end = is_over and policy.Reason.NO_CHANNEL in reasons
 
 
-def _wide(rows: Sequence[Alert], using: str) -> list[lifecycle.Alert]:
-    """Return the live alerts that may say what those of ``rows`` say; one query."""
+def _wide(rows: Sequence[Alert], using: str) -> dict[str, list[lifecycle.Alert]]:
+    """Return payer → the live alerts that may say what those of ``rows`` say; one query."""
     if all(one.state == Alert.State.RESOLVED for one in rows):
-        return []
+        return {}
     others = (
         Alert.objects.using(using)
         .exclude(state=Alert.State.RESOLVED)
         .exclude(pk__in=[one.pk for one in rows])
         .filter(dimensions={})
     )
-    return [alert_of(one) for one in (*others, *rows)]
+    by_payer: dict[str, list[lifecycle.Alert]] = defaultdict(list)
+    of_all = []
+    for one in (alert_of(row) for row in (*others, *rows)):
+        if one.subject.breadth is lifecycle.Breadth.TENANT:
+            of_all.append(one)
+        elif one.subject.breadth is lifecycle.Breadth.PAYER:
+            by_payer[one.subject.payer].append(one)
+    return {row.payer: [*of_all, *by_payer[row.payer]] for row in rows}
 
 
 def _look_at_inhibited(rows: Sequence[Alert], now: dt.datetime, using: str) -> None:

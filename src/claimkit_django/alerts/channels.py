@@ -8,14 +8,18 @@ import smtplib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives
 from django.core.validators import validate_email
 from django.template.loader import render_to_string
+from django.utils import timezone
 
 from claimkit.alerts.channels import SendResult, as_text, check_names, subject_line
 from claimkit.errors import ConfigError, UnknownName
-from claimkit_django.runtime import plugins
+from claimkit.events import AlertNotified
+from claimkit.tenants import current_tenant
+from claimkit_django.runtime import make_bus, open_store, plugins
 from claimkit_django.sealing import open_sealed, seal
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EmailChannel",
+    "WebhookChannel",
     "check_settings",
     "find_kind",
     "kinds",
@@ -97,9 +102,63 @@ class EmailChannel:
         return SendResult(is_sent=True)
 
 
+class WebhookChannel:
+    """Tells the endpoints of the webhooks room that subscribe to ``alerts.notified``.
+
+    What it sends is a row of that room's outbox, in one transaction: signed, tried again and settled
+    there, endpoint by endpoint.
+    """
+
+    name = "webhook"
+    secrets: frozenset[str] = frozenset()
+    #: An event tells of one alert.
+    takes_digests = False
+
+    def check(self, settings: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return no settings: endpoints have their own.
+
+        Raises:
+            ConfigError: there is one, or the site has no webhooks.
+        """
+        check_names(settings)
+        if not apps.is_installed("claimkit_django.webhooks"):
+            raise ConfigError(
+                "this site sends no webhooks",
+                remedy="Add claimkit_django.webhooks to INSTALLED_APPS",
+            )
+        return {}
+
+    def send(self, notification: Notification, settings: Mapping[str, Json]) -> SendResult:
+        """Stage one event per alert, for the tenant in scope."""
+        del settings
+        if notification.digest:
+            return SendResult(is_sent=False, reason="digest", is_permanent=True)
+        store = open_store()
+        bus, tenant, now = make_bus(store), current_tenant(), timezone.now()
+        with bus.transaction(store.atomic()):
+            for one in notification.items:
+                bus.stage(
+                    AlertNotified(
+                        tenant=tenant,
+                        at=now,
+                        alert=one.alert,
+                        kind=one.kind,
+                        severity=one.severity.value,
+                        payer=one.payer,
+                        summary=one.summary,
+                        dollars_per_month=one.dollars_per_month,
+                        notification=notification.id,
+                        episode=one.episode,
+                        reason=one.reason,
+                    )
+                )
+        return SendResult(is_sent=True)
+
+
 def kinds() -> Mapping[str, Channel]:
     """Return the kinds of channels by name."""
-    return {**plugins().channels, EmailChannel.name: EmailChannel()}
+    ours = (EmailChannel(), WebhookChannel())
+    return {**plugins().channels, **{one.name: one for one in ours}}
 
 
 def find_kind(name: str) -> Channel:

@@ -21,7 +21,6 @@ from claimkit_django.rest.filters import Ordering
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.schema import operation
-from claimkit_django.tenants.rest import TenantRowsView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +99,7 @@ _DIGEST = [
     partial_update=operation(summary="Change a digest of alerts", examples=_DIGEST),
     destroy=operation(summary="Remove a digest of alerts"),
 )
-class DigestViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, GuardedWrites, TenantRowsView):
+class DigestViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, GuardedWrites):
     """What is open and what was muted, once a day or week, by the tenant's clock."""
 
     tag = "alerts"

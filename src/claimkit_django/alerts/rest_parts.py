@@ -14,6 +14,7 @@ from claimkit_django.alerts.models import Channel
 from claimkit_django.rest.conditional import IF_MATCH, content_etag, require_match
 from claimkit_django.rest.filters import StrictFilterSet, refuse_unknown
 from claimkit_django.rest.views import ApiViewSet
+from claimkit_django.tenants.rest import TenantRowsView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -111,7 +112,7 @@ def save_named(what: Channel | serializers.BaseSerializer[Any]) -> None:
         raise exceptions.ValidationError({"name": [taken]}, code="unique") from None
 
 
-class Guarded(ApiViewSet):
+class Guarded(ApiViewSet, TenantRowsView):
     """Changes say in ``If-Match`` what they are based on; answers have its ``ETag``."""
 
     def request_headers(self, method: str) -> dict[str, str]:

@@ -36,7 +36,6 @@ from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
 from claimkit_django.rest.schema import operation
 from claimkit_django.runtime import open_store, plugins
-from claimkit_django.tenants.rest import TenantRowsView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -158,7 +157,7 @@ _PREVIEW = OpenApiExample(
     partial_update=operation(summary="Change a rule of alerts", examples=[_RULE]),
     destroy=operation(summary="Remove a rule of alerts"),
 )
-class RuleViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, GuardedWrites, TenantRowsView):
+class RuleViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, GuardedWrites):
     """How severe alerts are, and what opens none; the first that takes a signal decides."""
 
     tag = "alerts"

@@ -10,6 +10,7 @@ import datetime as dt
 import os
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -21,6 +22,9 @@ from claimkit.alerts.policy import AlertMatch, QuietHours, Reason, Route, Silenc
 from claimkit.alerts.rules import Rule, apply_rules
 from claimkit.types import Severity
 from tests.alert_reference import HALF_HOUR, Reference, Said
+
+_SEQUENCES = int(os.environ.get("CLAIMKIT_ALERT_SEQUENCES", "0"))
+pytestmark = pytest.mark.timeout(0 if _SEQUENCES else 300)
 
 HOUR = dt.timedelta(hours=1)
 ZONE = ZoneInfo("America/New_York")
@@ -312,7 +316,6 @@ class AlertPipeline(RuleBasedStateMachine):
 
 
 TestAlertPipeline = AlertPipeline.TestCase
-_SEQUENCES = int(os.environ.get("CLAIMKIT_ALERT_SEQUENCES", "0"))
 TestAlertPipeline.settings = settings(
     max_examples=_SEQUENCES or 60,
     stateful_step_count=25,

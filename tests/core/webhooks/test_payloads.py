@@ -7,6 +7,7 @@ import pytest
 
 from claimkit.errors import ConfigError, InvalidPayload, UnknownName
 from claimkit.events import (
+    AlertNotified,
     AlertOpened,
     AlertResolved,
     AuthorizationExhausting,
@@ -73,6 +74,9 @@ EVENTS = {
     "drift.accepted": DriftAccepted(**_DRIFT, by="user:marsupilami"),
     "alerts.opened": AlertOpened(**_ALERT),
     "alerts.resolved": AlertResolved(**_ALERT),
+    "alerts.notified": AlertNotified(
+        **_ALERT, notification="ntf_marsupilami", episode=2, reason="escalated"
+    ),
     "automation.requested": AutomationRequested(
         **_COMMON,
         rule="aur_marsupilami",
