@@ -227,6 +227,13 @@ class OpsConfig:
     outbox_lag_seconds: int = 300
     #: Celery workers that must answer. 0: nobody asks them.
     workers: int = 0
+    #: Who is told of alerts of the site itself: a kind of channel and its settings as JSON, such as
+    #: ``email {"to": ["ops@example.org"]}``.
+    alert_channels: tuple[str, ...] = field(default=(), repr=False)
+    #: Minutes over which error rate, latency and failures of tasks are computed.
+    alert_window_minutes: int = 10
+    #: Hours after which an alert that still holds is told again. 0: never.
+    alert_repeat_hours: int = 4
     #: Which name a tenant has in metrics: none, ``key``, or ``hash``.
     tenant_label: str = ""
     #: File in which ``claimkit_backup`` notes the last backup that it verified; empty: nowhere.

@@ -22,6 +22,7 @@ __all__ = [
     "CUBE_REFRESH_SECONDS",
     "DATABASE_BYTES",
     "DATABASE_CONNECTIONS",
+    "DATABASE_CONNECTIONS_LIMIT",
     "DELIVERIES",
     "DELIVERY_SECONDS",
     "DRIFT_FINDINGS",
@@ -36,6 +37,8 @@ __all__ = [
     "HTTP_SECONDS",
     "OUTBOX_DUE",
     "OUTBOX_OLDEST_DUE",
+    "PLATFORM_FAULTS",
+    "PLATFORM_OLDEST_WATCH",
     "REPORTS_OLDEST_WAITING",
     "REPORTS_WAITING",
     "REPORT_RUNS",
@@ -280,6 +283,21 @@ DATABASE_CONNECTIONS: Final = Series(
     help="Connections to the database by state, of all clients; PostgreSQL only.",
     labels=("state",),
 )
+DATABASE_CONNECTIONS_LIMIT: Final = Series(
+    name="claimkit_database_connections_limit",
+    kind=Kind.GAUGE,
+    help="Connections that the database takes; PostgreSQL only.",
+)
+PLATFORM_FAULTS: Final = Series(
+    name="claimkit_platform_faults",
+    kind=Kind.GAUGE,
+    help="Watches of the site itself that failed since the last that did not.",
+)
+PLATFORM_OLDEST_WATCH: Final = Series(
+    name="claimkit_platform_oldest_watch_seconds",
+    kind=Kind.GAUGE,
+    help="Age of the last watch of the site itself that did not fail, once there was one.",
+)
 SCRAPE_FAILED: Final = Series(
     name="claimkit_scrape_failed",
     kind=Kind.GAUGE,
@@ -304,6 +322,7 @@ SERIES: Final = {
         *(REPORT_RUNS, REPORT_RUN_SECONDS, REPORTS_WAITING, REPORTS_OLDEST_WAITING),
         *(EXECUTIONS, EXECUTION_SECONDS, AUDIT_UNLINKED, AUDIT_OLDEST_UNLINKED),
         *(UPLOADS_WAITING, UPLOADS_OLDEST_WAITING, SCRAPE_FAILED),
-        *(DATABASE_BYTES, DATABASE_CONNECTIONS, BACKUP_AGE),
+        *(DATABASE_BYTES, DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_LIMIT, BACKUP_AGE),
+        *(PLATFORM_FAULTS, PLATFORM_OLDEST_WATCH),
     )
 }

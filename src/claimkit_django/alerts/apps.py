@@ -23,6 +23,8 @@ class AlertsApp(AppConfig):
     #: How this room tells that it is well: see :mod:`claimkit_django.vitals`.
     health_checks = ("claimkit_django.alerts.vitals.health_checks",)
     gauges = ("claimkit_django.alerts.vitals.gauges",)
+    #: Kinds of channels, for whoever tells operators.
+    channel_kinds = "claimkit_django.alerts.channels.kinds"
     #: What this room adds to the reports room, where that is installed.
     export_sources = {"alerts": "claimkit_django.alerts.exports.AlertExport"}
     report_parts = "claimkit_django.alerts.exports.report_parts"

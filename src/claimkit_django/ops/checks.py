@@ -3,6 +3,7 @@
 ====================  ========================================================================
 ``claimkit_ops.E001``  a setting of the ops room cannot be used
 ``claimkit_ops.E002``  a token is short enough to be guessed
+``claimkit_ops.E003``  a channel for alerts of the site cannot be used
 ``claimkit_ops.W001``  nobody but staff may see metrics and health details
 ``claimkit_ops.W002``  requests are to be counted, and ``prometheus-client`` is not installed
 ``claimkit_ops.W003``  middleware before the one that counts answers requests that it never sees
@@ -18,9 +19,10 @@ from django.conf import settings
 from django.core import checks
 from django.db import DEFAULT_DB_ALIAS
 
-from claimkit.errors import ConfigError, did_you_mean
+from claimkit.errors import ClaimkitError, ConfigError, did_you_mean
 from claimkit_django.conf import read_config
 from claimkit_django.ops.metrics import is_installed
+from claimkit_django.ops.platform import channels
 from claimkit_django.vitals import health_checks
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def register_checks() -> None:
     """Register the checks of this room; called once, when the app is ready."""
     checks.register(check_settings)
     checks.register(check_tokens)
+    checks.register(check_channels)
     checks.register(check_access, deploy=True)
     checks.register(check_metrics)
 
@@ -48,12 +51,12 @@ def check_settings(**_kwargs: Any) -> list[checks.CheckMessage]:
         return []
     wrong = [
         f"[{name.upper()!r}] must be above 0"
-        for name in ("check_seconds", "outbox_lag_seconds")
+        for name in ("check_seconds", "outbox_lag_seconds", "alert_window_minutes")
         if getattr(room, name) <= 0
     ]
     wrong += [
         f"[{name.upper()!r}] must not be below 0"
-        for name in ("keep_seconds", "workers")
+        for name in ("keep_seconds", "workers", "alert_repeat_hours")
         if getattr(room, name) < 0
     ]
     if not 0 <= room.disk_free_percent <= 50:
@@ -92,6 +95,23 @@ def check_tokens(**_kwargs: Any) -> list[checks.CheckMessage]:
             id="claimkit_ops.E002",
         )
     ]
+
+
+def check_channels(**_kwargs: Any) -> list[checks.CheckMessage]:
+    """Return E003 where operators could not be told."""
+    if _room() is None:
+        return []
+    try:
+        channels()
+    except ClaimkitError as error:
+        return [
+            checks.Error(
+                f"CLAIMKIT['OPS']['ALERT_CHANNELS']: {error}.",
+                hint='Write a kind and its settings, like: email {"to": ["ops@example.org"]}',
+                id="claimkit_ops.E003",
+            )
+        ]
+    return []
 
 
 def check_access(**_kwargs: Any) -> list[checks.CheckMessage]:

@@ -30,12 +30,12 @@ except ImportError:  # prometheus-client is an extra.
     _INSTALLED = False
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from claimkit.ops.metrics import Series
     from claimkit.types import TenantKey
 
-__all__ = ["Meter", "PrometheusMeter", "expose", "is_installed", "meter", "tenant_name"]
+__all__ = ["Meter", "PrometheusMeter", "expose", "is_installed", "meter", "samples", "tenant_name"]
 
 _TENANT = "tenant"
 
@@ -159,6 +159,17 @@ def expose(accept: str, *, using: str) -> tuple[bytes, str]:
     """
     encode, content_type = exposition.choose_encoder(accept)
     return encode(_Scrape(using)), content_type
+
+
+def samples(using: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
+    """Yield name, labels and value of each sample of a scrape; without the client, of gauges only."""
+    if not _INSTALLED:
+        for series, value, labels in gauges(using):
+            yield series.name, dict(zip(series.labels, labels, strict=True)), value
+        return
+    for family in _Scrape(using).collect():
+        for one in family.samples:
+            yield one.name, one.labels, one.value
 
 
 if _INSTALLED:

@@ -16,7 +16,13 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from claimkit.ops.health import Status, Vital
-from claimkit.ops.metrics import BACKUP_AGE, DATABASE_BYTES, DATABASE_CONNECTIONS, Sample
+from claimkit.ops.metrics import (
+    BACKUP_AGE,
+    DATABASE_BYTES,
+    DATABASE_CONNECTIONS,
+    DATABASE_CONNECTIONS_LIMIT,
+    Sample,
+)
 from claimkit_django.conf import config
 from claimkit_django.ops.backup import last_verified
 
@@ -46,6 +52,7 @@ _CACHE_SECONDS = 30
 _STATES = ("active", "idle", "idle in transaction")
 _SIZE_POSTGRESQL = "SELECT pg_database_size(current_database())"
 _SIZE_SQLITE = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+_LIMIT_POSTGRESQL = "SELECT current_setting('max_connections')::int"
 _CONNECTIONS_POSTGRESQL = (
     "SELECT coalesce(state, ''), count(*) FROM pg_stat_activity"
     " WHERE datname = current_database() GROUP BY 1"
@@ -70,7 +77,7 @@ def health_checks(using: str) -> Iterator[Check]:
 def gauges(using: str) -> Iterator[Sample]:
     """Yield the age of the last backup, the size of the database, and on PostgreSQL its connections.
 
-    Two queries at most, and a small file where ``OPS.BACKUP_STATUS`` names one.
+    Three queries at most, and a small file where ``OPS.BACKUP_STATUS`` names one.
     """
     if config().ops.backup_status:
         last = last_verified()
@@ -88,6 +95,8 @@ def gauges(using: str) -> Iterator[Sample]:
             for state in _STATES:
                 yield Sample(DATABASE_CONNECTIONS, counts.pop(state, 0), (_label_of(state),))
             yield Sample(DATABASE_CONNECTIONS, sum(counts.values()), ("other",))
+            cursor.execute(_LIMIT_POSTGRESQL)
+            yield Sample(DATABASE_CONNECTIONS_LIMIT, cursor.fetchone()[0])
 
 
 def _label_of(state: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import DEFAULT_DB_ALIAS
 
+from claimkit_django.ops.platform import watch
 from claimkit_django.ops.retention import apply_retention
 
 try:
@@ -11,7 +12,7 @@ try:
 except ImportError:  # Celery is an extra.
     shared_task = None
 
-__all__ = ["remove_old"]
+__all__ = ["remove_old", "watch_once"]
 
 
 def remove_old(using: str = DEFAULT_DB_ALIAS) -> int:
@@ -20,9 +21,16 @@ def remove_old(using: str = DEFAULT_DB_ALIAS) -> int:
     return sum(one.rows for one in removed if not one.is_held)
 
 
+def watch_once(using: str = DEFAULT_DB_ALIAS) -> str:
+    """Look at the site once and tell operators; return what failed of the watch, mostly nothing."""
+    return watch(using=using).fault
+
+
 if shared_task is not None:
     #: For the beat schedule, once a night.
     apply_retention_task = shared_task(
         name="claimkit.ops.apply_retention", acks_late=True, ignore_result=True
     )(remove_old)
-    __all__ += ["apply_retention_task"]
+    #: For the beat schedule, every minute; runs that overlap tell each thing once.
+    watch_platform = shared_task(name="claimkit.ops.watch_platform", ignore_result=True)(watch_once)
+    __all__ += ["apply_retention_task", "watch_platform"]
