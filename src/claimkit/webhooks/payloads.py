@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -215,9 +215,9 @@ def builtin_event_types() -> tuple[EventType, ...]:
         _drift(DriftWorsened.topic, "A drift that is already open became more severe."),
         _drift(DriftResolved.topic, "A drift ended, or later data no longer supports it."),
         _drift(DriftAccepted.topic, "A person took the new level of a drift as normal."),
-        _alert(AlertOpened.topic, "There is something that people should deal with."),
-        _alert(AlertResolved.topic, "An alert is over, by itself or by a person."),
-        _alert_notified(),
+        _alert(AlertOpened.topic, "There is something that people should deal with.", {}),
+        _alert(AlertResolved.topic, "An alert is over, by itself or by a person.", {}),
+        _alert(AlertNotified.topic, "A route tells of an alert by webhooks.", _TOLD),
         *_authorizations(),
         _requested_type(),
         _endpoint_disabled(),
@@ -305,45 +305,34 @@ _MONEY_AND_PAYER_SHOWN: Final[Mapping[str, Json]] = {
 _SEVERITY: Final[Mapping[str, Json]] = {"enum": [one.value for one in Severity]}
 
 
-def _alert(name: str, description: str) -> EventType:
+#: What a notification adds to its alert: name → what it is, and an example.
+_TOLD: Final[Mapping[str, tuple[Json, Json]]] = {
+    "notification": (_text("The same if told twice."), "ntf_3f8k1d6z0q5v9m2r7x4t1nyc8b"),
+    "episode": (_count("How often the alert was opened."), 1),
+    "reason": (_text("first, escalated, repeated, step or resolved."), "first"),
+}
+
+
+def _alert(name: str, description: str, told: Mapping[str, tuple[Json, Json]]) -> EventType:
     return EventType(
         name=name,
         description=description,
-        thin=_alert_thin,
+        thin=lambda event: {**_alert_thin(event), **{one: getattr(event, one) for one in told}},
         more=_money_and_payer,
         properties={
             "alert": _text("Identifier of the alert."),
             "kind": _text("What it is about, such as denial_rate."),
             "severity": _SEVERITY,
+            **{one: meaning for one, (meaning, _) in told.items()},
         },
         more_properties=_MONEY_AND_PAYER,
         example={
             "alert": "alr_3f8k1d6z0q5v9m2r7x4t1nyc8b",
             "kind": "denial_rate",
             "severity": "high",
+            **{one: shown for one, (_, shown) in told.items()},
         },
         more_example=_MONEY_AND_PAYER_SHOWN,
-    )
-
-
-def _alert_notified() -> EventType:
-    base = _alert(AlertNotified.topic, "A route tells of an alert by webhooks.")
-    names = ("notification", "episode", "reason")
-    more = {
-        "notification": _text("Identifier of the notification; the same if told twice."),
-        "episode": _count("How often the alert was opened."),
-        "reason": _text("first, escalated, repeated, step or resolved."),
-    }
-    told: dict[str, Json] = {
-        "notification": "ntf_3f8k1d6z0q5v9m2r7x4t1nyc8b",
-        "episode": 1,
-        "reason": "first",
-    }
-    return replace(
-        base,
-        thin=lambda event: {**_alert_thin(event), **{one: getattr(event, one) for one in names}},
-        properties={**base.properties, **more},
-        example={**base.example, **told},
     )
 
 

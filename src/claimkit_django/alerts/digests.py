@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
@@ -18,6 +17,7 @@ from claimkit_django.alerts.models import (
     Notification,
     NotificationItem,
 )
+from claimkit_django.alerts.rows import zone_of
 from claimkit_django.alerts.telling import wake
 from claimkit_django.tenants.scope import enter
 from claimkit_django.tenants.turns import take_turn
@@ -37,7 +37,7 @@ _MOST = 50
 
 def start(digest: Digest, tenant: Tenant, now: dt.datetime) -> None:
     """Say when a digest that somebody made or changed is due next; the row is not saved."""
-    digest.next_at = _rhythm_of(digest).next_after(now, ZoneInfo(tenant.timezone))
+    digest.next_at = _rhythm_of(digest).next_after(now, zone_of(tenant))
     digest.told_until = digest.told_until or now
 
 

@@ -113,6 +113,9 @@ class Alert(TenantModel):
                 condition=Q(severity__in=SEVERITIES), name="alerts_alert_severity"
             ),
             models.CheckConstraint(
+                condition=Q(acknowledged__in=["", *SEVERITIES]), name="alerts_alert_acknowledged"
+            ),
+            models.CheckConstraint(
                 condition=Q(count__gte=1, episode__gte=1), name="alerts_alert_counts"
             ),
             models.CheckConstraint(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from claimkit.alerts import lifecycle, policy
 from claimkit.alerts.judgments import Judgment, Verdict
@@ -29,6 +29,7 @@ __all__ = [
     "signal_of",
     "silence_of",
     "subject_of",
+    "zone_of",
 ]
 
 _SUBJECT = ("source", "kind", "payer", "summary", "onset", "dollars_per_month", "figure")
@@ -55,10 +56,18 @@ class Policy(NamedTuple):
         return cls(
             routes=[route_of(one) for one in routes],
             silences=[silence_of(one) for one in silences],
-            zone=ZoneInfo(tenant.timezone),
+            zone=zone_of(tenant),
             channels=channels,
             waits={one.uid: (one.wait_minutes, one.interval_minutes) for one in routes},
         )
+
+
+def zone_of(tenant: Tenant) -> ZoneInfo:
+    """Return the tenant's clock; UTC where its time zone does not exist: better late than never."""
+    try:
+        return ZoneInfo(tenant.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
 
 
 def _match_of(row: models.Route | models.Rule | models.Silence) -> policy.AlertMatch:

@@ -12,7 +12,7 @@ import datetime as dt
 import hashlib
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -183,7 +183,7 @@ def watch(
         if not is_dry:
             _note(using, None)
         return Watched(fault=type(error).__name__)
-    return Watched(judged=judged, **done)
+    return replace(done, judged=judged)
 
 
 def _judge(
@@ -241,10 +241,10 @@ def _ask(
     )
 
 
-def tell(known: Sequence[OperatorChannel], *, now: dt.datetime, using: str) -> dict[str, int]:
+def tell(known: Sequence[OperatorChannel], *, now: dt.datetime, using: str) -> Watched:
     """Send what is due, each by its own channel; one that fails repeats no other."""
     by_key = {one.key: one for one in known}
-    done = {"told": 0, "retried": 0, "dead": 0}
+    told = retried = dead = 0
     due = PlatformTelling.objects.using(using).filter(state="due", due_at__lte=now)
     for telling in due.select_related("alert").order_by("pk"):
         mine = PlatformTelling.objects.using(using).filter(pk=telling.pk)
@@ -267,14 +267,14 @@ def tell(known: Sequence[OperatorChannel], *, now: dt.datetime, using: str) -> d
         )
         if result.is_sent:
             mine.update(state="done", reason="")
-            done["told"] += 1
+            told += 1
         elif result.is_permanent or wait is None:
             mine.update(state="dead", reason=result.reason[:32])
-            done["dead"] += 1
+            dead += 1
         else:
             mine.update(reason=result.reason[:32], due_at=now + wait)
-            done["retried"] += 1
-    return done
+            retried += 1
+    return Watched(told=told, retried=retried, dead=dead)
 
 
 def _send(channel: OperatorChannel, telling: PlatformTelling) -> SendResult:

@@ -159,7 +159,11 @@ def test_webhooks_go_through_their_own_outbox(
 ):
     settings.CLAIMKIT = {
         **settings.CLAIMKIT,
-        "WEBHOOKS": {"ALLOW_HTTP": True, "ALLOWED_NETWORKS": ["127.0.0.0/8"]},
+        "WEBHOOKS": {
+            "ALLOW_HTTP": True,
+            "ALLOWED_NETWORKS": ["127.0.0.0/8"],
+            "CONFIRM_ENDPOINTS": False,
+        },
     }
     with enter(northside):
         add_endpoint(url=receiver.url(), event_types=["alerts.notified"], using=USING)

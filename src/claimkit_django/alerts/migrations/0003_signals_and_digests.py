@@ -209,6 +209,13 @@ class Migration(migrations.Migration):
             name="by",
             field=models.CharField(blank=True, max_length=64),
         ),
+        migrations.AddConstraint(
+            model_name="alert",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("acknowledged__in", ["", "low", "medium", "high", "critical"])),
+                name="alerts_alert_acknowledged",
+            ),
+        ),
         migrations.AddIndex(
             model_name="alert",
             index=models.Index(
