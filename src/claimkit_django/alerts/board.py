@@ -15,7 +15,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from django.db import connections, transaction
-from django.db.models import Max, Q
+from django.db.models import JSONField, Max, Q
 from django.utils import timezone
 
 from claimkit.alerts import lifecycle, policy, rules
@@ -218,8 +218,8 @@ def _write(rows: Sequence[Alert], using: str) -> None:
     fields = Alert._meta.concrete_fields
     cells = [
         [
-            json.dumps(one.told)
-            if field.name == "told"
+            json.dumps(getattr(one, field.attname))
+            if isinstance(field, JSONField)
             else field.get_db_prep_save(getattr(one, field.attname), connection)
             for one in rows
         ]
