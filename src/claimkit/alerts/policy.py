@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from claimkit.alerts.lifecycle import AlertState, Breadth, Told
+from claimkit.alerts.lifecycle import AlertState, Breadth, Subject, Told
 from claimkit.errors import ConfigError
 from claimkit.types import Severity
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-    from claimkit.alerts.lifecycle import Alert, Subject
+    from claimkit.alerts.lifecycle import Alert
 
 __all__ = [
     "Action",
