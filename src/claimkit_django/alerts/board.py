@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 #: Signals with this source are not kept: what drift knew of any past day can be computed.
 DRIFT = "drift"
-#: For so long previews of rules look back, and signals are kept.
+#: For so long previews of rules look back.
 PREVIEW_DAYS = 90
 _PAGE = 500
 _SAID = {lifecycle.Change.SEEN, lifecycle.Change.NOTHING}
@@ -75,7 +75,7 @@ def receive(
     with transaction.atomic(using=using):
         row = take_turn(tenant, using)
         with enter(row):
-            _keep(taken, now, using)
+            _keep(taken, using)
             known_rules = _rules(using) if taken else []
             known = _latest({one.fingerprint for one in taken}, using)
             changed: dict[str, Alert] = {}
@@ -86,15 +86,18 @@ def receive(
                 touched = _apply(ruled, known, entries, following, tenant) if ruled else None
                 if touched is not None:
                     changed[touched.uid] = touched
-            new = [one for one in changed.values() if one.pk is None]
-            Alert.objects.using(using).bulk_create(new)
+            new = {uid: one for uid, one in changed.items() if one.pk is None}
+            Alert.objects.using(using).bulk_create(new.values())
             _decide(row, list(changed.values()), entries, now=now, using=using)
+            # A new one has muted nothing yet.
+            _look_at_inhibited([changed[uid] for uid in changed.keys() - new.keys()], now, using)
     return following
 
 
 def evaluate(row: Tenant, alerts: Sequence[Alert], *, now: dt.datetime, using: str) -> None:
     """Decide again about alerts that somebody changed, in the caller's transaction and turn."""
     _decide(row, list(alerts), [], now=now, using=using)
+    _look_at_inhibited(alerts, now, using)
 
 
 def look_again(*, using: str) -> None:
@@ -117,17 +120,16 @@ def evaluate_due(*, now: dt.datetime, using: str) -> int:
                 # Another worker may have decided meanwhile: ask again under the turn.
                 alerts = list(Alert.objects.using(using).filter(look_at__lte=now)[:_PAGE])
                 _decide(row, alerts, [], now=now, using=using)
+                _look_at_inhibited(alerts, now, using)
                 count += len(alerts)
     return count
 
 
-def _keep(signals: Sequence[lifecycle.AlertSignal], now: dt.datetime, using: str) -> None:
-    """Write down what drift cannot compute again, for as long as previews look back."""
-    rows = [row_of(one) for one in signals if one.subject.source != DRIFT]
-    if rows:
-        kept = Signal.objects.using(using)
-        kept.filter(at__lt=now - dt.timedelta(days=PREVIEW_DAYS)).delete()
-        kept.bulk_create(rows)
+def _keep(signals: Sequence[lifecycle.AlertSignal], using: str) -> None:
+    """Write down what drift cannot compute again; retention removes what no preview looks at."""
+    Signal.objects.using(using).bulk_create(
+        row_of(one) for one in signals if one.subject.source != DRIFT
+    )
 
 
 def _rules(using: str) -> list[rules.Rule]:
@@ -281,7 +283,6 @@ def _decide(
         put(row, alert)
         _note_outcome(row, decisions)
     _write(rows, using)
-    _look_at_inhibited(rows, now, using)
     enqueue(wanted, rulebook, now=now, using=using)
     AlertEntry.objects.using(using).bulk_create(entries)
 

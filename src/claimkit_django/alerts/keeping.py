@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
+from claimkit_django.alerts.board import PREVIEW_DAYS
 from claimkit_django.alerts.models import (
     Alert,
     AlertEntry,
     Judgment,
     Notification,
     NotificationItem,
+    Signal,
 )
 from claimkit_django.retention import RetentionClass
 
@@ -43,4 +45,11 @@ def retention_classes() -> Iterator[RetentionClass]:
             (AlertEntry, "alert_id"),
             (Judgment, "alert_id"),
         ),
+    )
+    yield RetentionClass(
+        name="alert_signals",
+        holds="what was reported other than by drift, for previews of rules",
+        model=Signal,
+        expired=lambda before: Q(at__lt=before),
+        keep_days=PREVIEW_DAYS,
     )

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from claimkit.alerts.judgments import Verdict
 from claimkit.alerts.lifecycle import AlertState
 from claimkit_django.alerts.routing import (
+    NO_DIMENSIONS,
     SEVERITIES,
     Channel,
     Digest,
@@ -70,7 +71,7 @@ class Alert(TenantModel):
     #: Money at risk per 30 days, in cents.
     dollars_per_month = models.BigIntegerField(default=0)
     #: Further dimension → its values; see :attr:`claimkit.alerts.lifecycle.Subject.dimensions`.
-    dimensions = models.JSONField(default=dict, blank=True)
+    dimensions = models.JSONField(default=dict, db_default=NO_DIMENSIONS, blank=True)
     figure = models.FloatField(null=True, blank=True)
     opened_at = models.DateTimeField()
     seen_at = models.DateTimeField()
@@ -79,14 +80,21 @@ class Alert(TenantModel):
     resolved_at = models.DateTimeField(null=True, blank=True)
     #: How severe it was when somebody acknowledged it.
     acknowledged = models.CharField(
-        max_length=8, choices=SeverityChoices.choices, blank=True, editable=False
+        max_length=8,
+        choices=SeverityChoices.choices,
+        default="",
+        db_default="",
+        blank=True,
+        editable=False,
     )
     #: Uid of the rule that decided last.
-    rule = models.CharField(max_length=32, blank=True, editable=False)
+    rule = models.CharField(max_length=32, default="", db_default="", blank=True, editable=False)
     #: Fingerprint of the wider alert that mutes it.
-    inhibited_by = models.CharField(max_length=64, blank=True, editable=False)
+    inhibited_by = models.CharField(
+        max_length=64, default="", db_default="", blank=True, editable=False
+    )
     #: Somebody is to learn of the end as soon as their channel is on again.
-    owes_end = models.BooleanField(default=False, editable=False)
+    owes_end = models.BooleanField(default=False, db_default=False, editable=False)
     #: Key of a route → what its channels were told in this episode.
     told = models.JSONField(default=dict, blank=True, editable=False)
     #: When time alone may change what is done; null for never.
@@ -353,7 +361,7 @@ class Notification(OutboxRow, TenantModel):
     #: When it was to be sent; ``due_at`` moves with each attempt.
     planned_at = models.DateTimeField()
     #: What is said before its alerts, in a digest.
-    note = models.CharField(max_length=500, blank=True)
+    note = models.CharField(max_length=500, default="", db_default="", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta(TenantModel.Meta):

@@ -23,6 +23,8 @@ from claimkit_django.uids import (
 __all__ = ["SEVERITIES", "Channel", "Digest", "Route", "Rule", "SeverityChoices", "Silence"]
 
 SEVERITIES = [one.value for one in Severity]
+#: What the database puts where a release that does not know the column writes a row.
+NO_DIMENSIONS = models.Value({}, output_field=models.JSONField())
 
 
 class SeverityChoices(models.TextChoices):
@@ -84,7 +86,7 @@ class Route(TenantModel):
     payers = models.JSONField(default=list, blank=True)
     kinds = models.JSONField(default=list, blank=True)
     #: Further dimension → values of which an alert has one.
-    dimensions = models.JSONField(default=dict, blank=True)
+    dimensions = models.JSONField(default=dict, db_default=NO_DIMENSIONS, blank=True)
     least_severity = models.CharField(
         max_length=8, choices=SeverityChoices.choices, default=SeverityChoices.LOW
     )
@@ -157,7 +159,7 @@ class Rule(TenantModel):
     payers = models.JSONField(default=list, blank=True)
     kinds = models.JSONField(default=list, blank=True)
     #: Further dimension → values of which an alert has one.
-    dimensions = models.JSONField(default=dict, blank=True)
+    dimensions = models.JSONField(default=dict, db_default=NO_DIMENSIONS, blank=True)
     metric = models.CharField(max_length=32)
     comparison = models.CharField(max_length=16, choices=ComparisonChoices.choices)
     threshold = models.DecimalField(max_digits=14, decimal_places=2)
@@ -198,7 +200,7 @@ class Silence(TenantModel):
     payers = models.JSONField(default=list, blank=True)
     kinds = models.JSONField(default=list, blank=True)
     #: Further dimension → values of which an alert has one.
-    dimensions = models.JSONField(default=dict, blank=True)
+    dimensions = models.JSONField(default=dict, db_default=NO_DIMENSIONS, blank=True)
     fingerprint = models.CharField(max_length=64, blank=True)
     begins_at = models.DateTimeField()
     ends_at = models.DateTimeField()

@@ -12,6 +12,7 @@ from django.utils import timezone
 from claimkit.events import ClaimsImported, DriftDetected, ReportFailed, ReportReady
 from claimkit.types import TenantKey
 from claimkit_django.alerts.models import Alert, Rule, Signal
+from claimkit_django.ops.retention import apply_retention
 from claimkit_django.runtime import make_bus, open_store
 from claimkit_django.tenants.scope import enter
 
@@ -73,6 +74,7 @@ def test_what_is_reported_is_kept_for_previews_and_no_longer(northside):
     long_ago = timezone.now() - dt.timedelta(days=91)
     imported(northside, 1, "upl_1", at=long_ago)
     imported(northside, 2, "upl_2")
+    apply_retention(using=USING, is_dry_run=False)
 
     with enter(northside):
         rows = Signal.objects.values_list("kind", "figure", "needs_rule")

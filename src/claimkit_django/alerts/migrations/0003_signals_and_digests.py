@@ -150,6 +150,8 @@ class Migration(migrations.Migration):
                     ("high", "High"),
                     ("critical", "Critical"),
                 ],
+                db_default="",
+                default="",
                 editable=False,
                 max_length=8,
             ),
@@ -157,7 +159,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="alert",
             name="dimensions",
-            field=models.JSONField(blank=True, default=dict),
+            field=models.JSONField(
+                blank=True,
+                db_default=models.Value({}, output_field=models.JSONField()),
+                default=dict,
+            ),
         ),
         migrations.AddField(
             model_name="alert",
@@ -167,27 +173,35 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="alert",
             name="inhibited_by",
-            field=models.CharField(blank=True, editable=False, max_length=64),
+            field=models.CharField(
+                blank=True, db_default="", default="", editable=False, max_length=64
+            ),
         ),
         migrations.AddField(
             model_name="alert",
             name="owes_end",
-            field=models.BooleanField(default=False, editable=False),
+            field=models.BooleanField(db_default=False, default=False, editable=False),
         ),
         migrations.AddField(
             model_name="alert",
             name="rule",
-            field=models.CharField(blank=True, editable=False, max_length=32),
+            field=models.CharField(
+                blank=True, db_default="", default="", editable=False, max_length=32
+            ),
         ),
         migrations.AddField(
             model_name="notification",
             name="note",
-            field=models.CharField(blank=True, max_length=500),
+            field=models.CharField(blank=True, db_default="", default="", max_length=500),
         ),
         migrations.AddField(
             model_name="route",
             name="dimensions",
-            field=models.JSONField(blank=True, default=dict),
+            field=models.JSONField(
+                blank=True,
+                db_default=models.Value({}, output_field=models.JSONField()),
+                default=dict,
+            ),
         ),
         migrations.AddField(
             model_name="rule",
@@ -197,12 +211,20 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="rule",
             name="dimensions",
-            field=models.JSONField(blank=True, default=dict),
+            field=models.JSONField(
+                blank=True,
+                db_default=models.Value({}, output_field=models.JSONField()),
+                default=dict,
+            ),
         ),
         migrations.AddField(
             model_name="silence",
             name="dimensions",
-            field=models.JSONField(blank=True, default=dict),
+            field=models.JSONField(
+                blank=True,
+                db_default=models.Value({}, output_field=models.JSONField()),
+                default=dict,
+            ),
         ),
         migrations.AlterField(
             model_name="alertentry",
