@@ -49,7 +49,9 @@ class PlatformAlert(models.Model):
 class PlatformTelling(models.Model):
     """One thing that one channel is told, once."""
 
-    alert = models.ForeignKey(PlatformAlert, models.CASCADE, related_name="tellings")
+    alert = models.ForeignKey(
+        PlatformAlert, models.CASCADE, related_name="tellings", db_index=False
+    )
     #: Kind of the channel, and a digest of its settings.
     channel = models.CharField(max_length=100)
     episode = models.IntegerField()

@@ -77,6 +77,7 @@ class Migration(migrations.Migration):
                 (
                     "alert",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="tellings",
                         to="claimkit_ops.platformalert",
