@@ -227,8 +227,8 @@ class OpsConfig:
     outbox_lag_seconds: int = 300
     #: Celery workers that must answer. 0: nobody asks them.
     workers: int = 0
-    #: Who is told of alerts of the site itself: a kind of channel and its settings as JSON, such as
-    #: ``email {"to": ["ops@example.org"]}``.
+    #: Who is told of alerts of the site itself, each a kind of channel and its settings as JSON, such
+    #: as ``email {"to": ["ops@example.org"]}``.
     alert_channels: tuple[str, ...] = field(default=(), repr=False)
     #: Minutes over which error rate, latency and failures of tasks are computed.
     alert_window_minutes: int = 10

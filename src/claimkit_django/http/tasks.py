@@ -6,7 +6,7 @@ Only claimkit's own tasks are touched; a host that wants it for its tasks names 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claimkit_django.http.request_ids import ACCEPTED, current_request_id, use_request_id
 from claimkit_django.http.traces import TraceContext, current_trace, use_trace
@@ -16,7 +16,10 @@ try:
 except ImportError:  # Celery is an extra.
     signals = None
 
-__all__ = ["follow_requests", "parent_of"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["around_tasks", "follow_requests", "parent_of"]
 
 _REQUEST_ID = "claimkit_request_id"
 _TRACE = "claimkit_traceparent"
@@ -27,12 +30,29 @@ def follow_requests(prefix: str = "claimkit.") -> None:
     if signals is None:
         return
     follower = _Follower(prefix)
-    for signal, receiver in (
-        (signals.before_task_publish, follower.publish),
-        (signals.task_prerun, follower.begin),
-        (signals.task_postrun, follower.end),
-    ):
-        signal.connect(receiver, weak=False, dispatch_uid=f"{prefix} {receiver.__name__}")
+    signals.before_task_publish.connect(
+        follower.publish, weak=False, dispatch_uid=f"{prefix} publish"
+    )
+    around_tasks(follower.begin, follower.end, uid=prefix)
+
+
+def around_tasks(begin: Callable[..., None], end: Callable[..., None], *, uid: str) -> None:
+    """Connect what begins with a task and ends with it; what began last ends first.
+
+    Celery must be installed.
+
+    Args:
+        begin: Receiver of ``task_prerun``.
+        end: Receiver of ``task_postrun``.
+        uid: Connected once under each.
+    """
+    signals.task_prerun.connect(begin, weak=False, dispatch_uid=f"{uid} begin")
+    known = len(signals.task_postrun.receivers)
+    signals.task_postrun.connect(end, weak=False, dispatch_uid=f"{uid} end")
+    receivers = signals.task_postrun.receivers
+    if len(receivers) > known:
+        # Celery asks in the order of connecting: what ended in that order would leave its context.
+        receivers.insert(0, receivers.pop())
 
 
 class _Follower:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from claimkit_django.http.middleware import AnswerMiddleware
 from claimkit_django.http.spans import is_tracing, span
-from claimkit_django.http.tasks import parent_of
+from claimkit_django.http.tasks import around_tasks, parent_of
 from claimkit_django.ops.middleware import method_of, route_of
 
 try:
@@ -61,11 +61,7 @@ def trace_tasks() -> None:
     if signals is None or not is_tracing():
         return
     tracer = _TaskTracer()
-    for signal, receiver in (
-        (signals.task_prerun, tracer.begin),
-        (signals.task_postrun, tracer.end),
-    ):
-        signal.connect(receiver, weak=False, dispatch_uid=f"claimkit tracing {receiver.__name__}")
+    around_tasks(tracer.begin, tracer.end, uid="claimkit tracing")
 
 
 class _TaskTracer:
