@@ -46,6 +46,8 @@ __all__ = [
 ]
 
 _LONGEST = 200
+#: Days until a task is due, at most.
+_LONGEST_DAYS = 365
 
 
 class WorkKind(StrEnum):
@@ -175,7 +177,7 @@ class LeaveWork:
             raise ConfigError(f"text has from 1 to {_LONGEST} characters")
         if days is not None and (isinstance(days, bool) or not isinstance(days, int)):
             raise ConfigError("due_days is a whole number")
-        if isinstance(days, int) and not 0 <= days <= 365:
+        if isinstance(days, int) and not 0 <= days <= _LONGEST_DAYS:
             raise ConfigError("due_days is from 0 to 365")
         plain: dict[str, Json] = {"text": text.strip()}
         return plain if self._kind is WorkKind.TAG else {**plain, "due_days": days}
@@ -261,7 +263,9 @@ class RequestReauthorization:
                 Work(
                     kind=WorkKind.TASK,
                     text=text[:_LONGEST],
-                    due_days=max(0, left - (before if isinstance(before, int) else 0)),
+                    due_days=min(
+                        _LONGEST_DAYS, max(0, left - (before if isinstance(before, int) else 0))
+                    ),
                 ),
             ),
         )
@@ -284,7 +288,7 @@ class AppealPacket:
         grounds, days = settings.get("grounds", ""), settings.get("due_days", 30)
         if not isinstance(grounds, str) or len(grounds) > 2_000:
             raise ConfigError("grounds has at most 2,000 characters")
-        if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= 365:
+        if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= _LONGEST_DAYS:
             raise ConfigError("due_days is from 0 to 365")
         return {"grounds": grounds.strip(), "due_days": days}
 

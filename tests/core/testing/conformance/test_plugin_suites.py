@@ -32,6 +32,8 @@ SETTINGS = {
     "tag_finding": {"text": "meridian"},
     "hold_for_review": {"text": "Look at it first", "due_days": 1},
     "call_webhook": {"label": "fantasio"},
+    "request_reauthorization": {"due_days": 3},
+    "appeal_packet": {"due_days": 14},
 }
 EVENTS = {
     "claims.imported": ClaimsImported(
