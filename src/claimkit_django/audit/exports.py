@@ -30,7 +30,7 @@ class AuditExport:
     columns = (
         _of("uid", "Identifier of the entry."),
         _of("at", "When it was done.", ExportKind.INSTANT),
-        _of("actor", "Who did it, such as user:7."),
+        _of("actor", "Who did it, such as user:4711."),
         _of("via", "What they signed in with."),
         _of("network", "Network that they came from."),
         _of("request_id", "The request that it was done in."),

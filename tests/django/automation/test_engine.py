@@ -371,6 +371,7 @@ def test_a_payer_is_asked_again_in_time(northside, add_rule):
     assert (task.due_on - line.at.date()).days == 23
 
 
+@pytest.mark.usefixtures("walls")
 @pytest.mark.parametrize("write", ["UPDATE {} SET result = 'rejected'", "DELETE FROM {}"])
 def test_the_database_keeps_the_log_from_being_rewritten(northside, add_rule, write):
     add_rule(northside)
@@ -383,6 +384,7 @@ def test_the_database_keeps_the_log_from_being_rewritten(northside, add_rule, wr
     assert log(northside) == [("Dear ones", 0, "success")]
 
 
+@pytest.mark.usefixtures("walls")
 def test_retention_and_the_end_of_a_tenant_remove_lines(northside, lakeview, add_rule):
     for tenant in (northside, lakeview):
         add_rule(tenant)
@@ -401,6 +403,7 @@ def test_retention_and_the_end_of_a_tenant_remove_lines(northside, lakeview, add
     assert len(log(northside)) == 1
 
 
+@pytest.mark.usefixtures("walls")
 def test_a_removal_opens_nothing_but_its_table(northside, add_rule):
     add_rule(northside)
     tell(drift(northside))
