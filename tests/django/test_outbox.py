@@ -96,7 +96,7 @@ def test_a_lease_is_one_statement_however_much_is_due(
     named = _Named(northside, lakeview)
     named.put([OutboxConformance.due(f"d-{number}", "lane-a") for number in range(20)])
 
-    # On PostgreSQL a message that waits for its deliveries is looked for, and it is one statement.
+    # One of them looks for a message whose deliveries are still to be written.
     with django_assert_max_num_queries(7):
         assert len(OutboxConformance.lease(named, per_lane=20)) == 20
 
