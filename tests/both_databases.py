@@ -1,7 +1,4 @@
-"""Runs pytest twice, on SQLite and on PostgreSQL: ``python -m tests.both_databases ARGUMENTS``.
-
-Slow tests run on PostgreSQL only, unless the arguments choose by markers.
-"""
+"""Runs pytest twice, on SQLite and on PostgreSQL: ``python -m tests.both_databases ARGUMENTS``."""
 
 from __future__ import annotations
 
@@ -15,8 +12,7 @@ def main(arguments: list[str]) -> int:
     statuses = []
     for database in ("sqlite", "postgres"):
         print(f"tests on {database}", flush=True)
-        chosen = ["-m", "not slow"] if database == "sqlite" and "-m" not in arguments else []
-        command = [sys.executable, "-m", "pytest", "-p", "tests.postgres", *chosen, *arguments]
+        command = [sys.executable, "-m", "pytest", "-p", "tests.postgres", *arguments]
         environment = {
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             **os.environ,
