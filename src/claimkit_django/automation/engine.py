@@ -292,6 +292,9 @@ def _in_time(action: RuleAction, call: ActionCall) -> ActionResult:
                 answers.put((action.run(call), None))
         except Exception as error:  # noqa: BLE001 - raised where it is waited for
             answers.put((None, error))
+        finally:
+            # One that is refused may have been opened by whoever asked.
+            connections.close_all()
 
     threading.Thread(
         target=contextvars.copy_context().run, args=(run,), name="claimkit-action", daemon=True
