@@ -1,4 +1,7 @@
-"""Runs pytest twice, on SQLite and on PostgreSQL: ``python -m tests.both_databases ARGUMENTS``."""
+"""Runs pytest twice, on SQLite and on PostgreSQL: ``python -m tests.both_databases ARGUMENTS``.
+
+Slow tests run on PostgreSQL only, unless the arguments choose by markers.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ def main(arguments: list[str]) -> int:
     statuses = []
     for database in ("sqlite", "postgres"):
         print(f"tests on {database}", flush=True)
-        command = [sys.executable, "-m", "pytest", "-p", "tests.postgres", *arguments]
+        chosen = ["-m", "not slow"] if database == "sqlite" and "-m" not in arguments else []
+        command = [sys.executable, "-m", "pytest", "-p", "tests.postgres", *chosen, *arguments]
         environment = {
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             **os.environ,
