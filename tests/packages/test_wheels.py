@@ -126,7 +126,8 @@ def test_the_command_lists_all_plugins(home):
     told = [json.loads(line) for line in _claimkit(home, "plugins", "--format", "json")]
     adds = {one["plugin"]: one["adds"] for one in told}
 
-    assert adds.keys() == {"builtins", *PLUGINS}
+    # Tests run in any order: those that another one made may be there already.
+    assert {one for one in adds if not one.startswith("new-")} == {"builtins", *PLUGINS}
     for name in ("fhir", "x12"):
         assert adds[name] == {"readers": [name]}
     assert adds["payers-us"] == {"payer_directories": ["payers-us"]}
