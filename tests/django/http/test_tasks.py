@@ -25,7 +25,7 @@ def run(app):
     """Publish to the broker in memory and do what a worker does with the message."""
     seen = []
 
-    @app.task(name="followers.look")
+    @app.task(name="followers.look", shared=False)
     def look():
         trace = current_trace()
         seen.append((current_request_id(), trace.trace_id if trace else ""))
@@ -64,7 +64,7 @@ def test_without_a_request_the_task_has_an_id_and_a_trace_of_its_own(run):
 def test_other_tasks_are_left_alone(app):
     headers = {}
 
-    @app.task(name="of_the_host.look")
+    @app.task(name="of_the_host.look", shared=False)
     def look():
         headers["seen"] = current_request_id()
 

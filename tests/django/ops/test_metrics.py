@@ -191,7 +191,7 @@ def test_a_task_is_counted_by_its_end(grown):
     celery = pytest.importorskip("celery")
     app = celery.Celery("counted", broker="memory://", set_as_current=False)
 
-    @app.task(name="counted.divide")
+    @app.task(name="counted.divide", shared=False)
     def task(by):
         return 1 / by
 

@@ -85,7 +85,7 @@ def test_a_task_is_a_span_below_the_request(told):
     app = celery.Celery("traced", broker="memory://", set_as_current=False)
     seen = []
 
-    @app.task(name="claimkit.try")
+    @app.task(name="claimkit.try", shared=False)
     def task(patient):
         seen.append(current_trace())
         return 1 / len(patient)

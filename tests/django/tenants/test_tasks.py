@@ -46,7 +46,14 @@ def worker(app, db):  # Django checks its models when a worker starts, and asks 
 def test_a_worker_runs_each_message_in_its_own_tenant(app, request):
     seen = Seen(wanted=3)
 
-    @app.task(base=TenantTask, bind=True, name="scopes.look", max_retries=1, default_retry_delay=0)
+    @app.task(
+        base=TenantTask,
+        bind=True,
+        name="scopes.look",
+        max_retries=1,
+        default_retry_delay=0,
+        shared=False,
+    )
     def look(self, retry=False):
         if retry and not self.request.retries:
             raise self.retry()
@@ -64,7 +71,7 @@ def test_a_worker_runs_each_message_in_its_own_tenant(app, request):
 
 
 def test_a_task_is_not_queued_without_a_tenant(app):
-    @app.task(base=TenantTask, name="scopes.never")
+    @app.task(base=TenantTask, name="scopes.never", shared=False)
     def never():
         pytest.fail("ran without a tenant")
 
@@ -81,7 +88,7 @@ def test_a_message_without_a_tenant_is_refused(app, request):
         def on_failure(self, exc, *args, **kwargs):
             seen.add(type(exc).__name__)
 
-    @app.task(base=Watching, name="scopes.refused")
+    @app.task(base=Watching, name="scopes.refused", shared=False)
     def refused():
         seen.add("ran")
 
@@ -92,7 +99,7 @@ def test_a_message_without_a_tenant_is_refused(app, request):
 
 
 def test_a_direct_call_stays_in_the_scope_of_the_caller(app):
-    @app.task(base=TenantTask, name="scopes.direct")
+    @app.task(base=TenantTask, name="scopes.direct", shared=False)
     def direct():
         return current_tenant()
 
