@@ -86,6 +86,9 @@ class DriftConfig:
     scan_days: int = 56
     #: The same for a tenant's first run.
     first_scan_days: int = 365
+    #: Sources of files whose claims without a decision are scored for rules of automation as soon as
+    #: they are in; none: only who asks is told.
+    score_sources: tuple[str, ...] = ("fhir",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from claimkit_django.signals import SignalSender
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from claimkit.claims.mapping import ClaimMapping
     from claimkit.claims.store import ClaimStore
@@ -42,6 +42,8 @@ __all__ = [
     "DeniedClaim",
     "Mappings",
     "OrmStore",
+    "PendingClaim",
+    "PendingSource",
     "QualityLog",
     "VisitSource",
     "make_bus",
@@ -89,6 +91,27 @@ class DenialSource(Protocol):
         self, *, payer: str, groups: Sequence[str], since: dt.date, limit: int
     ) -> Sequence[DeniedClaim]:
         """Return claims of the tenant in scope that stand denied; see the claims room."""
+        ...
+
+
+class PendingClaim(NamedTuple):
+    """A claim that its payer has not decided, as far as its risk depends on it."""
+
+    #: Public identifier.
+    uid: str
+    payer: str
+    procedure_group: str
+    authorized: bool
+    charge: Cents
+
+
+class PendingSource(Protocol):
+    """Which claims wait for their payers."""
+
+    def of_upload(
+        self, upload: str, *, sources: Collection[str]
+    ) -> tuple[dt.datetime, Iterator[Sequence[PendingClaim]]] | None:
+        """Return when a file of the tenant in scope came in and its pending claims; see the claims room."""
         ...
 
 
@@ -184,12 +207,17 @@ class OrmStore:
         return cast("Mappings", self._part("mappings"))
 
     @property
+    def pending(self) -> PendingSource:
+        """Claims that wait for their payers, where ``claimkit_django.claims`` is installed."""
+        return cast("PendingSource", self._part("pending"))
+
+    @property
     def visits(self) -> VisitSource:
         """Services by patient, where ``claimkit_django.claims`` is installed."""
         return cast("VisitSource", self._part("visits"))
 
     def has(self, part: str) -> bool:
-        """Whether an installed room provides ``part``: claims, cube, denials, findings, mappings, quality or visits."""
+        """Whether an installed room provides ``part``: claims, cube, denials, findings, mappings, pending, quality or visits."""
         return _find_part(part) is not None
 
     @contextmanager

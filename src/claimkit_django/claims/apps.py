@@ -20,6 +20,7 @@ class ClaimsApp(AppConfig):
         "claims": "claimkit_django.claims.store.OrmClaimStore",
         "denials": "claimkit_django.claims.denials.Denials",
         "mappings": "claimkit_django.claims.mapping_table.MappingTable",
+        "pending": "claimkit_django.claims.pending.PendingClaims",
         "quality": "claimkit_django.claims.quality.OrmQualityLog",
         "visits": "claimkit_django.claims.visits.Visits",
     }

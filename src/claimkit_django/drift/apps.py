@@ -20,8 +20,11 @@ class DriftApp(AppConfig):
         "cube": "claimkit_django.drift.store.OrmCubeStore",
         "findings": "claimkit_django.drift.store.OrmFindingLog",
     }
-    #: What keeps the cube true.
-    bus_listeners = ("claimkit_django.drift.tenant_settings.make_upkeep",)
+    #: What keeps the cube true, and scores what an EHR sends.
+    bus_listeners = (
+        "claimkit_django.drift.tenant_settings.make_upkeep",
+        "claimkit_django.drift.tasks.ScoringListener",
+    )
     #: What rules can be tried on: see :func:`claimkit_django.runtime.past_events`.
     past = (
         "claimkit_django.drift.past.past_events",

@@ -1,7 +1,8 @@
 """The risk of planned claims, under the names that the tenant's claims have.
 
 The story: what is asked goes through the same normalizers and the same mapping as a file (:func:`name_asked`), and is scored by :func:`claimkit.drift.risk.score_claims`. Where rules of automation
-shall see the scores, each is an event in one transaction (:func:`tell_rules`). Nothing is kept.
+shall see the scores, each is an event in one transaction (:func:`tell_rules`); claims that an EHR sent are scored without
+being asked (:func:`score_upload`). Nothing is kept.
 """
 
 from __future__ import annotations
@@ -14,18 +15,23 @@ from django.utils import timezone
 
 from claimkit.claims.model import Claim, ClaimBatch, ClaimKind, ServiceLine
 from claimkit.claims.normalize import NormalizeContext
-from claimkit.drift.risk import RiskState, plan, score_claims
+from claimkit.drift.risk import PlannedClaim, RiskState, plan, score_claims
 from claimkit.events import ClaimRiskScored
+from claimkit.tenants import use_tenant
 from claimkit.types import SystemClock
+from claimkit_django.conf import config
 from claimkit_django.runtime import make_bus, open_store, patient_key, plugins
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
-    from claimkit.drift.risk import PlannedClaim, RiskReport
+    from claimkit.drift.risk import RiskReport
     from claimkit.types import Cents, Clock, TenantKey
 
-__all__ = ["AskedClaim", "map_names", "name_asked", "run_risk", "tell_rules"]
+__all__ = ["AskedClaim", "map_names", "name_asked", "run_risk", "score_upload", "tell_rules"]
+
+_AUTHORIZATION = {None: "", True: "with number", False: "without number"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +69,13 @@ def name_asked(
     for normalizer in plugins().normalizers:
         normalizer.normalize(batch, context)
     named = map_names(claims, tenant_id=tenant_id, using=using)
-    states = {None: "", True: "with number", False: "without number"}
     return [
         replace(
             one,
             reference=told.reference,
             charge=told.charge,
             procedure_group=told.procedure_group or one.procedure_group,
-            authorization=states[told.authorized],
+            authorization=_AUTHORIZATION[told.authorized],
         )
         for one, told in zip(named, asked, strict=True)
     ]
@@ -97,9 +102,50 @@ def run_risk(
     )
 
 
-def tell_rules(report: RiskReport, *, using: str = DEFAULT_DB_ALIAS) -> int:
-    """Tell of each score, in one transaction, and return of how many; those without a number are left out."""
-    bus, now = make_bus(open_store(using)), timezone.now()
+def score_upload(tenant: TenantKey, upload: str, *, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Score the claims of a file that wait for their payers, tell rules, and return how many were told of.
+
+    Telling them of the same file again changes nothing: its events are the same.
+
+    Args:
+        tenant: Whose file it is.
+        upload: Public identifier; of another source than ``CLAIMKIT["DRIFT"]["SCORE_SOURCES"]``
+            nothing is told.
+        using: Alias of the database.
+    """
+    store, told = open_store(using), 0
+    with use_tenant(tenant):
+        found = store.pending.of_upload(upload, sources=config().drift.score_sources)
+        if found is None:
+            return 0
+        at, batches = found
+        for claims in batches:
+            planned = [
+                PlannedClaim(
+                    reference=one.uid,
+                    payer=one.payer,
+                    procedure_group=one.procedure_group,
+                    authorization=_AUTHORIZATION[one.authorized],
+                    charge=one.charge,
+                )
+                for one in claims
+            ]
+            report = run_risk(planned, tenant=tenant, using=using)
+            told += tell_rules(report, at=at, using=using)
+    return told
+
+
+def tell_rules(
+    report: RiskReport, *, at: dt.datetime | None = None, using: str = DEFAULT_DB_ALIAS
+) -> int:
+    """Tell of each score, in one transaction, and return of how many; those without a number are left out.
+
+    Args:
+        report: The scores.
+        at: When it was asked; now by default.
+        using: Alias of the database.
+    """
+    bus, now = make_bus(open_store(using)), at or timezone.now()
     told = [one for one in report.scores if one.state is RiskState.SCORED]
     with bus.transaction(transaction.atomic(using=using)):
         for one in told:

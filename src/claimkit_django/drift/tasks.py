@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
 
 from claimkit.errors import ClaimkitError
+from claimkit.events import ClaimsImported
 from claimkit.types import TenantKey
+from claimkit_django.conf import config
 from claimkit_django.drift.backtests import run_backtest
+from claimkit_django.drift.risk import score_upload
 from claimkit_django.drift.runs import run_rebuild, run_watch
+from claimkit_django.runtime import open_store
 from claimkit_django.tenants.models import Tenant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from claimkit.events import Event, Phase
     from claimkit_django.drift.models import BacktestRun
 
 try:
@@ -23,7 +30,7 @@ try:
 except ImportError:  # Celery is an extra.
     shared_task = None
 
-__all__ = ["queue_backtest", "queue_rebuild", "queue_watch"]
+__all__ = ["ScoringListener", "queue_backtest", "queue_rebuild", "queue_watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +73,43 @@ def _start_backtest(key: str, uid: str, using: str) -> None:
         backtest.delay(uid, key, using)
     except BrokerError:
         logger.warning("broker not reached; the backtest stays queued", extra={"backtest": uid})
+
+
+class ScoringListener:
+    """Has the claims of an EHR scored as soon as they are in: by a worker, or else at once."""
+
+    name = "drift_scoring"
+    topics: ClassVar[frozenset[str]] = frozenset({ClaimsImported.topic})
+    phase: Phase = "committed"
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+
+    def handle(self, event: Event) -> Iterable[Event] | None:
+        """Queue the scoring of a file that brought something; whether it is an EHR's the task finds out."""
+        if (
+            isinstance(event, ClaimsImported)
+            and event.new + event.changed
+            and config().drift.score_sources
+            and open_store(self._using).has("pending")
+        ):
+            _start_scoring(event.upload, event.tenant, self._using)
+        return None
+
+
+def _start_scoring(upload: str, tenant: TenantKey, using: str) -> None:
+    if shared_task is None:
+        _score_upload(upload, tenant, using)
+        return
+    try:
+        score_upload_task.delay(upload, tenant, using)
+    except BrokerError:
+        logger.warning("broker not reached; claims are not scored", extra={"upload": upload})
+
+
+def _score_upload(uid: str, tenant: str, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Score the pending claims of one file for rules; return how many they were told of."""
+    return score_upload(TenantKey(tenant), uid, using=using)
 
 
 def _backtest(uid: str, tenant: str, using: str = DEFAULT_DB_ALIAS) -> int:
@@ -116,5 +160,14 @@ if shared_task is not None:
     rebuild = shared_task(name="claimkit.drift.rebuild", acks_late=True, ignore_result=True)(
         _rebuild
     )
+    score_upload_task = shared_task(
+        name="claimkit.drift.score_upload",
+        acks_late=True,
+        ignore_result=True,
+        autoretry_for=(DatabaseError,),
+        retry_backoff=True,
+        retry_jitter=True,
+        max_retries=4,
+    )(_score_upload)
     watch_all = shared_task(name="claimkit.drift.watch_all", ignore_result=True)(_watch_all)
-    __all__ += ["backtest", "rebuild", "watch_all", "watch_tenant"]
+    __all__ += ["backtest", "rebuild", "score_upload_task", "watch_all", "watch_tenant"]
