@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from claimkit.automation.facts import Fact
     from claimkit.types import Json
 
-__all__ = ["AutomationRule", "Condition", "Mode", "Operand", "Operator", "find_circle"]
+__all__ = [
+    "AutomationRule",
+    "Condition",
+    "Mode",
+    "Operand",
+    "Operator",
+    "find_circle",
+    "telling_values",
+]
 
 #: Text, a number, texts for ``one_of`` and ``none_of``, None where nothing is compared.
 Operand: TypeAlias = "str | float | tuple[str, ...] | None"
@@ -203,27 +211,28 @@ class AutomationRule:
 
 
 def _contradict(conditions: Sequence[Condition]) -> bool:
-    """Whether no value of one fact fulfills all conditions.
+    """Whether no value of one fact fulfills all conditions."""
+    name = conditions[0].fact
+    return not any(
+        all(one.holds({name: value}) for one in conditions) for value in telling_values(conditions)
+    )
 
-    Exact: of the values that a comparison tells apart, one of each kind is tried.
-    """
+
+def telling_values(conditions: Sequence[Condition]) -> list[Fact]:
+    """Return one value of each kind that comparisons of one fact tell apart, none among them."""
     numbers = sorted(
         {float(one.operand) for one in conditions if isinstance(one.operand, (int, float))}
     )
-    tried: list[Fact] = [None]
     if numbers:
-        tried += [numbers[0] - 1, *numbers, numbers[-1] + 1]
-        tried += [(first + second) / 2 for first, second in itertools.pairwise(numbers)]
-    else:
-        texts = [one.operand for one in conditions if isinstance(one.operand, str)]
-        for one in conditions:
-            if isinstance(one.operand, tuple):
-                texts += one.operand
-        # A text that is none of them, alone and with all that must be contained in it.
-        parts = [str(one.operand) for one in conditions if one.operator is Operator.CONTAINS]
-        tried += [*texts, "\x00", "\x00".join(["", *parts, ""])]
-    name = conditions[0].fact
-    return not any(all(one.holds({name: value}) for one in conditions) for value in tried)
+        between = [(first + second) / 2 for first, second in itertools.pairwise(numbers)]
+        return [None, numbers[0] - 1, *numbers, numbers[-1] + 1, *between]
+    texts = [one.operand for one in conditions if isinstance(one.operand, str)]
+    for one in conditions:
+        if isinstance(one.operand, tuple):
+            texts += one.operand
+    # A text that is none of them, alone and with all that must be contained in it.
+    parts = [str(one.operand) for one in conditions if one.operator is Operator.CONTAINS]
+    return [None, *texts, "\x00", "\x00".join(["", *parts, ""])]
 
 
 def find_circle(

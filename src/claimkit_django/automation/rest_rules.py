@@ -12,6 +12,7 @@ from rest_framework import exceptions, mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from claimkit.automation.clashes import ClashKind, find_clashes
 from claimkit.automation.facts import TRIGGERS, facts_of
 from claimkit.automation.rules import Operator, find_circle
 from claimkit.errors import ClaimkitError, RuleInvalid
@@ -155,6 +156,16 @@ class FoundSerializer(serializers.Serializer[Any]):
     summary = serializers.CharField()
 
 
+class RuleClashSerializer(serializers.Serializer[Any]):
+    """Another rule that this one meets."""
+
+    kind = serializers.CharField(
+        help_text=f"{', '.join(one.value for one in ClashKind)}: what the other is to this one."
+    )
+    rule = serializers.CharField(source="rule.key")
+    name = serializers.CharField(source="rule.name")
+
+
 class AutomationPreviewSerializer(serializers.Serializer[Any]):
     """What a rule would have taken."""
 
@@ -162,6 +173,10 @@ class AutomationPreviewSerializer(serializers.Serializer[Any]):
     taken = serializers.IntegerField()
     events = serializers.IntegerField(help_text="What these days brought of the topic, in all.")
     findings = FoundSerializer(many=True)
+    clashes = RuleClashSerializer(
+        many=True,
+        help_text="Rules that are not off and get in the way of this one, or it in theirs.",
+    )
 
 
 _SHOWN = example(
@@ -195,6 +210,9 @@ _PREVIEW = OpenApiExample(
                 "payer": "AETNA",
                 "summary": "AETNA denies 21 % of MRI claims instead of 8 % since March 2, 2026.",
             }
+        ],
+        "clashes": [
+            {"kind": "is_held", "rule": "aur_2k8v4q1z7m3x9c5b6n0t", "name": "Look at Aetna first"}
         ],
     },
     response_only=True,
@@ -251,11 +269,15 @@ class AutomationRuleViewSet(
     )
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
-        """Say which events of the last 90 days a rule would have taken; nothing is saved or done."""
+        """Say which events of the last 90 days a rule would have taken, and which rules it meets.
+
+        Nothing is saved or done. A rule of the same name is the rule itself.
+        """
         refuse_unknown(request, ())
         asked = AutomationRuleSerializer(data=request.data, context=self.get_serializer_context())
         asked.is_valid(raise_exception=True)
         rule = rule_of(Rule(**asked.validated_data))
+        others = Rule.objects.filter(topic=rule.topic).exclude(name=rule.name)
         events = _past(rule.topic)
         taken = [one for one in events if rule.takes(one["facts"])]
         body = {
@@ -271,6 +293,7 @@ class AutomationRuleViewSet(
                 }
                 for one in taken[:_MOST_SHOWN]
             ],
+            "clashes": find_clashes(rule, map(rule_of, others.order_by("priority", "id"))),
         }
         return Response(AutomationPreviewSerializer(body).data)
 

@@ -343,3 +343,24 @@ def test_work_of_another_kind_has_no_packet(client, northside, waiting):
         task = Work.objects.get()
 
     assert client.get(f"{ROOT}work/{task.uid}/packet/html/").status_code == 404
+
+
+def test_a_preview_names_the_rules_that_it_meets(client, northside):
+    for values in (
+        {"name": "Hold", "action": "hold_for_review", "settings": {"text": "Look"}, "priority": 1},
+        {"name": "Off", "mode": "off"},
+        {"name": "Small ones", "conditions": [condition("dollars_per_month", "below", 10)]},
+        {"name": "Dear ones too"},
+    ):
+        assert client.post(f"{ROOT}rules/", {**SENT, **values}, format="json").status_code == 201
+    asked = {**SENT, "conditions": [condition("dollars_per_month", "at_least", 10)]}
+
+    told = client.post(f"{ROOT}rules/preview/", asked, format="json").json()["clashes"]
+    assert [(one["kind"], one["name"]) for one in told] == [
+        ("is_held", "Hold"),
+        ("twice", "Dear ones too"),
+    ]
+
+
+def condition(fact, operator, operand):
+    return {"fact": fact, "operator": operator, "operand": operand}
