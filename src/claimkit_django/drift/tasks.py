@@ -10,6 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
 
 from claimkit.errors import ClaimkitError
 from claimkit.events import ClaimsImported
+from claimkit.tenants import use_tenant
 from claimkit.types import TenantKey
 from claimkit_django.conf import config
 from claimkit_django.drift.backtests import run_backtest
@@ -86,13 +87,14 @@ class ScoringListener:
         self._using = using
 
     def handle(self, event: Event) -> Iterable[Event] | None:
-        """Queue the scoring of a file that brought something; whether it is an EHR's the task finds out."""
-        if (
-            isinstance(event, ClaimsImported)
-            and event.new + event.changed
-            and config().drift.score_sources
-            and open_store(self._using).has("pending")
-        ):
+        """Queue the scoring of a file that an EHR sent, if it brought something; two queries."""
+        sources = config().drift.score_sources
+        if not isinstance(event, ClaimsImported) or not (event.new + event.changed and sources):
+            return None
+        store = open_store(self._using)
+        with use_tenant(event.tenant):
+            is_one = store.has("pending") and store.pending.of_upload(event.upload, sources=sources)
+        if is_one:
             _start_scoring(event.upload, event.tenant, self._using)
         return None
 
