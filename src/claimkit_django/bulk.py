@@ -78,12 +78,26 @@ def insert_columns(
     connection = connections[using]
     if connection.vendor == "postgresql":
         _copy(connection, table, columns, on_conflict)
-        return
-    marks = ", ".join(["%s"] * len(table.columns))
+    else:
+        _execute_many(connection, table, columns, on_conflict)
+
+
+def _execute_many(
+    connection: BaseDatabaseWrapper,
+    table: BulkTable,
+    columns: Sequence[Sequence[Any]],
+    on_conflict: OnConflict,
+) -> None:
+    # Half of the columns of a batch hold one value only: as a literal it is bound once for all.
+    literals = [_literal(column) for column in columns]
+    marks = ", ".join(one or "%s" for one in literals)
     text = f"INSERT INTO {_quoted(connection, table.name)} ({_names(connection, table.columns)}) VALUES ({marks})"
-    rows = list(zip(*map(_sqlite_column, columns), strict=True))
+    varied = [one for one, literal in zip(columns, literals, strict=True) if not literal]
     with connection.cursor() as cursor:
-        cursor.executemany(text + _conflict(connection, table, on_conflict), rows)
+        cursor.executemany(
+            text + _conflict(connection, table, on_conflict),
+            list(zip(*map(_sqlite_column, varied), strict=True)) or [()] * len(columns[0]),
+        )
 
 
 def among(connection: BaseDatabaseWrapper, column: str, keys: Collection[int]) -> tuple[str, Any]:
@@ -107,13 +121,13 @@ def _copy(
     names = _names(connection, table.columns)
     with connection.cursor() as cursor:
         if on_conflict is OnConflict.REFUSE and _takes_copy(cursor, target):
-            _send(connection, cursor, f"COPY {target} ({names}) FROM STDIN", columns)
+            _send(connection, cursor, target, table, columns)
             return
         cursor.execute(
             f"CREATE TEMPORARY TABLE {_STAGE} ON COMMIT DROP AS"
             f" SELECT {names} FROM {target} WITH NO DATA"
         )
-        _send(connection, cursor, f"COPY pg_temp.{_STAGE} ({names}) FROM STDIN", columns)
+        _send(connection, cursor, f"pg_temp.{_STAGE}", table, columns)
         into, selected, grouped = names, names, ""
         if on_conflict is OnConflict.ADD:
             # One INSERT may not touch a row twice, so equal keys are summed on the way.
@@ -135,12 +149,25 @@ def _takes_copy(cursor: Any, target: str) -> bool:
 
 
 def _send(
-    connection: BaseDatabaseWrapper, cursor: Any, command: str, columns: Sequence[Sequence[Any]]
+    connection: BaseDatabaseWrapper,
+    cursor: Any,
+    target: str,
+    table: BulkTable,
+    columns: Sequence[Sequence[Any]],
 ) -> None:
-    rows = zip(*map(_copy_column, columns), strict=True)
-    text = "\n".join(map("\t".join, rows))
-    with connection.wrap_database_errors, cursor.copy(command) as copy:
-        copy.write(text + "\n")
+    """Copy rows; columns that hold one value only go last, as one text for all rows."""
+    fixed = [at for at, column in enumerate(columns) if at and _is_constant(column)]
+    varied = [at for at in range(len(columns)) if at not in fixed]
+    names = _names(connection, [table.columns[at] for at in (*varied, *fixed)])
+    cells = [cell for at in fixed for cell in _copy_column(columns[at][:1])]
+    end = "".join(f"\t{cell}" for cell in cells) + "\n"
+    rows = zip(*(_copy_column(columns[at]) for at in varied), strict=True)
+    text = end.join(map("\t".join, rows))
+    with (
+        connection.wrap_database_errors,
+        cursor.copy(f"COPY {target} ({names}) FROM STDIN") as copy,
+    ):
+        copy.write(text + end)
 
 
 # -- cells -------------------------------------------------------------------------------------
@@ -163,6 +190,28 @@ class _IsoDates(dict["dt.date | None", Any]):
 _COPY_DATES = _IsoDates({None: _NULL})
 _SQLITE_DATES = _IsoDates({None: None})
 _COPY_FLAGS = {True: "t", False: "f", None: _NULL}
+
+
+def _is_constant(column: Sequence[Any]) -> bool:
+    """Whether a column holds one value only; one look at most columns that do not."""
+    first = column[0]
+    return bool(first == column[-1] and column.count(first) == len(column))
+
+
+#: Texts that need no thought inside of quotes.
+_PLAIN_TEXT = re.compile(r"[\w .:-]{0,64}\Z", re.ASCII)
+
+
+def _literal(column: Sequence[Any]) -> str:
+    """Return the one value of a column as an SQL literal, empty where it is to be bound."""
+    if not _is_constant(column):
+        return ""
+    value = next(iter(_sqlite_column(column[:1])))
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return str(int(value))
+    return f"'{value}'" if isinstance(value, str) and _PLAIN_TEXT.match(value) else ""
 
 
 def _copy_column(column: Sequence[Any]) -> Iterable[str]:

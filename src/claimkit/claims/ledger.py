@@ -47,6 +47,7 @@ __all__ = [
     "Changeset",
     "Statement",
     "claim_key",
+    "day_number",
     "events_of",
     "facts_of",
     "fold",
@@ -236,6 +237,11 @@ def _first_stands(position: ClaimPosition) -> bool:
     if position.reversals:
         return False
     return first is None or last is None or (last - first).days <= PARTS_DAYS
+
+
+def day_number(date: dt.date | None) -> Day | None:
+    """Return the number of a day, None of none."""
+    return _DAY_OF[date]
 
 
 class _DayNumbers(dict["dt.date | None", "Day | None"]):

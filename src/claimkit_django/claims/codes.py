@@ -1,6 +1,7 @@
 """Small integers for closed sets of words; open sets live in the table ``Dimension``.
 
-The numbers are written in rows and CHECK constraints: they never change and are never reused.
+The numbers are written in rows and CHECK constraints: they never change and are never reused,
+and each set counts from 0 without a gap.
 """
 
 from __future__ import annotations

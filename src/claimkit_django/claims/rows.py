@@ -6,7 +6,7 @@ Rows are made by the hundred thousand: each column is made by one pass in C.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ from claimkit_django.claims import models
 from claimkit_django.claims.codes import EVENT_KINDS, OUTCOMES, SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from claimkit_django.dictionaries import Dictionary
 
@@ -34,6 +34,8 @@ __all__ = [
     "line_of",
     "names_in",
     "position_of",
+    "told_by_events",
+    "told_by_positions",
 ]
 
 _EPOCH: Final = dt.date(1970, 1, 1)
@@ -190,20 +192,34 @@ _CLAIM_DECODERS = {
 }
 
 
-def names_in(
-    events: Sequence[ClaimEvent], positions: Sequence[ClaimPosition]
-) -> dict[str, set[str]]:
+#: Field → its column, of events or positions.
+_Told = Mapping[str, Sequence[Any]]
+_EVENT_FIELDS: Final = EVENTS.columns[1:]
+_CLAIM_FIELDS: Final = CLAIMS.columns[1:-1]
+
+
+def told_by_events(events: Sequence[ClaimEvent]) -> dict[str, Sequence[Any]]:
+    """Return the columns of events, by field."""
+    return {name: list(map(attrgetter(name), events)) for name in _EVENT_FIELDS}
+
+
+def told_by_positions(positions: Sequence[ClaimPosition]) -> dict[str, Sequence[Any]]:
+    """Return the columns of positions, by field."""
+    return {name: list(map(attrgetter(name), positions)) for name in _CLAIM_FIELDS}
+
+
+def names_in(events: _Told, positions: _Told) -> dict[str, set[str]]:
     """Return axis → the names that rows of these refer to."""
     found: dict[str, set[str]] = {axis: set() for _, axis in (*_EVENT_NAMES, *_CLAIM_NAMES)}
     for name, axis in _EVENT_NAMES:
-        found[axis].update(map(attrgetter(name), events))
+        found[axis].update(events[name])
     for name, axis in _CLAIM_NAMES:
-        found[axis].update(map(attrgetter(name), positions))
+        found[axis].update(positions[name])
     return found
 
 
 class Encoder:
-    """Turns the values of one batch of one tenant into columns."""
+    """Turns the values of one batch of one tenant into columns of tables."""
 
     def __init__(self, tenant_id: int, names: Dictionary, wanted: dict[str, set[str]]) -> None:
         self._codes: _Codes = {
@@ -212,46 +228,43 @@ class Encoder:
         }
         self._tenant_id = tenant_id
 
-    def event_columns(self, events: Sequence[ClaimEvent]) -> list[Sequence[Any]]:
+    def event_columns(self, told: _Told) -> list[Sequence[Any]]:
         """Return the columns of events, in the order of :data:`EVENTS`."""
         return [
-            [self._tenant_id] * len(events),
-            *(list(map(attrgetter(name), events)) for name in _EVENT_PLAIN),
-            *(_texts(map(attrgetter(name), events)) for name in _EVENT_TEXTS),
-            *self._coded(events, _EVENT_NAMES),
-            *_worded(events, _EVENT_WORDS),
+            [self._tenant_id] * len(told["claim_key"]),
+            *(told[name] for name in _EVENT_PLAIN),
+            *(_texts(told[name]) for name in _EVENT_TEXTS),
+            *self._coded(told, _EVENT_NAMES),
+            *_worded(told, _EVENT_WORDS),
         ]
 
-    def claim_columns(self, positions: Sequence[ClaimPosition]) -> list[Sequence[Any]]:
+    def claim_columns(self, told: _Told) -> list[Sequence[Any]]:
         """Return the columns of positions, in the order of :data:`CLAIMS`."""
+        days = zip(told["decided_on"], told["submitted_on"], told["service_from"], strict=True)
         return [
-            [self._tenant_id] * len(positions),
-            *(list(map(attrgetter(name), positions)) for name in _CLAIM_PLAIN),
-            *(_texts(map(attrgetter(name), positions)) for name in _CLAIM_TEXTS),
-            *self._coded(positions, _CLAIM_NAMES),
-            *_worded(positions, _CLAIM_WORDS),
-            [one.decided_on or one.submitted_on or one.service_from or _EPOCH for one in positions],
+            [self._tenant_id] * len(told["claim_key"]),
+            *(told[name] for name in _CLAIM_PLAIN),
+            *(_texts(told[name]) for name in _CLAIM_TEXTS),
+            *self._coded(told, _CLAIM_NAMES),
+            *_worded(told, _CLAIM_WORDS),
+            [decided or submitted or served or _EPOCH for decided, submitted, served in days],
         ]
 
-    def _coded(
-        self, values: Sequence[Any], names: tuple[tuple[str, str], ...]
-    ) -> Iterator[list[int]]:
+    def _coded(self, told: _Told, names: tuple[tuple[str, str], ...]) -> Iterator[list[int]]:
         for name, axis in names:
-            yield list(map(self._codes[axis].__getitem__, map(attrgetter(name), values)))
+            yield list(map(self._codes[axis].__getitem__, told[name]))
 
 
-def _worded(
-    values: Sequence[Any], words: tuple[tuple[str, Mapping[Any, int]], ...]
-) -> Iterator[list[int]]:
+def _worded(told: _Told, words: tuple[tuple[str, Mapping[Any, int]], ...]) -> Iterator[list[int]]:
     for name, codes in words:
         # By identity: hashing a member of an enumeration is a call of Python.
         by_id = {id(word): code for word, code in codes.items()}
-        yield list(map(by_id.__getitem__, map(id, map(attrgetter(name), values))))
+        yield list(map(by_id.__getitem__, map(id, told[name])))
 
 
-def _texts(column: Iterable[str]) -> list[str]:
+def _texts(column: Iterable[str]) -> Sequence[str]:
     """Return a column of texts as every database takes them; see :func:`clean`."""
-    texts = list(column)
+    texts = column if isinstance(column, list) else list(column)
     joined = "".join(texts)
     return texts if joined.isascii() and "\0" not in joined else list(map(clean, texts))
 

@@ -8,13 +8,14 @@ wait for the tenant's turn, load what is known of the claims that the batch touc
 from __future__ import annotations
 
 from collections import defaultdict
-from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections, transaction
 
 from claimkit.claims.ledger import claim_key, in_order, merge, renamed, sift, statements_in
-from claimkit.claims.model import Outcome
+from claimkit.claims.model import Added, Outcome
+from claimkit.claims.newcomers import claim_keys, newcomers
 from claimkit.claims.store import ClaimTotals, Merged
 from claimkit_django.bulk import BulkTable, OnConflict, among, insert_columns
 from claimkit_django.claims import models
@@ -34,6 +35,8 @@ from claimkit_django.claims.rows import (
     line_of,
     names_in,
     position_of,
+    told_by_events,
+    told_by_positions,
 )
 from claimkit_django.dictionaries import NameTable
 from claimkit_django.tenants.changes import note_change
@@ -41,7 +44,7 @@ from claimkit_django.tenants.turns import find_tenant, having_turn, reading
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from claimkit.claims.ledger import Changeset
     from claimkit.claims.mapping import ClaimMapping
@@ -52,12 +55,12 @@ if TYPE_CHECKING:
         ClaimPosition,
         ServiceLine,
     )
+    from claimkit.claims.newcomers import Newcomers
     from claimkit.types import TenantKey
     from claimkit_django.dictionaries import Dictionary
 
 __all__ = ["BilledProcedure", "OrmClaimStore", "StatedPayer"]
 
-_T = TypeVar("_T")
 #: Claims that get other names at a time.
 _PAGE = 5_000
 
@@ -104,17 +107,25 @@ class OrmClaimStore:
         ):
             # Under the turn: rules that changed while the file was on its way are in force.
             self._mappings.load(tenant_id).apply(batch.claims)
-            statements = statements_in(batch.claims, upload=upload, known_on=known_on)
-            keys = {one.event.claim_key for one in statements}
-            names = self._names.load(tenant_id)
+            keys = claim_keys(batch.claims)
+            known = self._known(tenant_id, set(keys))
+            stored = {key for key, _ in known}
+            fresh, others = newcomers(batch.claims, keys, stored, upload=upload, known_on=known_on)
+            statements = statements_in(others, upload=upload, known_on=known_on)
             # Whole claims are loaded only where something changes.
-            news, same = sift(statements, self._known(tenant_id, keys))
+            news, same = sift(statements, known)
             touched = {one.event.claim_key for one in news}
-            events = self._events(tenant_id, touched, names)
-            positions = {one.claim_key: one for one in self._positions(tenant_id, touched, names)}
+            names = self._names.load(tenant_id)
+            events = self._events(tenant_id, touched & stored, names)
+            positions = {
+                one.claim_key: one for one in self._positions(tenant_id, touched & stored, names)
+            }
             changeset = merge(news, events, positions)
-            self._write(tenant_id, changeset, positions.keys(), names)
-        return Merged(added=changeset.added + same, changes=changeset.changes)
+            self._write(tenant_id, fresh, changeset, positions.keys(), names)
+        return Merged(
+            added=Added(new=len(fresh)) + changeset.added + same,
+            changes=[*fresh.changes(), *changeset.changes],
+        )
 
     def find(self, tenant: TenantKey, patient_control_number: str) -> ClaimPosition | None:
         """Return the position of one claim by its (folded) patient control number."""
@@ -264,41 +275,80 @@ class OrmClaimStore:
     def _write(
         self,
         tenant_id: int,
+        fresh: Newcomers,
         changeset: Changeset,
         stored: Collection[int],
         names: Dictionary,
     ) -> None:
-        if not changeset.events:
+        if not (fresh or changeset.events):
             return
-        wanted = names_in(changeset.events, changeset.positions)
-        pairs = [(axis, clean(text)) for axis, texts in wanted.items() for text in texts]
-        encoder = Encoder(tenant_id, self._names.grow(tenant_id, names, pairs), wanted)
         if changeset.replaced:
             self._forget_lines(tenant_id, changeset.replaced)
+        if fresh:
+            names = self._insert(tenant_id, names, fresh.events, fresh.positions, fresh.lines)
         # In the order of the keys: neighbors in the index are written one after the other, and
         # what a row refers to before the row.
         claims = sorted(changeset.positions, key=attrgetter("claim_key"))
-        for of_claims, on_conflict in _apart(claims, lambda one: one.claim_key in stored):
-            insert_columns(self._using, CLAIMS, encoder.claim_columns(of_claims), on_conflict)
-        replaced = {(one.claim_key, one.event_key) for one in changeset.replaced}
         events = sorted(changeset.events, key=attrgetter("claim_key", "event_key"))
-        for some, on_conflict in _apart(
-            events, lambda one: (one.claim_key, one.event_key) in replaced
+        old = [one for one in claims if one.claim_key in stored]
+        new = [one for one in claims if one.claim_key not in stored]
+        corrected = OnConflict.REPLACE if changeset.replaced else OnConflict.REFUSE
+        # Each kind has its faster way.
+        for some, *on_conflict in (
+            (new, OnConflict.REFUSE, OnConflict.REFUSE),
+            (old, OnConflict.REPLACE, corrected),
         ):
-            insert_columns(self._using, EVENTS, encoder.event_columns(some), on_conflict)
-        ordered = sorted(changeset.lines.items(), key=itemgetter(0))
+            keys = {one.claim_key for one in some}
+            its = [one for one in events if one.claim_key in keys]
+            if some:
+                names = self._insert(
+                    tenant_id,
+                    names,
+                    told_by_events(its),
+                    told_by_positions(some),
+                    [changeset.lines[one.claim_key, one.event_key] for one in its],
+                    *on_conflict,
+                )
+        note_change([tenant_id], models.Claim.shown_in, self._using)
+
+    def _insert(
+        self,
+        tenant_id: int,
+        names: Dictionary,
+        events: Mapping[str, Sequence[Any]],
+        positions: Mapping[str, Sequence[Any]],
+        lines: Sequence[Sequence[ServiceLine]],
+        on_conflict: OnConflict = OnConflict.REFUSE,
+        on_event_conflict: OnConflict = OnConflict.REFUSE,
+    ) -> Dictionary:
+        """Write claims with events and their lines; return the names with those that were new."""
+        names, encoder = self._encoder(tenant_id, names, events, positions)
+        insert_columns(self._using, CLAIMS, encoder.claim_columns(positions), on_conflict)
+        insert_columns(self._using, EVENTS, encoder.event_columns(events), on_event_conflict)
+        keys = zip(events["claim_key"], events["event_key"], strict=True)
+        ordered = list(zip(keys, lines, strict=True))
         insert_columns(self._using, LINES, line_columns(tenant_id, ordered))
         insert_columns(self._using, ADJUSTMENTS, adjustment_columns(tenant_id, ordered))
-        note_change([tenant_id], models.Claim.shown_in, self._using)
+        return names
+
+    def _encoder(
+        self,
+        tenant_id: int,
+        names: Dictionary,
+        events: Mapping[str, Sequence[Any]],
+        positions: Mapping[str, Sequence[Any]],
+    ) -> tuple[Dictionary, Encoder]:
+        wanted = names_in(events, positions)
+        pairs = [(axis, clean(text)) for axis, texts in wanted.items() for text in texts]
+        names = self._names.grow(tenant_id, names, pairs)
+        return names, Encoder(tenant_id, names, wanted)
 
     def _write_names(self, tenant_id: int, changeset: Changeset, names: Dictionary) -> None:
         """Write statements and positions under other names; their lines stay as they are."""
-        wanted = names_in(changeset.events, changeset.positions)
-        pairs = [(axis, clean(text)) for axis, texts in wanted.items() for text in texts]
-        encoder = Encoder(tenant_id, self._names.grow(tenant_id, names, pairs), wanted)
-        events = sorted(changeset.events, key=attrgetter("claim_key", "event_key"))
+        events = told_by_events(sorted(changeset.events, key=attrgetter("claim_key", "event_key")))
+        claims = told_by_positions(sorted(changeset.positions, key=attrgetter("claim_key")))
+        _, encoder = self._encoder(tenant_id, names, events, claims)
         insert_columns(self._using, EVENTS, encoder.event_columns(events), OnConflict.REPLACE)
-        claims = sorted(changeset.positions, key=attrgetter("claim_key"))
         insert_columns(self._using, CLAIMS, encoder.claim_columns(claims), OnConflict.REPLACE)
         note_change([tenant_id], models.Claim.shown_in, self._using)
 
@@ -410,14 +460,3 @@ class OrmClaimStore:
 
 def _row_text(codes: Sequence[int]) -> str:
     return f"({', '.join(str(int(code)) for code in codes)})"
-
-
-def _apart(
-    values: Sequence[_T], is_stored: Callable[[_T], bool]
-) -> Iterator[tuple[Sequence[_T], OnConflict]]:
-    """Yield new values and those that replace a stored one: each kind has its faster way."""
-    old = [one for one in values if is_stored(one)]
-    if old:
-        yield old, OnConflict.REPLACE
-    if len(old) < len(values):
-        yield [one for one in values if not is_stored(one)], OnConflict.REFUSE
