@@ -175,10 +175,7 @@ def _positions(events: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         one or received
         for one, received in zip(events["submitted_on"], events["received_on"], strict=True)
     ]
-    duplicate = [
-        one == DUPLICATE and then is Outcome.DENIED
-        for one, then in zip(category, outcome, strict=True)
-    ]
+    duplicate = _duplicates(category, outcome)
     return {
         **{name: events[name] for name in _KEPT},
         "submitted_on": submitted_on,
@@ -199,10 +196,7 @@ def _positions(events: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
             0 if again else one
             for one, again in zip(told(events["patient_responsibility"], 0), duplicate, strict=True)
         ],
-        "lag_days": [
-            days if first and then and (days := (then - first).days) >= 0 else None
-            for first, then in zip(submitted_on, decided_on, strict=True)
-        ],
+        "lag_days": _lags(submitted_on, decided_on),
         "has_submission": [
             not yes or sent is not None
             for yes, sent in zip(decided, events["submitted_on"], strict=True)
@@ -214,3 +208,17 @@ def _positions(events: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
             for again, frequency in zip(duplicate, events["frequency"], strict=True)
         ],
     }
+
+
+def _duplicates(category: list[str], outcome: list[Outcome]) -> list[bool]:
+    return [
+        one == DUPLICATE and then is Outcome.DENIED
+        for one, then in zip(category, outcome, strict=True)
+    ]
+
+
+def _lags(submitted_on: list[dt.date | None], decided_on: list[dt.date | None]) -> list[int | None]:
+    return [
+        days if first and then and (days := (then - first).days) >= 0 else None
+        for first, then in zip(submitted_on, decided_on, strict=True)
+    ]
