@@ -23,7 +23,10 @@ PLUGINS = (
     "x12",
 )
 #: Kinds of plugins that the command makes.
-NEW = ("action", "channel", "detector", "payers", "reader", "renderer")
+NEW = (
+    *("action", "channel", "detector", "measure", "normalizer", "payers", "reader", "renderer"),
+    "store",
+)
 DISTRIBUTIONS = (ROOT, *sorted((ROOT / "plugins").iterdir()))
 DIST = ROOT / "dist"
 REMITTANCE = ROOT / "tests" / "samples" / "x12" / "pairp.835"

@@ -87,10 +87,29 @@ KINDS: Final[Mapping[str, _Kind]] = {
     ),
     "detector": _Kind(
         "detector",
-        "the port `Detector`",
+        "DetectorConformance",
         "Finds drift as $title does",
         "It reports a payer that decided nothing for 14 days, after 60 claims or more in the 56 days "
         "before.\nName it in the setting `drift.detectors` to let it run.",
+    ),
+    "measure": _Kind(
+        "measure",
+        "MeasureConformance",
+        "Watches $title",
+        "It reads what share of the charge a payer pays; claimkit tells when it falls.\n"
+        "Name `$module` in the setting `drift.detectors`, and rebuild the cube once.",
+    ),
+    "normalizer": _Kind(
+        "normalizer",
+        "NormalizerConformance",
+        "Cleans claims as $title needs it",
+        "It writes facilities in capitals with single spaces, so that one place has one name.",
+    ),
+    "store": _Kind(
+        "store",
+        "StoreConformance",
+        "Keeps claims in $title",
+        "It opens `$name:///FOLDER`, a folder with claims, cube and findings of all tenants.",
     ),
     "action": _Kind(
         "action",

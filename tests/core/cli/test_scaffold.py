@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import tomllib
+from importlib import resources
 
 import pytest
 
 import claimkit
+from claimkit import hookspecs
 from claimkit.cli import main
 from claimkit.cli.scaffold import KINDS, write_plugin
 from claimkit.errors import ConfigError
 from claimkit.testing import conformance
 
+SKELETON = resources.files("claimkit.cli") / "skeleton"
 FILES = {
     *(".github/workflows/ci.yml", ".gitignore", "CHANGELOG.md", "LICENSE", "README.md"),
     *("docs/acme-rcm.md", "pyproject.toml", "tests/test_conformance.py"),
@@ -39,8 +42,24 @@ def test_a_plugin_of_each_kind_is_complete(tmp_path, kind, capsys):
     for path in folder.rglob("*.*"):
         text = path.read_text() if path.is_file() else ""
         assert "$" not in text.replace("${{ matrix", "").replace("\n$ ", "\n"), path
-    suite = KINDS[kind].suite
-    assert suite in conformance.__all__ or suite == "the port `Detector`"
+    assert KINDS[kind].suite in conformance.__all__
+
+
+def test_every_hook_that_collects_has_a_kind():
+    """What people add often is a command away; the rest is told in the reference of hooks."""
+    hooks = {one for one in vars(hookspecs) if one.startswith("claimkit_")}
+    made = {
+        hook
+        for kind in KINDS
+        for hook in hooks
+        if f"def {hook}(" in (SKELETON / kind / "plugin.py.txt").read_text(encoding="utf-8")
+    }
+
+    assert hooks - made == {
+        "claimkit_register_event_types",
+        "claimkit_register_listeners",
+        "claimkit_resolve_tenant",
+    }
 
 
 def test_what_to_do_next_is_told(tmp_path, capsys):
