@@ -23,7 +23,7 @@ _CSS = """
 @media(prefers-color-scheme:dark){:root{--paper:#11161d;--ink:#e7ecf2;--muted:#9aa7b6;--line:#242d38;
 --line-strong:#4a5766;--accent:#7db0ff;--band:#1d2b40;--alarm:#ff8a80;--warn:#f2b654;--panel:#19212b}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
+body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif;overflow-wrap:break-word}
 header,main,footer{max-width:52rem;margin:0 auto;padding:0 1.25rem}
 header{padding-top:2.5rem}
 h1{font-size:1rem;font-weight:600;color:var(--muted);margin:0 0 .25rem}
@@ -34,7 +34,8 @@ section{padding:1.75rem 0 0;margin-top:1.75rem;border-top:1px solid var(--line)}
 .tone{display:inline-block;font-size:.75rem;font-weight:600;text-transform:uppercase;letter-spacing:.05em;margin:0 0 .35rem}
 .tone.critical,.tone.high{color:var(--alarm)}.tone.medium{color:var(--warn)}.tone.low{color:var(--muted)}
 dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.25rem,1fr));gap:.75rem;margin:1.25rem 0}
-dl div{background:var(--panel);border-radius:.5rem;padding:.75rem .9rem}
+dl div{background:var(--panel);border-radius:.5rem;padding:.75rem .9rem;min-width:0}
+dl .long{grid-column:1/-1}dl .long dd{font-size:1rem}
 dt{color:var(--muted);font-size:.85rem}
 dd{margin:0;font-size:1.3rem;font-weight:650;font-variant-numeric:tabular-nums}
 dd small{display:block;font-size:.8rem;font-weight:400;color:var(--muted)}
@@ -69,6 +70,8 @@ PRINT_COLORS = {
     "panel": "#f3f3f3",
 }
 _PRINT = "".join(f"--{name}:{color};" for name, color in PRINT_COLORS.items())
+#: Letters from which on a key figure gets a line of its own.
+_LONGEST_FIGURE = 120
 _TEXT_KINDS = (ValueKind.TEXT, ValueKind.DATE)
 
 
@@ -138,7 +141,9 @@ def _figures(figures: Iterable[KeyFigure]) -> str:
     for one in figures:
         note = f"<small>{escape(one.note)}</small>" if one.note else ""
         value = escape(format_value(one.value, one.kind))
-        rows.append(f"<div><dt>{escape(one.label)}</dt><dd>{value}{note}</dd></div>")
+        is_long = max(len(one.label), len(value), len(one.note)) > _LONGEST_FIGURE
+        kind = ' class="long"' if is_long else ""
+        rows.append(f"<div{kind}><dt>{escape(one.label)}</dt><dd>{value}{note}</dd></div>")
     return f"<dl>{''.join(rows)}</dl>\n" if rows else ""
 
 

@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 __all__ = ["PdfRenderer"]
 
 _VARIABLE = re.compile(r"var\(--([a-z-]+)\)")
+#: A tag, or a piece of a word that fills a line: WeasyPrint takes quadratic time to break one that
+#: gives it no place to.
+_LONG_WORD = re.compile(r"(<[^>]*>)|[^\s<>&]{80}(?=[^\s<>&])")
 _CHART = re.compile(r'<svg class="chart"[^>]*>')
 
-#: Paper; the page's own styles for printing do the rest.
+#: Paper; the page's own styles for printing do the rest. Key figures are no grid here: WeasyPrint
+#: breaks none over pages, fails where one is higher than a page, and takes minutes before it does.
 _PAPER = """@page{size:Letter;margin:16mm 15mm 18mm;@bottom-right{content:counter(page) " / " counter(pages);
 font:9pt sans-serif;color:#555}}body{font-size:10pt}header,main,footer{max-width:none;padding:0}
-dl{grid-template-columns:repeat(3,1fr);gap:8px}dl div{padding:6px 10px}dd{font-size:13pt}
-figure{overflow:visible}figure .chart{min-width:0}section{break-inside:auto;padding-top:14pt;margin-top:14pt}h2{break-after:avoid}figure,dl,.scroll{break-inside:avoid}"""
+dl{display:block}dl div{display:inline-block;vertical-align:top;width:32%;margin:0 1% 8px 0;padding:6px 10px}
+dl div.long{display:block;width:auto}dd{font-size:13pt}
+figure{overflow:visible}figure .chart{min-width:0}section{break-inside:auto;padding-top:14pt;margin-top:14pt}h2{break-after:avoid}figure,.scroll{break-inside:avoid}"""
 
 
 class PdfRenderer:
@@ -74,6 +79,8 @@ def _quiet() -> Iterator[None]:
 def _for_paper(report: Report) -> str:
     """Return the page with its colors written out and in its charts, where WeasyPrint looks."""
     text = _VARIABLE.sub(lambda found: PRINT_COLORS[found[1]], page(report, more_css=_PAPER))
+    head, between, body = text.partition("<body>")
+    text = head + between + _LONG_WORD.sub(lambda found: found[1] or f"{found[0]}&#8203;", body)
     styles = _VARIABLE.sub(lambda found: PRINT_COLORS[found[1]], charts.CSS)
     # Inside the drawing nothing is inside of a .chart.
     inner = styles.replace(".chart{", "svg{").replace(".chart ", "")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import builtins
 import io
+import time
+from dataclasses import replace
 
 import pytest
 from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from claimkit.errors import ConfigError
+from claimkit.reports.document import KeyFigure, ValueKind
 from claimkit.reports.pdf import PdfRenderer
 from claimkit.reports.xlsx import XlsxRenderer
 
@@ -42,6 +45,21 @@ def test_pdf_of_hostile_names_holds_them_as_text(hostile):
     assert "<script>" in text.replace("\n", "")
     assert "/JavaScript" not in str(reader.trailer["/Root"])
     assert "/OpenAction" not in reader.trailer["/Root"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["word " * 2_000, "x" * 10_000], ids=["words", "one word"])
+def test_a_text_of_many_pages_is_printed_whole(report, text):
+    figure = KeyFigure(label="Note", value=text, kind=ValueKind.TEXT, note=text)
+    told = replace(report, headline=text, key_figures=(figure,), sections=report.sections[:1])
+    began = time.process_time()
+
+    pages = PdfReader(io.BytesIO(render(PdfRenderer(), told))).pages
+
+    said = "".join(one.extract_text() for one in pages)
+    assert said.count(text[:4].strip()) >= 3 * len(text) // len(text[:4] + " ")
+    # Two seconds; as a grid the figures took minutes, and then failed.
+    assert time.process_time() - began < 30
 
 
 def _without(monkeypatch, name):

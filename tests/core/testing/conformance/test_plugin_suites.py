@@ -58,7 +58,6 @@ class TestNormalizers(NormalizerConformance):
     pass
 
 
-# The PDF renderer passes it too, in half a minute; it is tried in tests/core/reports.
 @pytest.mark.parametrize(
     "renderer",
     [one for one in builtins.claimkit_register_renderers() if one.name not in {"pdf", "xlsx"}],
@@ -73,6 +72,16 @@ class TestXlsx(RendererConformance):
     def renderer(self):
         pytest.importorskip("xlsxwriter")
         return next(one for one in builtins.claimkit_register_renderers() if one.name == "xlsx")
+
+
+@pytest.mark.slow
+class TestPdf(RendererConformance):
+    is_reproducible = False
+
+    @pytest.fixture
+    def renderer(self):
+        pytest.importorskip("weasyprint")
+        return next(one for one in builtins.claimkit_register_renderers() if one.name == "pdf")
 
 
 @pytest.mark.parametrize("action", builtin_actions(), ids=lambda one: one.name)
