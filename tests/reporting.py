@@ -59,7 +59,7 @@ def ask(tenant, period=MARCH, *, formats=("json",), **more):
         return ask_report(period, formats=formats, **more)
 
 
-def make(tenant, period=MARCH, **more):
+def make(tenant, period=MARCH, *, clock=None, **more):
     """Return a report that was made."""
     row, _ = ask(tenant, period, **more)
-    return run_report(TenantKey(tenant.key), row.uid)
+    return run_report(TenantKey(tenant.key), row.uid, clock=clock)

@@ -121,7 +121,7 @@ def export_rows(arguments: argparse.Namespace, store: Store) -> None:
 
 def _compose(arguments: argparse.Namespace, config: Config, store: Store) -> Report:
     tenant = TenantKey(arguments.tenant)
-    period = _period(arguments, store)
+    period, now = _period(arguments, store), SystemClock().now()
     before = period_before(period)
     since = min(day_of(before.first), day_of(period.last) - _WATCHED_DAYS)
     decisions = store.cube.read(tenant, DECISIONS, since=since, until=day_of(period.last) + 1)
@@ -130,8 +130,9 @@ def _compose(arguments: argparse.Namespace, config: Config, store: Store) -> Rep
         period=period,
         findings=store.findings.all(tenant),
         decisions=decisions,
-        payers=watched_payers(decisions, as_of=period.last, config=config.drift),
-        generated_at=SystemClock().now(),
+        payers=watched_payers(decisions, as_of=min(period.last, now.date()), config=config.drift),
+        generated_at=now,
+        today=now.date(),
         config=config.reports,
     )
 

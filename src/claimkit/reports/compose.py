@@ -15,10 +15,7 @@ from claimkit.config import ReportsConfig
 from claimkit.drift.findings import Tier
 from claimkit.drift.power import PayerState
 from claimkit.drift.watch import WatchState
-from claimkit.drift.wording import (
-    date_words,
-    money_words,
-)
+from claimkit.drift.wording import date_words
 from claimkit.reports.backtest import backtest_headline, backtest_section
 from claimkit.reports.document import KeyFigure, Report, Section, ValueKind
 from claimkit.reports.sections import (
@@ -27,6 +24,7 @@ from claimkit.reports.sections import (
     finding_section,
     overview_section,
     payers_section,
+    stake_of,
     watchlist_section,
 )
 
@@ -135,21 +133,22 @@ def _headline(watched: WatchReport, alerts: Sequence[Finding]) -> str:
         if len(payers) == 1
         else (f"{len(payers)} payers have changed how they treat")
     )
-    money = sum(max(0, one.dollars_per_month) for one in alerts)
-    return f"{who} your claims: about {money_words(money)} a month."
+    return f"{who} your claims: {stake_of(alerts).words}."
 
 
 def _key_figures(
     watched: WatchReport, alerts: Sequence[Finding], volume: Volume | None
 ) -> tuple[KeyFigure, ...]:
-    lost = sum(max(0, one.dollars_per_month) for one in alerts if one.unit != "days")
-    held = sum(max(0, one.dollars_per_month) for one in alerts if one.unit == "days")
+    stake = stake_of(alerts)
     figures = [
         KeyFigure(
-            label="At risk a month", value=lost, kind=ValueKind.MONEY, note="denied or underpaid"
+            label="At risk a month",
+            value=stake.lost,
+            kind=ValueKind.MONEY,
+            note="denied or underpaid",
         ),
         KeyFigure(
-            label="Delayed", value=held, kind=ValueKind.MONEY, note="decided later than usual"
+            label="Delayed", value=stake.held, kind=ValueKind.MONEY, note="decided later than usual"
         ),
         KeyFigure(label="Payers watched", value=_watched(watched), kind=ValueKind.COUNT),
         KeyFigure(label="Decisions read", value=watched.decisions, kind=ValueKind.COUNT),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from claimkit.config import ReportsConfig
 from claimkit.drift.findings import FindingState, Tier
 from claimkit.drift.wording import category_words, date_words, money_words, share_words
+from claimkit.reports.comparison import comparison_section
 from claimkit.reports.document import (
     Column,
     HeatMap,
@@ -28,12 +29,13 @@ from claimkit.reports.document import (
     Waterfall,
 )
 from claimkit.reports.movement import movement_of
-from claimkit.reports.periods import PeriodKind, period_before
+from claimkit.reports.periods import Period, PeriodKind, period_before
 from claimkit.reports.sections import (
     files_section,
     finding_section,
     overview_section,
     payers_section,
+    stake_of,
     watchlist_section,
 )
 
@@ -44,9 +46,9 @@ if TYPE_CHECKING:
     from claimkit.drift.cube import Cells
     from claimkit.drift.findings import Finding
     from claimkit.drift.power import PayerWatch
+    from claimkit.reports.comparison import EarlierReport
     from claimkit.reports.document import Value
     from claimkit.reports.movement import Movement, Totals
-    from claimkit.reports.periods import Period
     from claimkit.reports.sections import FileSummary
     from claimkit.types import Cents
 
@@ -93,9 +95,11 @@ def compose_period(
     payers: Sequence[PayerWatch] = (),
     files: Sequence[FileSummary] = (),
     alerts: AlertSummary | None = None,
+    earlier: EarlierReport | None = None,
+    today: dt.date | None = None,
     config: ReportsConfig | None = None,
 ) -> Report:
-    """Return the report of one period.
+    """Return the report of one period; of one that has not ended, of the days that it has had.
 
     Args:
         tenant_name: What people call the tenant.
@@ -107,6 +111,8 @@ def compose_period(
         payers: How well each payer is watched.
         files: What was imported in the period.
         alerts: What became of alerts in it, where the site has them.
+        earlier: What the report of the period before said, where there is one.
+        today: Day of whoever asks; None takes the period for one that has ended.
         config: How many findings to show.
     """
     limit = (config or ReportsConfig()).max_findings
@@ -115,12 +121,19 @@ def compose_period(
     told = [one for one in current if one.tier is Tier.ALERT][:limit]
     watchlist = [one for one in current if one.tier is Tier.WATCH][:limit]
     over = [one for one, state in chosen if not _is_open(one, state, period)][:limit]
-    moved = movement_of(decisions, period, period_before(period))
+    seen, before = _seen(period, today)
+    moved = movement_of(decisions, seen, before)
+    figures = tuple(_key_figures(told, moved, alerts))
+    findings_told = (*told, *over, *watchlist)
     sections: list[Section] = []
+    if seen is not period:
+        sections.append(_unfinished_section(period, seen, before))
     if len(told) > 1:
         sections.append(overview_section(told))
-    sections += _movement_sections(moved, period)
+    sections += _movement_sections(moved, before)
     sections += [finding_section(one, number) for number, one in enumerate(told, start=1)]
+    if earlier is not None:
+        sections.append(comparison_section(figures, findings_told, earlier))
     if over:
         sections.append(_ended_section(over))
     if watchlist:
@@ -131,16 +144,52 @@ def compose_period(
         sections.append(files_section(files))
     if payers:
         sections.append(payers_section(payers))
-    sections += [_method_section(), _sources_section(moved, period, [*told, *over, *watchlist])]
+    sections += [_method_section(), _sources_section(moved, (seen, before), findings_told)]
+    headline = _headline(told, moved, period)
     return Report(
-        title=_TITLES[period.kind],
+        title=_TITLES[period.kind] if seen is period else f"{_TITLES[period.kind]}, so far",
         tenant=tenant_name,
-        as_of=period.last,
+        as_of=seen.last,
         generated_at=generated_at,
-        headline=_headline(told, moved, period),
-        key_figures=tuple(_key_figures(told, moved, alerts)),
+        headline=headline if seen is period else f"{headline} {_ends(period)}",
+        key_figures=figures,
         sections=tuple(sections),
-        findings=(*told, *over, *watchlist),
+        findings=findings_told,
+    )
+
+
+def _seen(period: Period, today: dt.date | None) -> tuple[Period, Period]:
+    """Return the days that a period has had, and those of the one before that they stand beside.
+
+    The period itself where it has ended; else as many days of the one before as it has had.
+    """
+    before = period_before(period)
+    if today is None or today > period.last:
+        return period, before
+    last = max(period.first, today)
+    days = last - period.first
+    return (
+        Period(kind=PeriodKind.CUSTOM, first=period.first, last=last),
+        Period(
+            kind=PeriodKind.CUSTOM, first=before.first, last=min(before.last, before.first + days)
+        ),
+    )
+
+
+def _ends(period: Period) -> str:
+    return f"So far: {period.words} ends on {date_words(period.last)}."
+
+
+def _unfinished_section(period: Period, seen: Period, before: Period) -> Section:
+    return Section(
+        anchor="unfinished",
+        heading="This period has not ended",
+        paragraphs=(
+            f"It ends on {date_words(period.last)}. The report tells what was known on "
+            f"{date_words(seen.last)}, beside {date_words(before.first)} to "
+            f"{date_words(before.last)}, as many days of the period before. Its numbers will change: "
+            "make it again when the period is over.",
+        ),
     )
 
 
@@ -174,24 +223,22 @@ def _headline(told: Sequence[Finding], moved: Movement, period: Period) -> str:
         return f"No payer has changed how it treats your claims in {period.words}."
     payers = {one.segment.payer for one in told}
     who = "1 payer treats" if len(payers) == 1 else f"{len(payers)} payers treat"
-    money = sum(max(0, one.dollars_per_month) for one in told)
-    return f"{who} your claims worse than before: about {money_words(money)} a month."
+    return f"{who} your claims worse than before: {stake_of(told).words}."
 
 
 def _key_figures(
     told: Sequence[Finding], moved: Movement, alerts: AlertSummary | None
 ) -> Iterator[KeyFigure]:
-    late = [one for one in told if one.unit == "days"]
-    lost = [one for one in told if one.unit != "days"]
+    stake = stake_of(told)
     yield KeyFigure(
         label="At risk a month",
-        value=sum(max(0, one.dollars_per_month) for one in lost),
+        value=stake.lost,
         kind=ValueKind.MONEY,
         note="denied or underpaid",
     )
     yield KeyFigure(
         label="Delayed",
-        value=sum(max(0, one.dollars_per_month) for one in late),
+        value=stake.held,
         kind=ValueKind.MONEY,
         note="decided later than usual",
     )
@@ -218,10 +265,9 @@ def _key_figures(
 # -- what moved -------------------------------------------------------------------------------
 
 
-def _movement_sections(moved: Movement, period: Period) -> Iterator[Section]:
+def _movement_sections(moved: Movement, before: Period) -> Iterator[Section]:
     if not moved.now.decided:
         return
-    before = period_before(period)
     if moved.before.decided:
         yield _money_section(moved, before)
     yield _heat_section(moved)
@@ -425,11 +471,12 @@ def _method_section() -> Section:
     )
 
 
-def _sources_section(moved: Movement, period: Period, findings: Sequence[Finding]) -> Section:
-    before = period_before(period)
+def _sources_section(
+    moved: Movement, both: tuple[Period, Period], findings: Sequence[Finding]
+) -> Section:
     rows: list[tuple[Value, ...]] = [
         (f"First decisions, {date_words(one.first)} to {date_words(one.last)}", _counted(totals))
-        for one, totals in ((period, moved.now), (before, moved.before))
+        for one, totals in zip(both, (moved.now, moved.before), strict=True)
     ]
     rows += [
         (f"Finding {one.fingerprint}", f"{one.detector}, {one.signal}, as of {one.as_of}")

@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FileSummary",
+    "Stake",
     "files_section",
     "finding_section",
     "overview_section",
     "payers_section",
+    "stake_of",
     "watchlist_section",
 ]
 
@@ -64,6 +66,38 @@ class FileSummary:
     notices: tuple[tuple[str, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stake:
+    """Money that findings are about, in cents; the two are no sum, for what comes late is owed."""
+
+    #: Denied or underpaid a month.
+    lost: int
+    #: Decided later than usual.
+    held: int
+
+    @property
+    def words(self) -> str:
+        """What a headline says of it.
+
+        >>> Stake(lost=1_825_000, held=0).words, Stake(lost=0, held=4_200_000).words
+        ('about $18,000 a month', 'about $42,000 held up by late decisions')
+        >>> Stake(lost=1_825_000, held=4_200_000).words
+        'about $18,000 a month, and about $42,000 held up by late decisions'
+        """
+        held = f"about {money_words(self.held)} held up by late decisions"
+        if self.held and not self.lost:
+            return held
+        lost = f"about {money_words(self.lost)} a month"
+        return f"{lost}, and {held}" if self.held else lost
+
+
+def stake_of(findings: Sequence[Finding]) -> Stake:
+    """Return what findings cost; those in days hold money up, all others lose it."""
+    lost = sum(max(0, one.dollars_per_month) for one in findings if one.unit != "days")
+    held = sum(max(0, one.dollars_per_month) for one in findings if one.unit == "days")
+    return Stake(lost=lost, held=held)
+
+
 def overview_section(alerts: Sequence[Finding]) -> Section:
     """Return the section that puts all changes side by side, in dollars a month."""
     bars = tuple(
@@ -81,7 +115,13 @@ def overview_section(alerts: Sequence[Finding]) -> Section:
         kind=ValueKind.MONEY,
         bars=bars,
     )
-    return Section(anchor="overview", heading="What changed", figures=(chart,))
+    said = "What is decided later is held up and still owed; it is no part of what is lost."
+    return Section(
+        anchor="overview",
+        heading="What changed",
+        paragraphs=(said,) if any(one.unit == "days" for one in alerts) else (),
+        figures=(chart,),
+    )
 
 
 def finding_section(finding: Finding, number: int) -> Section:

@@ -20,6 +20,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 
 from claimkit.errors import ClaimkitError
+from claimkit.reports.document import ValueKind
 from claimkit.reports.periods import Period, PeriodKind, period_of
 from claimkit.types import from_cents
 from claimkit_django.reports.downloads import file_answer, report_name
@@ -209,6 +210,17 @@ class ReportSerializer(serializers.ModelSerializer[ReportRun]):
         return error_field(run)
 
 
+class ComparedFigureSerializer(serializers.Serializer[Any]):
+    """One figure of both reports."""
+
+    label = serializers.CharField()  # type: ignore[assignment]
+    kind = serializers.CharField(help_text="money, share, count or days.")
+    value = serializers.CharField(
+        allow_null=True, help_text="Dollars with cents, a share from 0 to 1, or a number."
+    )
+    before = serializers.CharField(allow_null=True)
+
+
 class ComparisonSerializer(serializers.Serializer[Any]):
     """What is different from the report of the period before."""
 
@@ -217,6 +229,7 @@ class ComparisonSerializer(serializers.Serializer[Any]):
     went = serializers.ListField(child=serializers.CharField(), help_text="No longer so.")
     at_risk_per_month = serializers.CharField(allow_null=True)
     at_risk_per_month_before = serializers.CharField(allow_null=True)
+    figures = ComparedFigureSerializer(many=True)
 
 
 class ReportDetailSerializer(ReportSerializer):
@@ -225,11 +238,12 @@ class ReportDetailSerializer(ReportSerializer):
     files = serializers.SerializerMethodField()
     mails = serializers.SerializerMethodField()
     compared = serializers.SerializerMethodField()
+    up_to = serializers.SerializerMethodField()
 
     class Meta(ReportSerializer.Meta):
         fields = (  # type: ignore[assignment]
             *ReportSerializer.Meta.fields,
-            *("files", "mails", "compared"),
+            *("files", "mails", "compared", "up_to"),
         )
         read_only_fields = fields  # type: ignore[assignment]
 
@@ -260,7 +274,35 @@ class ReportDetailSerializer(ReportSerializer):
             "went": run.changes["went"],
             "at_risk_per_month": money[0],
             "at_risk_per_month_before": money[1],
+            "figures": _compared_figures(run.changes),
         }
+
+    @extend_schema_field(serializers.DateField(allow_null=True))
+    def get_up_to(self, run: ReportRun) -> str | None:
+        """Return the day up to which it tells; null where the period had ended."""
+        up_to: str | None = run.changes.get("up_to")
+        return up_to
+
+
+def _compared_figures(changes: Mapping[str, Any]) -> list[dict[str, str | None]]:
+    """Return figures of both reports; none where there is no report of the period before."""
+    before = changes.get("figures_before", {})
+    return [
+        {
+            "label": label,
+            "kind": kind,
+            "value": _written(changes["figures"].get(label), kind),
+            "before": _written(before[label], kind),
+        }
+        for label, kind in changes.get("kinds", {}).items()
+        if label in before
+    ]
+
+
+def _written(value: float | None, kind: str) -> str | None:
+    if value is None:
+        return None
+    return str(from_cents(int(value)) if kind == ValueKind.MONEY else value)
 
 
 _UID = "rpt_7r2c5m0k9v3t8x1q4w6y2b5d7f"
@@ -302,7 +344,16 @@ _MORE: dict[str, Any] = {
         "went": [],
         "at_risk_per_month": "48210.00",
         "at_risk_per_month_before": "0.00",
+        "figures": [
+            {
+                "label": "Denial rate",
+                "kind": "share",
+                "value": "0.4",
+                "before": "0.08",
+            }
+        ],
     },
+    "up_to": None,
 }
 _ONE = OpenApiExample("made", value=_REPORT, response_only=True, status_codes=["200"])
 _WHOLE = OpenApiExample(
@@ -319,6 +370,7 @@ _QUEUED = OpenApiExample(
         "files": [],
         "mails": [],
         "compared": None,
+        "up_to": None,
     },
     response_only=True,
     status_codes=["202"],

@@ -15,6 +15,7 @@ import logging
 import tempfile
 import time
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from django.apps import apps
 from django.core.files import File
@@ -25,8 +26,10 @@ from django.utils.module_loading import import_string
 
 from claimkit.drift.cube import DECISIONS
 from claimkit.drift.power import watched_payers
+from claimkit.drift.wording import date_words
 from claimkit.errors import ClaimkitError, StoreError, UnknownName
 from claimkit.events import ReportEnded, ReportFailed, ReportReady
+from claimkit.reports.comparison import EarlierReport, came, went
 from claimkit.reports.period import compose_period
 from claimkit.reports.periods import Period, PeriodKind, period_before
 from claimkit.tenants import use_tenant
@@ -213,19 +216,49 @@ def dead_reports(model: type[ReportRun], *, using: str, now: dt.datetime) -> tup
 
 
 def _compose(row: ReportRun, tenant: TenantKey, store: OrmStore, clock: Clock) -> Report:
-    period = period_of_run(row)
+    period, now = period_of_run(row), clock.now()
     before = period_before(period)
+    owner = Tenant.objects.using(store.using).get(key=tenant)
+    today = _today(owner, now)
     since = min(day_of(before.first), day_of(period.last) - _WATCHED_DAYS)
     decisions = store.cube.read(tenant, DECISIONS, since=since, until=day_of(period.last) + 1)
+    other = _run_before(row, store.using)
     return compose_period(
-        tenant_name=Tenant.objects.using(store.using).get(key=tenant).name,
+        tenant_name=owner.name,
         period=period,
         findings=store.findings.all(tenant),
         decisions=decisions,
-        payers=watched_payers(decisions, as_of=period.last, config=config().drift),
-        generated_at=clock.now(),
+        payers=watched_payers(decisions, as_of=min(period.last, today), config=config().drift),
+        generated_at=now,
+        earlier=_remembered(other) if other else None,
+        today=today,
         config=config().reports,
         **_parts(period, store.using),
+    )
+
+
+def _today(owner: Tenant, now: dt.datetime) -> dt.date:
+    """Return the tenant's day, in UTC where its time zone does not exist: a report is still made."""
+    try:
+        return now.astimezone(ZoneInfo(owner.timezone)).date()
+    except (KeyError, ValueError, OSError):
+        return now.date()
+
+
+def _run_before(row: ReportRun, using: str) -> ReportRun | None:
+    """Return the run of the period before, if it was made."""
+    before = period_before(period_of_run(row))
+    rows = ReportRun.objects.using(using).filter(kind=row.kind, status="success")
+    found: ReportRun | None = rows.filter(first=before.first, last=before.last).first()
+    return found
+
+
+def _remembered(run: ReportRun) -> EarlierReport:
+    words, up_to = period_of_run(run).words, run.changes.get("up_to")
+    return EarlierReport(
+        words=f"{words}, up to {date_words(dt.date.fromisoformat(up_to))}" if up_to else words,
+        figures=run.changes.get("figures", {}),
+        findings=run.changes.get("findings", {}),
     )
 
 
@@ -340,21 +373,18 @@ def _queue_mails(row: ReportRun, now: dt.datetime, using: str) -> None:
 
 def _changes(row: ReportRun, report: Report, using: str) -> dict[str, Any]:
     """Return what is different from the report of the period before, where there is one."""
-    before = period_before(period_of_run(row))
-    rows = ReportRun.objects.using(using)
-    other = rows.filter(
-        kind=row.kind, first=before.first, last=before.last, status="success"
-    ).first()
-    mine = {one.fingerprint: one.summary for one in report.findings}
-    figures = {one.label: one.value for one in report.key_figures}
-    theirs = other.changes.get("findings", {}) if other else {}
+    other = _run_before(row, using)
+    earlier = _remembered(other) if other else EarlierReport(words="")
     return {
-        "findings": mine,
-        "figures": figures,
+        "findings": {one.fingerprint: one.summary for one in report.findings},
+        "figures": {one.label: one.value for one in report.key_figures},
+        "kinds": {one.label: one.kind.value for one in report.key_figures},
         "compared_with": other.uid if other else "",
-        "came": [text for name, text in mine.items() if name not in theirs] if other else [],
-        "went": [text for name, text in theirs.items() if name not in mine],
-        "figures_before": other.changes.get("figures", {}) if other else {},
+        "came": came(report.findings, earlier) if other else [],
+        "went": went(report.findings, earlier),
+        "figures_before": dict(earlier.figures),
+        # Day up to which it tells, where the period had not ended.
+        "up_to": report.as_of.isoformat() if report.as_of < row.last else None,
     }
 
 

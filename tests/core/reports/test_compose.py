@@ -154,11 +154,13 @@ def test_the_watch_list_is_no_part_of_the_money():
         ),
         (
             make_watch_report([DENIALS, replace(SLOWER, segment=DENIALS.segment)]),
-            "1 payer has changed how it treats your claims: about $60,000 a month.",
+            "1 payer has changed how it treats your claims: about $18,000 a month, "
+            "and about $42,000 held up by late decisions.",
         ),
         (
             make_watch_report([DENIALS, SLOWER]),
-            "2 payers have changed how they treat your claims: about $60,000 a month.",
+            "2 payers have changed how they treat your claims: about $18,000 a month, "
+            "and about $42,000 held up by late decisions.",
         ),
         (make_watch_report(), "No payer has changed how it treats your claims."),
         (

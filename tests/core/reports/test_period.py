@@ -10,6 +10,7 @@ import pytest
 from claimkit.config import ReportsConfig
 from claimkit.drift.cube import DECISIONS, Cells
 from claimkit.drift.findings import FindingState, Tier
+from claimkit.reports.comparison import EarlierReport
 from claimkit.reports.document import HeatMap, MixChart, ValueKind, Waterfall
 from claimkit.reports.html import page
 from claimkit.reports.period import AlertSummary, compose_period
@@ -84,6 +85,83 @@ def test_the_headline_says_it_all():
     assert report.title == "Monthly payer report"
     assert report.as_of == dt.date(2026, 3, 31)
     assert report.findings == (FOUND,)
+
+
+LATE = make_finding(
+    fingerprint="fp-late",
+    unit="days",
+    detected_on=dt.date(2026, 3, 11),
+    dollars_per_month=4_200_000,
+    summary="Aetna decides 7 days later.",
+)
+
+
+def test_money_that_is_held_up_is_no_part_of_what_is_lost():
+    report = compose([(FOUND, FindingState.OPEN), (LATE, FindingState.OPEN)])
+    money = {one.label: one.value for one in report.key_figures}
+
+    assert report.headline == (
+        "1 payer treats your claims worse than before: "
+        "about $18,000 a month, and about $42,000 held up by late decisions."
+    )
+    assert (money["At risk a month"], money["Delayed"]) == (1_825_000, 4_200_000)
+
+
+def test_a_period_that_has_not_ended_says_so_and_stands_beside_as_many_days():
+    report = compose(today=dt.date(2026, 3, 12))
+    sections = {one.anchor: one for one in report.sections}
+
+    assert report.title == "Monthly payer report, so far"
+    assert report.headline.endswith("So far: March 2026 ends on 31 Mar 2026.")
+    assert report.as_of == dt.date(2026, 3, 12)
+    assert "1 Feb 2026 to 12 Feb 2026" in sections["unfinished"].paragraphs[0]
+    sources = [row[0] for row in sections["sources"].tables[0].rows]
+    assert sources[:2] == [
+        "First decisions, 1 Mar 2026 to 12 Mar 2026",
+        "First decisions, 1 Feb 2026 to 12 Feb 2026",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("today", "is_over"),
+    [
+        (dt.date(2026, 2, 1), False),
+        (dt.date(2026, 3, 1), False),
+        (dt.date(2026, 3, 31), False),
+        (dt.date(2026, 4, 1), True),
+        (None, True),
+    ],
+)
+def test_a_period_is_over_when_its_last_day_is(today, is_over):
+    report = compose(today=today)
+
+    assert ("unfinished" not in {one.anchor for one in report.sections}) is is_over
+    assert (report == compose()) is is_over
+
+
+def test_a_report_stands_beside_what_the_one_before_said():
+    earlier = EarlierReport(
+        words="February 2026",
+        figures={"At risk a month": 2_000_000, "Denial rate": 0.06, "Delayed": None},
+        findings={"fp-old": "Cigna paid less."},
+    )
+    [section] = [one for one in compose(earlier=earlier).sections if one.anchor == "compared"]
+
+    assert section.heading == "Beside the report of February 2026"
+    assert section.paragraphs[1:] == (f"New: {FOUND.summary}", "No longer: Cigna paid less.")
+    assert section.tables[0].rows == (
+        ("At risk a month", "$18,250", "$20,000", "-$1,750"),
+        ("Delayed", "$0", "–", "–"),
+        ("Denial rate", "16.5 %", "6.0 %", "+10.5 pp"),
+    )
+
+
+def test_a_report_that_says_the_same_as_the_one_before_says_that():
+    earlier = EarlierReport(words="February 2026", findings={"fp-march": FOUND.summary})
+    [section] = [one for one in compose(earlier=earlier).sections if one.anchor == "compared"]
+
+    assert section.paragraphs[-1] == "The findings are the same."
+    assert section.tables == ()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.core.files.storage import default_storage
@@ -28,6 +30,13 @@ def storage(settings, tmp_path):
 
     assert Path(default_storage.location) == tmp_path
     return stored
+
+
+@pytest.fixture(autouse=True)
+def in_april(monkeypatch):
+    """Let the periods that reports are made of be over."""
+    clock = SimpleNamespace(now=lambda: dt.datetime(2026, 4, 20, 9, tzinfo=dt.UTC))
+    monkeypatch.setattr("claimkit_django.reports.runs.SystemClock", lambda: clock)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from claimkit_django.reports.exports import prune_exports, run_export
 from claimkit_django.reports.models import ExportRun, ReportRun, ReportSchedule
 from claimkit_django.reports.runs import run_report
 from claimkit_django.tenants.scope import enter
-from tests.reporting import make
+from tests.reporting import FEBRUARY, make
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
 urlpatterns = [path("", include("claimkit_django.urls"))]
@@ -79,6 +79,18 @@ def test_a_report_is_asked_for_followed_and_downloaded(clinic, client_of):
     )
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_report_is_compared_with_the_one_before(clinic, client_of):
+    make(clinic, FEBRUARY)
+    row = make(clinic)
+
+    shown = client_of(clinic).get(f"{REPORTS}{row.uid}/").json()
+
+    figures = {one.pop("label"): one for one in shown["compared"]["figures"]}
+    assert figures["At risk a month"] == {"kind": "money", "value": "48210.50", "before": "0.00"}
+    assert figures["Denial rate"] == {"kind": "share", "value": "0.4", "before": "0.08"}
+    assert shown["up_to"] is None
 
 
 @pytest.mark.parametrize("accept", ["application/pdf", "text/html", "application/json", "*/*"])

@@ -72,6 +72,38 @@ def test_a_report_is_compared_with_the_one_before(clinic):
 
 
 @pytest.mark.django_db
+def test_the_comparison_is_in_the_report_itself(clinic):
+    make(clinic, FEBRUARY)
+
+    [section] = [one for one in document(make(clinic))["sections"] if one["anchor"] == "compared"]
+
+    assert section["heading"] == "Beside the report of February 2026"
+    assert ["At risk a month", "$48,210", "$0", "+$48,210"] in section["tables"][0]["rows"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("zone", "hour", "day"),
+    [
+        # Half past three in London is the evening before in Los Angeles.
+        ("America/Los_Angeles", 3, "2026-03-11"),
+        ("UTC", 3, "2026-03-12"),
+        # A zone that does not exist keeps nobody from a report: then UTC counts.
+        ("Mars/Olympus_Mons", 3, "2026-03-12"),
+    ],
+)
+def test_a_period_that_has_not_ended_where_the_tenant_is_says_so(clinic, zone, hour, day):
+    type(clinic).objects.filter(pk=clinic.pk).update(timezone=zone)
+    clock = SimpleNamespace(now=lambda: dt.datetime(2026, 3, 12, hour, 30, tzinfo=dt.UTC))
+
+    row = make(clinic, clock=clock)
+
+    assert row.headline.endswith("So far: March 2026 ends on 31 Mar 2026.")
+    assert row.changes["up_to"] == document(row)["as_of"] == day
+    assert make(clinic).changes["up_to"] is None
+
+
+@pytest.mark.django_db
 def test_a_period_without_data_makes_a_report_that_says_so(northside):
     row = make(northside)
 

@@ -1,0 +1,84 @@
+"""A report beside the one of the period before: what came, what went, and how figures moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from claimkit.reports.document import Column, Section, Table, ValueKind, format_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from claimkit.drift.findings import Finding
+    from claimkit.reports.document import KeyFigure, Value
+
+__all__ = ["EarlierReport", "came", "comparison_section", "went"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierReport:
+    """What is remembered of the report of the period before."""
+
+    #: What people call its period, such as "February 2026".
+    words: str
+    #: Label of a key figure → its value; money in cents.
+    figures: Mapping[str, Value] = field(default_factory=dict)
+    #: Fingerprint → what the finding said.
+    findings: Mapping[str, str] = field(default_factory=dict)
+
+
+def came(findings: Sequence[Finding], earlier: EarlierReport) -> list[str]:
+    """Return what findings say that the earlier report did not have."""
+    return [one.summary for one in findings if one.fingerprint not in earlier.findings]
+
+
+def went(findings: Sequence[Finding], earlier: EarlierReport) -> list[str]:
+    """Return what the earlier report said and findings do not say any more."""
+    here = {one.fingerprint for one in findings}
+    return [text for name, text in earlier.findings.items() if name not in here]
+
+
+def comparison_section(
+    figures: Sequence[KeyFigure], findings: Sequence[Finding], earlier: EarlierReport
+) -> Section:
+    """Return the section that puts a report beside the one before, as that one said it."""
+    new, over = came(findings, earlier), went(findings, earlier)
+    rows = tuple(
+        (
+            one.label,
+            format_value(one.value, one.kind),
+            format_value(earlier.figures.get(one.label), one.kind),
+            _moved(one, earlier.figures.get(one.label)),
+        )
+        for one in figures
+        if one.label in earlier.figures
+    )
+    said = f"The report of {earlier.words} said what is under “then”; it may know more by now."
+    return Section(
+        anchor="compared",
+        heading=f"Beside the report of {earlier.words}",
+        paragraphs=(said, *(f"New: {one}" for one in new), *(f"No longer: {one}" for one in over))
+        if new or over
+        else (said, "The findings are the same."),
+        tables=(
+            Table(
+                caption="Figures of both reports",
+                columns=tuple(
+                    Column(label=label) for label in ("Figure", "Now", "Then", "Difference")
+                ),
+                rows=rows,
+            ),
+        )
+        if rows
+        else (),
+    )
+
+
+def _moved(figure: KeyFigure, then: Value) -> str:
+    now = figure.value
+    if not isinstance(now, (int, float)) or not isinstance(then, (int, float)):
+        return format_value(None, figure.kind)
+    kind = ValueKind.POINTS if figure.kind is ValueKind.SHARE else figure.kind
+    written = format_value(now - then, kind)
+    return written if kind is ValueKind.POINTS or now <= then else f"+{written}"
