@@ -29,6 +29,7 @@ __all__ = [
     "Expected",
     "Span",
     "at_least",
+    "chance_variance",
     "expect",
     "fit_baseline",
     "reason_counts",
@@ -72,7 +73,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispersion:
-    """How much more than by chance denials vary: Var(window) = E + s² ΣE_day² + τ² E².
+    """How much more than by chance denials vary: Var(window) = E (1 − E/n) + s² ΣE_day² + τ² E².
 
     The s² of batches at four levels, each by payer: payer, cell, payer and reason, cell and reason.
     The τ² of slow wobble at the same four levels, for windows of a week and of four.
@@ -146,6 +147,7 @@ def fit_baseline(history: History, span: Span) -> Baseline:
     expected = expect(history, rate, factor, span.start, span.end)
     dispersion = _dispersion(history, span, expected, share)
     by_day = history.by_payer(expected.expected)
+    of_payers = history.by_payer(expected.claims)
     owner = history.cell_payer
     count = np.bincount(owner, minlength=len(history.payers))
     group_error = _group_error(history, claims, denials)
@@ -164,9 +166,10 @@ def fit_baseline(history: History, span: Span) -> Baseline:
         payer_reasons=payer_reasons,
         reason_denials=reason_denials,
         dispersion=dispersion,
-        typical_payer=1 + dispersion.payer * _batch_size(by_day),
-        typical_cell=1 + dispersion.cell[owner] * _batch_size(expected.expected),
-        typical_payer_reason=1 + dispersion.payer_reason[:, None] * _batch_size(per_reason),
+        typical_payer=1 + dispersion.payer * _batch_size(by_day, of_payers),
+        typical_cell=1 + dispersion.cell[owner] * _batch_size(expected.expected, expected.claims),
+        typical_payer_reason=1
+        + dispersion.payer_reason[:, None] * _batch_size(per_reason, of_payers[:, None]),
         days=np.maximum(0, span.end - np.maximum(span.start, history.since)),
     )
 
@@ -203,6 +206,16 @@ def at_least(ageless: Floats, expected: Floats) -> Floats:
     """
     factor: Floats = np.maximum(ageless / np.maximum(expected, 1e-9), 1.0)
     return np.where(expected > 1e-9, factor, 1.0)
+
+
+def chance_variance(expected: Floats, claims: Floats) -> Floats:
+    """Return the variance of denials by chance alone: E (1 − E/n), that of a binomial count.
+
+    >>> chance_variance(np.array([20.0]), np.array([100.0])).tolist()
+    [16.0]
+    """
+    variance: Floats = expected * (1 - np.minimum(expected / np.maximum(claims, 1e-9), 0.97))
+    return variance
 
 
 def reason_counts(history: History, start: int, end: int, cells: slice | None = None) -> Floats:
@@ -317,21 +330,23 @@ def _dispersion(history: History, span: Span, expected: Expected, share: Floats)
     each = np.arange(owners)
     counts = reason_counts(history, span.start, span.end)
     of_reason = expected.expected[:, None] * share[..., None]
-    by_cell = expected.observed - expected.expected, expected.expected
-    by_reason = counts - of_reason, of_reason
+    claims = expected.claims
+    by_cell = expected.observed - expected.expected, expected.expected, claims
+    by_reason = counts - of_reason, of_reason, claims[:, None]
     slopes: list[Floats] = []
     weeks: list[float] = []
     months: list[float] = []
-    for (rest, due), holders in (
-        ((history.by_payer(by_cell[0]), history.by_payer(by_cell[1])), each),
+    for (rest, due, size), holders in (
+        ([history.by_payer(one) for one in by_cell], each),
         (by_cell, owner),
-        ((history.by_payer(by_reason[0]), history.by_payer(by_reason[1])), each),
+        ([history.by_payer(one) for one in by_reason], each),
         (by_reason, owner),
     ):
-        slope = batch_slope(rest**2, due, holders, owners)
+        chance = chance_variance(due, size)
+        slope = batch_slope(rest**2, chance, holders, owners, size=due)
         slopes.append(slope)
         own = slope[holders].reshape(-1, *([1] * (due.ndim - 1)))
-        variance = due + own * due**2
+        variance = chance + own * due**2
         flat = (-1, due.shape[-1])
         rows = rest.reshape(flat), variance.reshape(flat), due.reshape(flat)
         weeks.append(slow_variance(*rows, 7))
@@ -346,7 +361,8 @@ def _dispersion(history: History, span: Span, expected: Expected, share: Floats)
     )
 
 
-def _batch_size(expected: Floats) -> Floats:
-    """Return the size of a typical batch: ΣE² / ΣE over days."""
-    size: Floats = (expected**2).sum(-1) / np.maximum(expected.sum(-1), 1e-9)
+def _batch_size(expected: Floats, claims: Floats) -> Floats:
+    """Return the size of a typical batch: ΣE² over the variance of chance, over days."""
+    variance = chance_variance(expected, claims).sum(-1)
+    size: Floats = (expected**2).sum(-1) / np.maximum(variance, 1e-9)
     return size

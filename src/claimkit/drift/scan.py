@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from claimkit.drift.shared import shared_change
-from claimkit.drift.statistics import NO_SCORE, signed_root, sum_by, threshold
+from claimkit.drift.statistics import NO_SCORE, signed_root, sum_by, tail_root, threshold
 from claimkit.drift.streams import BUDGET_SHARES, SCAN_WINDOW, Level
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _scan_decided(
         expected = streams.expected[:, end] - streams.expected[:, start]
         claims = (streams.claims[:, end] - streams.claims[:, start])[streams.row]
         at = which, streams.payer, streams.reason + 1
-        score = signed_root(
+        score = tail_root(
             observed,
             expected * shared.ratio[at] * factor[which] * (1 + dead_zone),
             claims,
@@ -140,7 +140,7 @@ def _scan_submitted(
         counted = claims[:, days - 1]
         decided = np.concatenate([streams.history.by_payer(counted), counted])[streams.row]
         at = which, streams.payer, streams.reason + 1
-        score = signed_root(
+        score = tail_root(
             observed,
             window_expected * shared.ratio[at] * factor[which] * (1 + dead_zone),
             decided,

@@ -29,6 +29,7 @@ __all__ = [
     "signed_root",
     "slow_variance",
     "sum_by",
+    "tail_root",
     "threshold",
     "trials",
 ]
@@ -38,6 +39,8 @@ NO_SCORE = -9.0
 #: ln rate(h) = a + b ln h − h²/2: how often a day one Gaussian stream, scanned over the windows of
 #: :data:`claimkit.drift.scan.WINDOWS`, crosses h anew; fitted to 8 million simulated stream-days.
 _CROSSING = (-2.94311095, 1.23814638)
+#: Scores above this are corrected for the shape of their tail; none below comes near a threshold.
+_FAR = 2.5
 #: The median of a χ² variable with one degree of freedom.
 _CHI2_MEDIAN = 0.455
 
@@ -55,11 +58,11 @@ def signed_root(
     Where Pearson's (O − E)/√V drifts off normal in the tail, this stays close to it
     (Barndorff-Nielsen and Cox, *Inference and Asymptotics*, 1994, ch. 4).
 
-    E itself is known with a relative variance v only. If E/φ has a gamma distribution with shape
-    a = φ/v, then O/φ is negative binomial, and the Poisson part of the deviance, 2 [O ln(O/E) − (O − E)],
-    becomes 2 [O ln(O/E) − (O + a) ln((O + a)/(E + a))] (Hilbe, *Negative Binomial Regression*, 2011,
-    ch. 8). For small counts this is far from dividing by φ + v E: with E = 0.1 known to a factor of
-    three, five events are no wonder.
+    E itself is known with a relative variance v only. If E/n has a beta distribution of weight
+    A = φ (1 − E/n) / (v E/n), in claims, then O is beta-binomial, and the deviance is that of O around
+    q = (O + A E/n) / (n + A) plus the prior's around E/n (Griffiths, Biometrics 29, 1973; the profile of
+    both is least there). For large counts it is the binomial variance with v E² added; for small
+    ones it is far from that: with E = 0.1 known to a factor of three, five events are no wonder.
 
     >>> signed_root(np.array([20.0]), np.array([10.0]), np.array([100.0]), np.array([1.0])).round(2)
     array([2.98])
@@ -74,22 +77,60 @@ def signed_root(
         scale: φ, over-dispersion of the events.
         spread: v, relative variance of E beyond that; None is none.
     """
-    expected = np.clip(expected, 1e-9, claims * 0.999 + 1e-9)
-    rest, rest_expected = np.maximum(claims - observed, 1e-9), claims - expected
-    event = observed * np.log(np.maximum(observed, 1e-9) / expected)
-    other = np.where(
-        claims - observed > 1e-9,
-        rest * np.log(rest / np.maximum(rest_expected, 1e-9)),
-        0.0,
-    )
-    half = event + other
+    claims = np.maximum(claims, 1e-9)
+    expected = np.clip(expected, 1e-12, claims * 0.999)
+    usual = expected / claims
+    rate, prior = usual, np.zeros_like(usual)
     if spread is not None:
-        shape = scale / np.maximum(spread, 1e-9)
-        rise = observed - expected
-        half = half + rise - (observed + shape) * np.log1p(rise / (expected + shape))
+        weight = scale * (1 - usual) / (np.maximum(spread, 1e-9) * usual)
+        move = (observed - expected) / (claims + weight)
+        rate = usual + move
+        prior = -weight * (
+            usual * np.log1p(move / usual) + (1 - usual) * np.log1p(-move / (1 - usual))
+        )
+    rest = claims - observed
+    half = _plog(observed, claims * rate) + _plog(rest, claims * (1 - rate)) + prior
     deviance = np.maximum(2 * half, 0.0)
     root: Floats = np.sign(observed - expected) * np.sqrt(deviance / scale)
     return root
+
+
+def tail_root(
+    observed: Floats, expected: Floats, claims: Floats, scale: Floats, spread: Floats
+) -> Floats:
+    """Return the signed root, corrected so that its normal tail is that of O events or more.
+
+    r + ln(u/r)/r where r is above 2.5, with the lattice form of Lugannani and Rice (*Saddle point
+    approximation for the distribution of the sum of independent random variables*, Adv. Appl. Prob. 12,
+    1980; r* of Barndorff-Nielsen, Biometrika 73, 1986): u = (1 − e^−s) √K″ at the saddle point, where s is
+    the log of the odds by which O outruns E, and K″ the variance there. 1/6 is Gosper's, in Stirling's
+    formula, and keeps it right where all claims are denied: four of four are ten times less of a
+    wonder than their deviance says. Arguments as for :func:`signed_root`.
+
+    >>> four, usual, one, spread = (np.array([x]) for x in (4.0, 0.1, 1.0, 0.1))
+    >>> signed_root(four, usual, four, one, spread).round(1)
+    array([5.3])
+    >>> tail_root(four, usual, four, one, spread).round(1)
+    array([4.8])
+    """
+    root = signed_root(observed, expected, claims, scale, spread)
+    far = root > _FAR
+    o, e, n, factor, v, r = (
+        each[far]
+        for each in (observed, expected, claims, scale, np.broadcast_to(spread, root.shape), root)
+    )
+    more = 1 + o * v / factor
+    curvature = o / factor * more * (n - o + 1 / 6) / (n + 1 / 6)
+    step = 1 - e / o * more / (1 + e * v / factor)
+    root[far] = r + np.log(np.maximum(step, 1e-3) * np.sqrt(curvature) / r) / r
+    return root
+
+
+def _plog(count: Floats, expected: Floats) -> Floats:
+    """Return O ln(O/E), zero where O is."""
+    safe = np.maximum(count, 1e-9)
+    gain: Floats = np.where(count > 1e-9, safe * np.log(safe / np.maximum(expected, 1e-9)), 0.0)
+    return gain
 
 
 def poisson_gain(observed: Floats, expected: Floats) -> Floats:
@@ -160,32 +201,51 @@ def trials(expected: Floats) -> Floats:
     return part
 
 
-def batch_slope(squares: Floats, variance: Floats, owner: NDArray[np.int64], owners: int) -> Floats:
-    """Return s² of Var(block) = v + s² v² for each owner, by moments.
+def batch_slope(
+    squares: Floats,
+    variance: Floats,
+    owner: NDArray[np.int64],
+    owners: int,
+    *,
+    size: Floats | None = None,
+) -> Floats:
+    """Return s² of Var(block) = v + s² E² for each owner, by moments.
 
     A remittance day is one batch whose claims share their luck, so a block's variance grows with
     the square of its size. Residuals are winsorized at three *robust* standard deviations (a cap
-    at Poisson ones underestimates s² where it is large), and each owner is shrunk half-way to all.
+    at Poisson ones underestimates s² where it is large). What one owner's blocks tell is often as
+    uncertain as it is large, so each is shrunk to all, as far as owners are alike beyond chance
+    (empirical Bayes; the variance between them as in DerSimonian and Laird, *Meta-analysis in
+    clinical trials*, 1986).
 
     Args:
         squares: Squared residuals, streams by ... by blocks.
-        variance: Expected variance of each block, same shape.
+        variance: v, expected variance of each block without its luck, same shape.
         owner: Owner of each stream.
         owners: How many owners there are.
+        size: E, what the luck of each block multiplies, same shape; None means v.
     """
-    numerator, denominator = np.zeros(owners), np.zeros(owners)
+    size = variance if size is None else size
+    excess, weight, noise = np.zeros((3, owners))
     for one in range(owners):
         mine = owner == one
-        square, var = squares[mine].ravel(), variance[mine].ravel()
+        square, var, due = (each[mine].ravel() for each in (squares, variance, size))
         large = var >= 5
         spread = 1.0
         if large.sum() >= 12:
             spread = max(1.0, float(np.median(square[large] / var[large])) / _CHI2_MEDIAN)
-        numerator[one] = (np.minimum(square, 9 * spread * var + 9) - var).sum()
-        denominator[one] = (var * var).sum()
-    pool = max(0.0, numerator.sum() / max(denominator.sum(), 1e-9))
-    weight = denominator / 2 + 1e-9
-    slope: Floats = np.maximum(0.0, (numerator + weight * pool) / (denominator + weight))
+        excess[one] = (np.minimum(square, 9 * spread * var + 9) - var).sum()
+        weight[one] = (due * due).sum()
+        # Of a Poisson count the square of its residual varies by v + 2 v².
+        noise[one] = (spread * var + 2 * (spread * var) ** 2).sum()
+    pool = max(0.0, excess.sum() / max(weight.sum(), 1e-9))
+    own = excess / np.maximum(weight, 1e-9)
+    error = noise / np.maximum(weight, 1e-9) ** 2 + 1e-12
+    precision = np.where(weight > 0, 1 / error, 0.0)
+    total = max(precision.sum(), 1e-12)
+    unlike = float((precision * (own - pool) ** 2).sum()) - (np.count_nonzero(weight) - 1)
+    between = max(0.0, unlike / max(total - (precision**2).sum() / total, 1e-12))
+    slope: Floats = np.maximum(0.0, pool + between / (between + error) * (own - pool))
     return slope
 
 

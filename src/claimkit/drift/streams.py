@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from claimkit.drift.baseline import at_least, expect, reason_counts
+from claimkit.drift.baseline import at_least, chance_variance, expect, reason_counts
 from claimkit.drift.shared import GROUP_DENIALS, compare, shared_change
 from claimkit.drift.statistics import cumulate, threshold, trials
 
@@ -174,7 +174,8 @@ class Streams:
         """Return φ of each stream's window from the sizes of the batches that are in it."""
         squares = self.squares[:, end] - self.squares[:, start]
         expected = self.expected[:, end] - self.expected[:, start]
-        return 1 + self.slope * squares / np.maximum(expected, 1e-9)
+        claims = (self.claims[:, end] - self.claims[:, start])[self.row]
+        return _inflated(self.slope, squares, expected, claims)
 
     def spread(self, days: int) -> Floats:
         """Return the relative variance of each stream's expectation in a window of ``days``.
@@ -222,6 +223,8 @@ def make_streams(
     tested = cumulate(_pick(expected, kept))
     squares = cumulate(_pick(expected, kept) ** 2)
     slope = _pick(_slopes(history, baseline), kept)
+    claims = cumulate(np.concatenate([history.by_payer(daily.claims), daily.claims]))
+    row = np.where(cell < 0, payer, len(history.payers) + cell)
     return Streams(
         history=history,
         baseline=baseline,
@@ -230,14 +233,14 @@ def make_streams(
         payer=payer,
         cell=cell,
         reason=reason,
-        row=np.where(cell < 0, payer, len(history.payers) + cell),
+        row=row,
         observed=cumulate(_pick(observed, kept)),
         expected=tested,
         squares=squares,
-        claims=cumulate(np.concatenate([history.by_payer(daily.claims), daily.claims])),
+        claims=claims,
         slope=slope,
         precision=_pick(_precisions(history, baseline, daily.expected.sum(1)), kept),
-        typical=1 + slope * squares[:, -1] / np.maximum(tested[:, -1], 1e-9),
+        typical=_inflated(slope, squares[:, -1], tested[:, -1], claims[row, -1]),
         payer_observed=cumulate(_by_reason(observed, categories)),
         payer_expected=cumulate(_by_reason(expected, categories)),
         payer_ageless=cumulate(history.by_payer(daily.claims * baseline.ageless[:, None])),
@@ -252,6 +255,13 @@ def make_streams(
         ),
         kept=kept,
     )
+
+
+def _inflated(slope: Floats, squares: Floats, expected: Floats, claims: Floats) -> Floats:
+    """Return φ: by what batches multiply the variance of chance."""
+    chance = chance_variance(expected, claims)
+    factor: Floats = 1 + slope * squares / np.maximum(chance, 1e-9)
+    return factor
 
 
 def _layout(history: History) -> tuple[tuple[Ints, Ints, Ints], ...]:

@@ -20,6 +20,7 @@ from claimkit.drift.statistics import (
     prior_strength,
     signed_root,
     slow_variance,
+    tail_root,
     threshold,
     trials,
 )
@@ -130,9 +131,36 @@ def test_batch_slope_finds_the_variance_of_batches():
 
     slope = batch_slope((counts - mean) ** 2, mean, np.arange(2), 2)
 
-    # Each is shrunk half-way to the pool of 0.02.
-    assert slope[0] == pytest.approx((0.04 + 0.5 * 0.02) / 1.5, rel=0.15)
-    assert slope[1] == pytest.approx(0.5 * 0.02 / 1.5, rel=0.25)
+    # So many days tell one from the other.
+    assert slope[0] == pytest.approx(0.04, rel=0.15)
+    assert slope[1] == pytest.approx(0.0, abs=0.002)
+
+
+def test_batch_slope_of_owners_that_are_alike_is_that_of_all():
+    """Sixty days of one owner tell little: sixteen alike ones are told apart by chance only."""
+    rng = np.random.default_rng(11)
+    mean = rng.uniform(5, 20, (16, 120))
+    counts = rng.poisson(mean * rng.gamma(1 / 0.02, 0.02, mean.shape))
+
+    slope = batch_slope((counts - mean) ** 2, mean, np.arange(16), 16)
+
+    assert slope == pytest.approx(np.full(16, 0.02), rel=0.5)
+    assert slope.std() < 0.004
+
+
+def test_batch_slope_knows_chance_and_luck_apart():
+    """Binomial counts: the variance of chance is less than what luck multiplies."""
+    rng = np.random.default_rng(12)
+    claims, usual = 100, 0.2
+    chance = usual * rng.gamma(1 / 0.02, 0.02, (1, 20_000))
+    counts = rng.binomial(claims, np.minimum(chance, 1))
+    due = np.full(chance.shape, claims * usual)
+    variance = due * (1 - usual)
+
+    slope = batch_slope((counts - due) ** 2, variance, np.zeros(1, np.int64), 1, size=due)
+
+    # n² var(p) of a binomial with random p is (1 − 1/n) of n² var(p) more than n p (1 − p).
+    assert slope[0] == pytest.approx(0.02, rel=0.1)
 
 
 def test_batch_slope_withstands_one_disaster():
@@ -176,6 +204,57 @@ def test_signed_root_with_an_uncertain_expectation_is_that_of_the_negative_binom
     made = signed_root(ONE * observed, ONE * expected, ONE * 1e7, ONE, ONE / shape)[0]
 
     assert made == pytest.approx(root, rel=1e-3)
+
+
+@given(
+    claims=st.integers(1, 400),
+    share=st.floats(0.001, 0.9),
+    observed=st.floats(0, 1),
+    spread=st.floats(0.001, 2),
+)
+def test_signed_root_with_an_uncertain_expectation_is_a_profile_over_what_it_may_be(
+    claims, share, observed, spread
+):
+    """The least sum of the deviance around a rate and the prior's deviance at that rate."""
+    seen = math.floor(observed * claims)
+    weight = (1 - share) / (spread * share)
+
+    def deviance(rate):
+        of_prior = special.rel_entr(share, rate) + special.rel_entr(1 - share, 1 - rate)
+        of_count = special.rel_entr(seen / claims, rate)
+        of_count += special.rel_entr(1 - seen / claims, 1 - rate)
+        return 2 * (weight * of_prior + claims * of_count)
+
+    between = sorted((share, seen / claims + 1e-12))
+    found = minimize_scalar(deviance, bounds=between, method="bounded", options={"xatol": 1e-13})
+
+    made = signed_root(ONE * seen, ONE * claims * share, ONE * claims, ONE, ONE * spread)[0]
+
+    assert abs(made) == pytest.approx(math.sqrt(max(found.fun, 0)), rel=1e-3, abs=1e-3)
+
+
+@given(
+    claims=st.integers(3, 500),
+    share=st.floats(0.002, 0.3),
+    spread=st.floats(0.001, 0.5),
+    rare=st.floats(3.1, 6),
+)
+def test_tail_root_has_the_tail_of_the_beta_binomial(claims, share, spread, rare):
+    """Scipy's exact one, up to all of the claims: never more of a wonder than it is."""
+    weight = (1 - share) / (spread * share)
+    chance = stats.betabinom.pmf(
+        np.arange(claims + 1), claims, weight * share, weight - weight * share
+    )
+    tail = chance[::-1].cumsum()[::-1]
+    count = min(max(3, int(np.argmax(tail < stats.norm.sf(rare)))), claims)
+    wanted = stats.norm.isf(tail[count])
+
+    made = tail_root(ONE * count, ONE * claims * share, ONE * claims, ONE, ONE * spread)[0]
+
+    if wanted > 3:
+        assert made < wanted + 0.03
+        # Conservative where most claims are denied at one stroke, which is rare.
+        assert made > wanted - (0.06 if count < claims / 5 else 0.4)
 
 
 @given(observed=st.floats(0, 200), expected=st.floats(0.01, 200), spread=st.floats(0, 2))
