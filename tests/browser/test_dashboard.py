@@ -1,14 +1,8 @@
-"""The dashboard in real Chromium: by mouse, by keyboard, without JavaScript, and under axe.
-
-``CLAIMKIT_CHROMIUM`` names the browser; without one nothing here runs, and pytest says so.
-"""
+"""The dashboard in real Chromium: by mouse, by keyboard, without JavaScript, and under axe."""
 
 from __future__ import annotations
 
 import datetime as dt
-import os
-import shutil
-from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -26,39 +20,14 @@ from claimkit_django.tenants.models import Tenant
 from claimkit_django.tenants.scope import enter
 from tests.alerting import report, signal
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+pytestmark = pytest.mark.django_db(transaction=True)
 
-_CHROMIUM = os.environ.get("CLAIMKIT_CHROMIUM") or shutil.which("chromium") or ""
-pytestmark = [
-    pytest.mark.skipif(
-        not _CHROMIUM, reason="no Chromium: install one, or name it in CLAIMKIT_CHROMIUM"
-    ),
-    pytest.mark.django_db(transaction=True),
-]
-
-_AXE = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
-_FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 _PAYER = "MERIDIAN OF OHIO"
 #: Sections of the navigation.
 _SECTIONS = (
     *("", "findings/", "alerts/", "uploads/", "mappings/", "authorizations/"),
     *("reports/", "backtests/", "organizations/"),
 )
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    # The driver of the browser runs an event loop in this thread; the tests use no other.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
-        yield browser
-        browser.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture
@@ -142,7 +111,9 @@ def visit(chromium, northside, django_user_model, live_server):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_every_page_is_accessible_fits_and_loads_nothing_from_elsewhere(visit, width, scheme):
+def test_every_page_is_accessible_fits_and_loads_nothing_from_elsewhere(
+    visit, violations, width, scheme
+):
     page = visit(viewport={"width": width, "height": 844}, color_scheme=scheme)
     more = [
         page.get_attribute("h2 a", "href"),
@@ -154,10 +125,7 @@ def test_every_page_is_accessible_fits_and_loads_nothing_from_elsewhere(visit, w
     wrong = []
     for path in (*_SECTIONS, *more):
         page.goto(path)
-        found = page.evaluate(f"{_AXE}; axe.run().then((found) => found.violations)")
-        wrong += [(path, one["id"], one["nodes"][0]["target"]) for one in found]
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            wrong.append((path, "is wider than the screen"))
+        wrong += [(path, *one) for one in violations(page)]
 
     assert wrong == []
     assert page.complaints == []

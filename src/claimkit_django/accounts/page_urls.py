@@ -1,4 +1,4 @@
-"""Addresses of the pages to sign in and out, and to choose a new password."""
+"""Addresses of the pages to sign in and out, and for passwords."""
 
 from __future__ import annotations
 
@@ -18,5 +18,7 @@ urlpatterns = [
         pages.ResetConfirmPage.as_view(),
         name="password_reset_confirm",
     ),
+    path("password/change/", pages.ChangePage.as_view(), name="password_change"),
+    path("password/changed/", pages.ChangeDonePage.as_view(), name="password_change_done"),
     path("password/done/", pages.ResetDonePage.as_view(), name="password_reset_complete"),
 ]

@@ -1,4 +1,4 @@
-"""Pages to sign in and out, and to choose a new password: Django's own views, with limits.
+"""Pages to sign in and out, and for passwords: Django's own views, with limits.
 
 ::
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model, views
+from django.db import transaction
 from django.http import HttpResponseRedirect
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
 __all__ = [
+    "ChangeDonePage",
+    "ChangePage",
     "LoginPage",
     "LogoutPage",
     "ResetAskedPage",
@@ -152,7 +155,7 @@ class ResetConfirmPage(views.PasswordResetConfirmView):
         answer = super().form_valid(form)
         user = form.user
         with acting(describe_actor(self.request, user, via="reset link")):
-            end_all(user)
+            end_all(user, "password.reset")
         return answer
 
 
@@ -161,6 +164,48 @@ class ResetDonePage(views.PasswordResetCompleteView):
     """Says that the new password holds."""
 
     template_name = "claimkit_accounts/password_reset_complete.html"
+
+
+@method_decorator(never_cache, name="dispatch")
+class ChangePage(views.PasswordChangeView):
+    """Change one's own password; other sessions and all API tokens of the person end.
+
+    Whoever sits at a session that was left open does not know the old password: tries of it are
+    counted with the attempts to sign in to the account.
+    """
+
+    template_name = "claimkit_accounts/password_change_form.html"
+    success_url = reverse_lazy("claimkit_accounts:password_change_done")
+
+    def post(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:
+        """Try the old password, or say when to try again."""
+        attempt = Attempt.sign_in(request, request.user.get_username())
+        if not attempt.allowed:
+            return _refused(self, attempt)
+        form = self.get_form()
+        is_valid = form.is_valid()
+        if "old_password" not in form.errors:
+            # It was the person, whatever is wrong with the new one.
+            attempt.succeed()
+        return _limited(self.form_valid(form) if is_valid else self.form_invalid(form), attempt)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Keep the new password and this session, under a new key, and end all else."""
+        user = form.user
+        with (
+            transaction.atomic(using=user._state.db),
+            acting(describe_actor(self.request, user, via="password")),
+        ):
+            answer = super().form_valid(form)
+            end_all(user, "password.changed")
+        return answer
+
+
+@method_decorator(never_cache, name="dispatch")
+class ChangeDonePage(views.PasswordChangeDoneView):
+    """Says that the password was changed, and what ended with the old one."""
+
+    template_name = "claimkit_accounts/password_change_done.html"
 
 
 def _limited(answer: HttpResponse, attempt: Attempt) -> HttpResponse:

@@ -70,12 +70,15 @@ def _senders() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="claimkit-mail")
 
 
-def end_all(user: Any) -> None:
-    """End what the old password let in, but for the sessions, which Django ends by itself."""
+def end_all(user: Any, action: str) -> None:
+    """End what the old password let in, but for the sessions, which Django ends by itself.
+
+    ``action`` is what the trail calls it: ``password.reset`` or ``password.changed``.
+    """
     using = user._state.db
     with transaction.atomic(using=using):
         revoke_tokens(user, now=timezone.now())
-        tell_tenants_of(user, "password.reset")
+        tell_tenants_of(user, action)
 
 
 def tell_tenants_of(user: Any, action: str) -> None:

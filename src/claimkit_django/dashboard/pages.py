@@ -51,6 +51,7 @@ __all__ = [
     "Section",
     "installed_sections",
     "listed",
+    "password_url",
     "protected",
     "sign_out_url",
 ]
@@ -219,6 +220,7 @@ class DashboardPage(View):
             "may_act": self.may_act,
             "sections": installed_sections(),
             "section": self.section,
+            "password_url": password_url(),
             "sign_out_url": sign_out_url(),
             "poll_seconds": config().dashboard.poll_seconds,
         }
@@ -256,7 +258,16 @@ def _sign_in(request: HttpRequest) -> HttpResponseBase:
 
 def sign_out_url() -> str:
     """Return where a POST signs out: of the accounts room, else of Django; empty without either."""
-    for name in ("claimkit_accounts:logout", "logout"):
+    return _first_address("claimkit_accounts:logout", "logout")
+
+
+def password_url() -> str:
+    """Return where to change one's password, likewise."""
+    return _first_address("claimkit_accounts:password_change", "password_change")
+
+
+def _first_address(*names: str) -> str:
+    for name in names:
         try:
             return reverse(name)
         except NoReverseMatch:

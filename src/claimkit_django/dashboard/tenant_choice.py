@@ -12,7 +12,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_protect
 
-from claimkit_django.dashboard.pages import protected, sign_out_url
+from claimkit_django.dashboard.pages import password_url, protected, sign_out_url
 from claimkit_django.tenants.directory import SESSION_KEY, permitted_tenants
 from claimkit_django.tenants.models import Tenant
 
@@ -37,6 +37,7 @@ class TenantChoicePage(LoginRequiredMixin, View):
         context = {
             "tenants": _tenants_of(request.user),
             "chosen": chosen,
+            "password_url": password_url(),
             "sign_out_url": sign_out_url(),
         }
         return render(request, "claimkit_dashboard/tenants.html", context)

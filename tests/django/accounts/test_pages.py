@@ -33,6 +33,7 @@ urlpatterns = [
 ]
 
 LOGIN, LOGOUT, RESET = "/account/login/", "/account/logout/", "/account/password/"
+CHANGE, CHANGED = "/account/password/change/", "/account/password/changed/"
 ME = "/api/v1/tokens/"
 
 
@@ -339,6 +340,90 @@ def test_a_link_is_of_the_host_that_the_site_names(client, anna, settings, monke
     assert told["domain_override"] == "claims.example.org"
 
 
+# -- a password that its person changes --------------------------------------------------------
+
+
+def change(client, old="marsupilami", new="tapirs-in-rain", again=""):
+    return client.post(
+        CHANGE, {"old_password": old, "new_password1": new, "new_password2": again or new}
+    )
+
+
+def test_whoever_changes_the_password_stays_and_all_else_ends(client, anna, northside):
+    token, text = issue_token(
+        user=anna,
+        tenant=northside,
+        name="nightly",
+        scope="read",
+        expires_at=timezone.now() + dt.timedelta(days=1),
+    )
+    elsewhere = Client()
+    for one in (client, elsewhere):
+        sign_in(one)
+    before = client.session.session_key
+    answer = change(client)
+
+    assert answer["Location"] == CHANGED
+    assert "is changed" in client.get(CHANGED).content.decode()
+    assert client.get(ME).status_code == 200
+    assert client.session.session_key != before
+    stolen = Client()
+    stolen.cookies["sessionid"] = before
+    assert stolen.get(ME).status_code == elsewhere.get(ME).status_code == 401
+    assert ApiToken.objects.get(pk=token.pk).revoked_at is not None
+    assert Client().get(ME, headers={"authorization": f"Bearer {text}"}).status_code == 401
+    assert sign_in(Client()).status_code == 200
+    assert sign_in(Client(), password="tapirs-in-rain").status_code == 302
+    told = AuditEntry.unscoped.filter(action="password.changed")
+    assert [(one.tenant_id, one.actor, one.via) for one in told] == [
+        (northside.pk, f"user:{anna.pk}", "password")
+    ]
+
+
+@pytest.mark.parametrize("where", [CHANGE, CHANGED])
+def test_strangers_sign_in_before_they_change_a_password(client, settings, where):
+    settings.LOGIN_URL = "claimkit_accounts:login"
+    for ask in (client.get, client.post) if where == CHANGE else (client.get,):
+        answer = ask(where)
+
+        assert (answer.status_code, answer["Location"]) == (302, f"{LOGIN}?next={where}")
+
+
+def test_a_session_left_open_does_not_let_anyone_guess_the_password(client, anna):
+    sign_in(client)
+    answers = [change(client, old=f"guess {one}") for one in range(6)]
+
+    assert [one.status_code for one in answers] == [200] * 5 + [429]
+    assert int(answers[-1]["Retry-After"]) > 0
+    # Not even the right one, and signing in from there counts together with it.
+    assert change(client).status_code == sign_in(Client()).status_code == 429
+    assert anna.check_password("marsupilami")
+
+
+def test_a_new_password_that_will_not_do_uses_no_attempt_up(client, anna, settings):
+    validator = "django.contrib.auth.password_validation.NumericPasswordValidator"
+    settings.AUTH_PASSWORD_VALIDATORS = [{"NAME": validator}]
+    sign_in(client)
+    answers = [change(client, new="12345") for _ in range(7)]
+    answers.append(change(client, again="something-else-entirely"))
+
+    assert {one.status_code for one in answers} == {200}
+    assert 'role="alert"' in answers[0].content.decode()
+    assert change(client)["Location"] == CHANGED
+
+
+def test_a_password_is_not_changed_if_the_rest_cannot_end(client, anna, monkeypatch):
+    sign_in(client)
+    monkeypatch.setattr(
+        "claimkit_django.accounts.pages.end_all", lambda *_: pytest.fail("the trail is down")
+    )
+    with pytest.raises(pytest.fail.Exception):
+        change(client)
+    anna.refresh_from_db()
+
+    assert anna.check_password("marsupilami")
+
+
 # -- sessions end ------------------------------------------------------------------------------
 
 
@@ -440,9 +525,13 @@ class _Page(HTMLParser):
         "/account/password/asked/",
         "/account/password/done/",
         "/account/password/MQ/nonsense/",
+        CHANGE,
+        CHANGED,
     ],
 )
-def test_pages_are_accessible_and_load_nothing_from_elsewhere(client, where):
+def test_pages_are_accessible_and_load_nothing_from_elsewhere(client, anna, where):
+    if where in (CHANGE, CHANGED):
+        client.force_login(anna)
     answer = client.get(where)
     page = _Page(answer.content.decode())
     labels = {one.get("for") for one in page.of("label")}
@@ -457,7 +546,9 @@ def test_pages_are_accessible_and_load_nothing_from_elsewhere(client, where):
         if any(name.startswith("on") or name == "style" for name in one)
     ]
     assert not re.findall(r"(?:https?:)?//", answer.content.decode().replace("<!doctype", ""))
-    visible = [one for one in page.of("input") if one.get("type") != "hidden"]
+    visible = [
+        one for one in page.of("input") if one.get("type") != "hidden" and "hidden" not in one
+    ]
     assert {one["id"] for one in visible} <= labels
     assert "no-store" in answer["Cache-Control"]
 
