@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from http.client import responses
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import DisallowedHost
+from django.conf import settings
+from django.core.exceptions import (
+    DisallowedHost,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.http import JsonResponse
 from django.urls import NoReverseMatch, reverse
 
@@ -305,6 +311,11 @@ class ProblemMiddleware(AnswerMiddleware):
         """Return the problem in place of another layer's error page."""
         return _as_problem(request, response)
 
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        """Remember what Django answers like any other bad request, with 400."""
+        if isinstance(exception, (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)):
+            request.claimkit_too_large = True  # type: ignore[attr-defined]
+
 
 #: Headers of the replaced body, not of the answer.
 _BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "etag"})
@@ -315,13 +326,24 @@ def _as_problem(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
         return response
     if response.headers.get("Content-Type", "").startswith(MEDIA_TYPE):
         return response
-    problem = problem_for_status(response.status_code)
+    is_too_large = response.status_code == 400 and _is_too_large(request)
+    problem = problem_for_status(413 if is_too_large else response.status_code)
     answer = problem_response(problem, request)
     for name, value in response.headers.items():
         if name.lower() not in _BODY_HEADERS:
             answer.headers[name] = value
     answer.cookies = response.cookies
     return answer
+
+
+def _is_too_large(request: HttpRequest) -> bool:
+    """Whether a view refused the body for its size, or middleware did, which tells nobody why."""
+    if getattr(request, "claimkit_too_large", False):
+        return True
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    is_form = request.content_type == "application/x-www-form-urlencoded"
+    return bool(is_form and limit is not None and length.isdecimal() and int(length) > limit)
 
 
 def _is_api(request: HttpRequest) -> bool:

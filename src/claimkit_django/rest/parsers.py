@@ -7,19 +7,21 @@ lets text through that no database stores.
 from __future__ import annotations
 
 import codecs
+import io
 import json
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from django.core.exceptions import RequestDataTooBig
 from rest_framework import exceptions
-from rest_framework.parsers import BaseParser, FormParser, MultiPartParser
+from rest_framework.parsers import BaseParser, MultiPartParser
+from rest_framework.parsers import FormParser as UnlimitedFormParser
 
 from claimkit_django.conf import config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PARSERS", "StrictJsonParser"]
+__all__ = ["PARSERS", "FormParser", "StrictJsonParser"]
 
 _MAX_DEPTH = 64
 
@@ -42,10 +44,7 @@ class StrictJsonParser(BaseParser):
             ParseError: not JSON, or JSON with one of the surprises.
         """
         del media_type, parser_context
-        limit = config().rest.max_body_bytes
-        body = stream.read(limit + 1)
-        if len(body) > limit:
-            raise RequestDataTooBig(f"more than {limit} bytes")
+        body = _read(stream)
         try:
             text = codecs.decode(body, "utf-8")
             value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
@@ -59,8 +58,33 @@ class StrictJsonParser(BaseParser):
         return value
 
 
+class FormParser(UnlimitedFormParser):
+    """URL-encoded forms, as DRF reads them, of limited size."""
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the fields.
+
+        Raises:
+            RequestDataTooBig: longer than ``CLAIMKIT["REST"]["MAX_BODY_BYTES"]``.
+        """
+        return super().parse(io.BytesIO(_read(stream)), media_type, parser_context)
+
+
 #: What a view reads unless it says otherwise.
 PARSERS = (StrictJsonParser, FormParser, MultiPartParser)
+
+
+def _read(stream: IO[bytes]) -> bytes:
+    limit = config().rest.max_body_bytes
+    body = stream.read(limit + 1)
+    if len(body) > limit:
+        raise RequestDataTooBig(f"more than {limit} bytes")
+    return body
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

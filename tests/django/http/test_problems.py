@@ -23,6 +23,14 @@ def teapot(request):
     return answer
 
 
+def read(request):
+    return HttpResponse(request.POST.get("a", "") + str(len(request.body)))
+
+
+def broken(request):
+    raise ZeroDivisionError("secret-of-the-house")
+
+
 def fine(request):
     return HttpResponse("fine")
 
@@ -31,7 +39,10 @@ urlpatterns = [
     path("api/v1/refused/", refuse),
     path("api/v1/teapot/", teapot),
     path("api/v1/fine/", fine),
+    path("api/v1/read/", read),
+    path("api/v1/broken/", broken),
     path("refused/", refuse),
+    path("read/", read),
     path("", include("claimkit_django.urls")),
 ]
 
@@ -61,6 +72,60 @@ def test_a_status_without_a_type_keeps_status_headers_and_cookies(client):
 def test_what_is_no_error_or_not_ours_is_left_alone(client):
     assert client.get("/api/v1/fine/").content == b"fine"
     assert client.get("/refused/")["Content-Type"].startswith("text/html")
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def _guarded(settings):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.csrf.CsrfViewMiddleware"]
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.usefixtures("_guarded")
+@pytest.mark.parametrize("guarded", [False, True], ids=["in the view", "in the middleware"])
+@pytest.mark.parametrize("kind", [FORM, "text/plain"])
+def test_a_body_that_another_layer_finds_too_large_is_413(settings, guarded, kind):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 20
+    # Guarded, whoever looks for the token reads the form before the view does.
+    client = Client(enforce_csrf_checks=guarded)
+    client.cookies["csrftoken"] = "k" * 32
+    sent = {"data": "a=" + "b" * 40, "content_type": kind}
+    if guarded and kind != FORM:
+        sent["headers"] = {"x-csrftoken": "k" * 32}
+    answer = client.post("/api/v1/read/", **sent)
+    short = Client().post("/api/v1/read/", data="a=b", content_type=FORM)
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "content_too_large")
+    assert answer.json()["request_id"] == answer["X-Request-ID"]
+    assert short.status_code == 200
+    assert client.post("/read/", **sent).status_code == 400
+
+
+@pytest.mark.urls(__name__)
+def test_too_many_fields_are_413_too(settings, client):
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
+    answer = client.post("/api/v1/read/", data="a=1&b=2&c=3", content_type=FORM)
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "content_too_large")
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.usefixtures("_guarded")
+def test_a_forged_form_a_wrong_address_and_a_bug_are_problems_too(caplog):
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    answers = {
+        "permission_denied": client.post("/api/v1/read/", data="a=b", content_type=FORM),
+        "not_found": client.get("/api/v1/nothing/"),
+        "server_error": client.get("/api/v1/broken/"),
+    }
+
+    for code, answer in answers.items():
+        assert answer["Content-Type"] == "application/problem+json"
+        assert answer.json()["code"] == code
+        assert answer.json()["request_id"] == answer["X-Request-ID"]
+        assert b"secret-of-the-house" not in answer.content
 
 
 @pytest.mark.urls(__name__)

@@ -63,6 +63,16 @@ def test_a_body_above_the_limit_is_413(client, settings):
     assert send(client, json.dumps({"a": "b"})).status_code == 200
     answer = send(client, json.dumps({"a": "b" * 20}))
     assert (answer.status_code, answer.json()["code"]) == (413, "content_too_large")
+    form = "application/x-www-form-urlencoded"
+    assert send(client, "a=b", form).status_code == 200
+    assert send(client, "a=" + "b" * 20, form).json()["code"] == "content_too_large"
+
+
+def test_fields_of_a_form_with_files_are_limited_by_django(client, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 20
+    answer = client.post("/echo/", {"a": "b" * 40})
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "content_too_large")
 
 
 @pytest.mark.parametrize("content_type", ["text/csv", "application/xml", "nonsense"])
