@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 _WORKERS = 4
 _ENDPOINTS = 16
 #: Targets on two cores.
-_DRAINED, _P99_MS, _SIGNED = 1_000.0, 250.0, 0.7
-#: Shares of the bare limit below which something became slow: half of what was measured.
-_FLOORS = {"drained": 0.15, "signed": 0.5}
+_DRAINED, _P99_MS = 1_000.0, 250.0
+#: Shares of the bare limit below which something became slow: draining at half of what was
+#: measured, signing at its target.
+_FLOORS = {"drained": 0.15, "signed": 0.7}
 
 
 class _Sizes(NamedTuple):
@@ -140,8 +141,6 @@ def _missed(told: dict[str, Any]) -> list[str]:
         missed.append(f"target missed: {_DRAINED:,.0f} deliveries a second")
     if told["latency_ms"]["p99"] > _P99_MS:
         missed.append(f"target missed: p99 of {_P99_MS:.0f} ms")
-    if _signed(told) < _SIGNED:
-        missed.append(f"target missed: signing at {_SIGNED} of the limit")
     return missed
 
 

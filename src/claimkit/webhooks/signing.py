@@ -66,6 +66,10 @@ _MAX_HEADER = 4_096
 _MAX_ENTRIES = 16
 #: Length of a signature in bytes by version.
 _LENGTHS = {"v1": 32, "v1a": 64}
+#: RFC 2104: the length of SHA-256's blocks, and each byte of a key XOR 0x36 and 0x5C.
+_BLOCK = 64
+_INNER = bytes(one ^ 0x36 for one in range(256))
+_OUTER = bytes(one ^ 0x5C for one in range(256))
 _SECRET, _PRIVATE, _PUBLIC = "whsec_", "whsk_", "whpk_"
 
 
@@ -92,8 +96,18 @@ class SecretKey:
         return 24 <= len(self.raw) <= 64
 
     def sign(self, content: bytes) -> bytes:
-        """Return the HMAC-SHA256 of what is signed."""
-        return hmac.digest(self.raw, content, "sha256")
+        """Return the HMAC-SHA256 of what is signed, by the two hashes of RFC 2104.
+
+        :func:`hmac.digest` says the same, and takes nearly twice as long where OpenSSL 3 looks the
+        algorithm up anew for each message.
+        """
+        key = self.raw if len(self.raw) <= _BLOCK else hashlib.sha256(self.raw).digest()
+        key = key.ljust(_BLOCK, b"\0")
+        inner = hashlib.sha256(key.translate(_INNER))
+        inner.update(content)
+        outer = hashlib.sha256(key.translate(_OUTER))
+        outer.update(inner.digest())
+        return outer.digest()
 
     def verifies(self, content: bytes, signature: bytes) -> bool:
         """Whether the signature is this key's, in constant time."""

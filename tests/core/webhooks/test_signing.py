@@ -390,6 +390,11 @@ def test_what_we_sign_we_verify(body, raw):
     assert verify(sign(ID, AT, body, [key]), body, [parse_key(key.text)], now=AT).message_id == ID
 
 
+@given(st.binary(max_size=300), st.binary(min_size=1, max_size=200))
+def test_signatures_are_what_the_standard_library_computes(content, raw):
+    assert SecretKey(raw).sign(content) == hmac.digest(raw, content, "sha256")
+
+
 def test_only_one_way_of_comparing_is_used():
     """A comparison that ends at the first difference tells how much of a forgery is right."""
     source = inspect.getsource(signing)
