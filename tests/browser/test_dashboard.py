@@ -26,7 +26,7 @@ _PAYER = "MERIDIAN OF OHIO"
 #: Sections of the navigation.
 _SECTIONS = (
     *("", "findings/", "alerts/", "uploads/", "mappings/", "authorizations/"),
-    *("reports/", "backtests/", "organizations/"),
+    *("automation/", "reports/", "backtests/", "organizations/"),
 )
 
 

@@ -84,6 +84,7 @@ SECTIONS = (
     Section(name="uploads", label="Uploads", room="claimkit_django.claims"),
     Section(name="mappings", label="Names", room="claimkit_django.claims"),
     Section(name="authorizations", label="Authorizations", room="claimkit_django.authorizations"),
+    Section(name="automation", label="Automation", room="claimkit_django.automation"),
     Section(name="reports", label="Reports", room="claimkit_django.reports"),
     Section(name="backtests", label="Backtests", room="claimkit_django.drift"),
 )

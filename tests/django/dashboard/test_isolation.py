@@ -3,8 +3,10 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.utils import timezone
 
 from claimkit_django.authorizations.models import Authorization
+from claimkit_django.automation.models import Approval, Execution, Rule
 from claimkit_django.claims.models import MappingVersion
 from claimkit_django.drift.models import BacktestRun
 from claimkit_django.reports.models import ReportRun
@@ -39,12 +41,22 @@ def side(make_member, make_upload, find):
                 last=dt.date(2026, 3, 31),
                 headline=f"{word} in March",
             )
+            rule = Rule.objects.create(name=f"{word} rule", topic="drift.detected", action="tag")
+            about = {
+                "rule": rule.uid,
+                "rule_name": f"{word} rule",
+                "action": "create_task",
+                "topic": "drift.detected",
+                "event_key": f"{word}-event",
+            }
+            Execution.objects.create(**about, result="success", at=timezone.now())
+            Approval.objects.create(**about, asked_at=timezone.now())
             BacktestRun.objects.create(actor=f"{word}-person")
             MappingVersion.objects.create(number=1, status="applied", note=f"why {word}")
         return Side(
             tenant=tenant,
             user=make_member(f"{word}-ada", (tenant, "owner")),
-            values={"act": ["comment", "judge"], "renderer": ["html"]},
+            values={"act": ["comment", "judge"], "renderer": ["html"], "answer": ["approve"]},
         )
 
     return make
