@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _set_up_django()
     from django.conf import settings
 
-    from example import authorizations, people, scenario
+    from example import authorizations, people, rules, scenario
 
     partner = _partner(settings.PARTNER_DIR, settings.PARTNER_PORT)
     for hospital in scenario.HOSPITALS:
@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         people.tell_by_mail(tenant)
         people.tell_by_webhook(tenant, port=settings.PARTNER_PORT)
         authorizations.allow(tenant)
+        rules.make(tenant)
         written = scenario.write_files(hospital, scale=arguments.scale, progress=show)
         print(f"\n{hospital.name}")
         for kind, uploads in _by_kind(_import(tenant, path) for path in written.files).items():
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"  The report with charts: {_shown(told.write_report())}")
         print(f"  Told by mail: {_in_mails()}")
         print(f"  The month to print and to forward: {_month(tenant)}")
+        print(f"  Rules of automation: {rules.told(tenant)}")
         print(f"  Told a partner's program: {_in_webhooks(settings.PARTNER_DIR)}")
     if partner is not None:
         partner.shutdown()

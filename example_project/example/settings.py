@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "claimkit_django.audit",
     "claimkit_django.reports",
     "claimkit_django.authorizations",
+    "claimkit_django.automation",
     "claimkit_django.webhooks",
     "claimkit_django.ops",
     "claimkit_django.dashboard",

@@ -93,6 +93,15 @@ def test_a_partner_verifies_every_webhook(first, folder):
 
 
 @pytest.mark.slow
+def test_rules_leave_tasks_and_ask_a_person(first):
+    told = re.findall(r"Rules of automation: (\d+) tasks? left, (\d+) to approve", first)
+
+    assert len(told) == 2
+    assert all(int(left) > 0 for left, _ in told)
+    assert sum(int(asked) for _, asked in told) > 0
+
+
+@pytest.mark.slow
 def test_each_hospital_has_its_month_as_pdf_and_workbook(first, folder):
     told = re.findall(r"The month to print and to forward: (\S+\.pdf), (\S+\.xlsx)", first)
     made = list((folder / "media").glob("claimkit/*/reports/*"))

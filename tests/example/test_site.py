@@ -257,6 +257,7 @@ def test_pages_load_nothing_from_elsewhere(site):
         "/",
         "/dashboard/uploads/",
         "/dashboard/alerts/",
+        "/dashboard/automation/",
         "/mail/",
         "/login/",
         "/api/v1/docs/",
