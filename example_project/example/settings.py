@@ -208,6 +208,9 @@ CLAIMKIT: dict[str, dict[str, object]] = {
         "DISK_PATHS": [str(DEMO_DIR)],
     },
 }
+if not os.environ.get("DD_AGENT_HOST"):
+    # Installed with everything else, and there is no agent to count for.
+    CLAIMKIT["PLUGINS"] = {"DISABLED": ["datadog"]}
 if DEBUG:
     # The partner is on this machine; elsewhere, only https to public addresses will do.
     CLAIMKIT["WEBHOOKS"] = {

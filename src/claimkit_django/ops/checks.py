@@ -7,6 +7,11 @@
 ``claimkit_ops.W001``  nobody but staff may see metrics and health details
 ``claimkit_ops.W002``  requests are to be counted, and ``prometheus-client`` is not installed
 ``claimkit_ops.W003``  middleware before the one that counts answers requests that it never sees
+``claimkit_ops.W004``  tasks travel to the broker without TLS (``check --deploy``)
+``claimkit_ops.W005``  the broker has no password, or a known one (``check --deploy``)
+``claimkit_ops.W006``  a database is reached without TLS (``check --deploy``)
+``claimkit_ops.W007``  a database has a known password (``check --deploy``)
+``claimkit_ops.W008``  row-level security is off on PostgreSQL (``check --deploy``)
 ====================  ========================================================================
 """
 
@@ -21,6 +26,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from claimkit.errors import ClaimkitError, ConfigError, did_you_mean
 from claimkit_django.conf import read_config
+from claimkit_django.ops import posture
 from claimkit_django.ops.metrics import is_installed
 from claimkit_django.ops.platform import channels
 from claimkit_django.vitals import health_checks
@@ -42,6 +48,9 @@ def register_checks() -> None:
     checks.register(check_channels)
     checks.register(check_access, deploy=True)
     checks.register(check_metrics)
+    checks.register(posture.check_broker, deploy=True)
+    checks.register(posture.check_databases, deploy=True)
+    checks.register(posture.check_row_security, deploy=True)
 
 
 def check_settings(**_kwargs: Any) -> list[checks.CheckMessage]:
