@@ -78,8 +78,8 @@ class Build:
     def measure(self, options: argparse.Namespace) -> Figures:
         """Serve, ask for a while, and return what was measured."""
         password = (self.folder / "demo-password").read_text(encoding="ascii")
-        with self.serving() as url, tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "run"
+        out = self.folder / "run"
+        with self.serving() as url:
             subprocess.run(
                 [
                     *(sys.executable, "-m", "locust", "-f", str(HERE / "locustfile.py")),
