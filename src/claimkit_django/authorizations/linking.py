@@ -13,6 +13,8 @@ from claimkit_django.runtime import open_store
 
 __all__ = ["link_claims"]
 
+# SQLite, which has no statistics, must find authorizations by patient: it knows the partial index by the words
+# of its condition only, and would rather go through all that end later if it saw how.
 _LINK = """
 INSERT INTO {link} (tenant_id, authorization_id, claim_key, service_on, units)
 SELECT tenant_id, authorization_id, claim_key, service_on, units
@@ -24,8 +26,9 @@ FROM (
                 a.valid_until, a.id) AS place
     FROM ({visits}) v
     JOIN {authorization} a ON a.tenant_id = v.tenant_id AND a.patient_token = v.patient_token
+        AND NOT (a.patient_token = '')
         AND v.payer IN (a.payer, a.payer_folded) AND a.procedure = v.procedure
-        AND v.service_on >= a.valid_from AND v.service_on <= a.valid_until
+        AND v.service_on >= a.valid_from AND NOT (v.service_on > a.valid_until)
     WHERE v.units >= 0
 ) ranked
 WHERE place = 1
@@ -53,7 +56,7 @@ def link_claims(tenant_id: int, *, using: str) -> None:
         "link": quote(AuthorizationClaim._meta.db_table),
     }
     ours = f"SELECT patient_token FROM {names['authorization']}"
-    patients = f"{ours} WHERE tenant_id = {int(tenant_id)} AND patient_token <> ''"
+    patients = f"{ours} WHERE tenant_id = {int(tenant_id)} AND NOT (patient_token = '')"
     with connections[using].cursor() as cursor:
         visits = store.visits.sql(patients=patients)
         cursor.execute(_LINK.format(**names, visits=visits), [tenant_id])
