@@ -260,7 +260,7 @@ def test_queries_do_not_grow_with_authorizations_or_claims(northside, authorize,
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics to go by")
 def test_authorizations_are_found_by_their_patients(northside, authorize):
     """SQLite once read every later authorization for each claim: minutes for 100,000 claims."""
-    authorize()
+    authorize(northside)
     with enter(northside), CaptureQueriesContext(connection) as told, transaction.atomic():
         link_claims(northside.pk, using=USING)
     (linking,) = [one["sql"] for one in told if "ROW_NUMBER()" in one["sql"]]
