@@ -13,6 +13,7 @@ import urllib.parse
 from pathlib import Path
 
 import django
+from celery.schedules import crontab
 
 PROJECT = Path(__file__).resolve().parent.parent
 #: All that the site writes: database, uploads, queue, reports, its secret key.
@@ -186,6 +187,34 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_TIME_LIMIT = 60 * 60
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A delivery must not wait for an import that takes minutes.
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BEAT_SCHEDULE = {
+    "watch every hospital": {
+        "task": "claimkit.drift.watch_all",
+        "schedule": crontab(hour=5, minute=0),
+    },
+    "look at authorizations": {
+        "task": "claimkit.authorizations.check",
+        "schedule": crontab(hour=6, minute=0),
+    },
+    "remove what is old": {
+        "task": "claimkit.ops.apply_retention",
+        "schedule": crontab(hour=3, minute=0),
+    },
+    "remove old deliveries": {
+        "task": "claimkit.webhooks.prune",
+        "schedule": crontab(hour=3, minute=30),
+    },
+    "remove old exports": {
+        "task": "claimkit.reports.prune_exports",
+        "schedule": crontab(minute=10),
+    },
+    "make reports that are due": {"task": "claimkit.reports.make_due", "schedule": 600.0},
+    "tell people of alerts": {"task": "claimkit.alerts.notify", "schedule": 60.0},
+    "send webhooks": {"task": "claimkit.webhooks.deliver", "schedule": 60.0},
+    "watch the site": {"task": "claimkit.ops.watch_platform", "schedule": 60.0},
+}
 
 #: Mail goes into files, which the site shows to whoever tries it.
 MAIL_DIR = DEMO_DIR / "mail"
