@@ -106,7 +106,14 @@ def _filled(model, **values):
 
 
 FILLED = {
-    Claim: _filled(Claim, claim_key="n", payer="n % 50", listed_on="date '2020-01-01' + (n / 10)"),
+    Claim: _filled(
+        Claim,
+        claim_key="n",
+        payer="n % 50",
+        upload="n % 40",
+        has_decision="n % 10 > 0",
+        listed_on="date '2020-01-01' + (n / 10)",
+    ),
     Upload: _filled(
         Upload,
         uid="'upl_' || n",
@@ -153,6 +160,10 @@ SERVED = {
     "newest claims of a payer": (
         lambda: Claim.objects.filter(payer=7).order_by("-listed_on", "-id")[:50],
         "claims_claim_payer_recent",
+    ),
+    "claims of a file that wait for their payers": (
+        lambda: Claim.objects.filter(upload=7, has_decision=False, id__gt=0).order_by("id")[:500],
+        "claims_claim_pending",
     ),
     "a claim": (lambda: Claim.objects.filter(claim_key=5), "claims_claim_key"),
     "newest uploads": (

@@ -131,6 +131,12 @@ class Claim(TenantModel):
             models.Index(
                 fields=["tenant", "payer", "-listed_on", "-id"], name="claims_claim_payer_recent"
             ),
+            # Few claims have no decision, so it costs an import next to nothing.
+            models.Index(
+                fields=["tenant", "upload", "id"],
+                condition=Q(has_decision=False),
+                name="claims_claim_pending",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["tenant", "claim_key"], name="claims_claim_key"),
