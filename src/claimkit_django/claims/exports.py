@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from claimkit.reports.exports import ExportColumn
@@ -61,11 +62,11 @@ class ClaimExport:
                 rows = rows.filter(claim_key__gt=after)
             found = list(rows.order_by("claim_key").values_list(*fields)[:_BATCH])
             if found:
-                keys, *columns = zip(*found, strict=True)
-                after = keys[-1]
+                after = found[-1][0]
+                # Not zip(*found): an iterator per row keeps the garbage collector busy.
                 yield [
-                    self._column(name, column, dimensions)
-                    for name, column in zip(names, columns, strict=True)
+                    self._column(name, list(map(itemgetter(at), found)), dimensions)
+                    for at, name in enumerate(names, start=1)
                 ]
             if len(found) < _BATCH:
                 return
