@@ -314,7 +314,7 @@ def _waterfall(chart: Waterfall) -> tuple[list[str], int]:
         signed = f"+{written}" if style == "rise" else written
         body.append(
             f'<text class="label" x="{_LABELS - 12}" y="{y + 19}" text-anchor="end">'
-            f"{escape(_short(step.label, 34))}</text>"
+            f"{escape(_short(step.label, 28))}</text>"
             f'<rect class="{style}" x="{left:.1f}" y="{y + 6}" width="{width:.1f}" height="18" rx="2"/>'
             f'<text class="value" x="{left + width + 8:.1f}" y="{y + 19}">{escape(signed)}</text>'
         )

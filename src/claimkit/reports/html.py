@@ -54,7 +54,7 @@ footer{color:var(--muted);font-size:.85rem;padding-top:2rem;padding-bottom:3rem}
 footer code{font-size:.8rem;overflow-wrap:anywhere}
 @media(max-width:36rem){.headline{font-size:1.5rem}header{padding-top:1.5rem}}
 @media print{section{break-inside:avoid}figure,.scroll{overflow:visible}
-body{font-size:11pt}details{display:block}}
+body{font-size:11pt}details{display:block;break-inside:avoid}}
 """
 #: Colors on paper; on screens they follow light and dark.
 PRINT_COLORS = {

@@ -285,10 +285,10 @@ def _money_section(moved: Movement, before: Period) -> Section:
         parts.append(("Other payers", rest))
     steps = tuple(Step(label=label, value=round(value)) for label, value in parts)
     chart = Waterfall(
-        title="Denied charges, from the period before to this one",
+        title=f"Denied charges, from {before.words} to this period",
         description="; ".join(f"{one.label}: {money_words(round(one.value))}" for one in steps),
         kind=ValueKind.MONEY,
-        start=Step(label=f"Denied in {before.words}", value=moved.before.denied_charge),
+        start=Step(label="Denied before", value=moved.before.denied_charge),
         steps=steps,
         end=Step(label="Denied now", value=moved.now.denied_charge),
     )

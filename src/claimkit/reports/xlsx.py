@@ -100,6 +100,8 @@ class _Sheets:
         self._bold = book.add_format({"bold": True})
         self._title = book.add_format({"bold": True, "font_size": 14})
         self._head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True})
+        self._right = book.add_format({"align": "right"})
+        self._note = book.add_format({"indent": 1})
         self._wrap = book.add_format({"text_wrap": True, "valign": "top"})
         self._kinds = {
             kind: book.add_format({"num_format": text, "valign": "top"})
@@ -133,8 +135,11 @@ class _Sheets:
 
     def _figure(self, sheet: Any, row: int, figure: KeyFigure) -> int:
         sheet.write_string(row, 0, figure.label)
-        self._value(sheet, row, 1, figure.value, figure.kind)
-        sheet.write_string(row, 2, figure.note)
+        if isinstance(figure.value, str):
+            sheet.write_string(row, 1, figure.value, self._right)
+        else:
+            self._value(sheet, row, 1, figure.value, figure.kind)
+        sheet.write_string(row, 2, figure.note, self._note)
         return row + 1
 
     def table(self, section: Section, table: Table) -> None:
@@ -143,6 +148,7 @@ class _Sheets:
             sheet.write_string(0, at, column.label, self._head)
             sheet.set_column(at, at, _width(table, at))
         sheet.freeze_panes(1, 0)
+        sheet.repeat_rows(0)
         for number, row in enumerate(table.rows, start=1):
             for at, (value, column) in enumerate(zip(row, table.columns, strict=True)):
                 self._value(sheet, number, at, value, column.kind)
@@ -165,7 +171,11 @@ class _Sheets:
         base = _NOT_IN_NAMES.sub(" ", wanted).strip()[:_LONGEST_NAME] or "Table"
         name = next(one for one in _names(base) if one.lower() not in self._names)
         self._names.add(name.lower())
-        return self._book.add_worksheet(name)
+        sheet = self._book.add_worksheet(name)
+        # As wide as the paper, as many pages as it takes.
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 0)
+        return sheet
 
 
 def _names(base: str) -> Iterator[str]:
