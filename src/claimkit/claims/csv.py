@@ -7,10 +7,12 @@ remedy, and the file goes on. Memory does not depend on the size of the file.
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from claimkit.claims.columns import find_header, map_columns
+from claimkit.claims.lone import LoneClaims
+from claimkit.claims.lone_rows import LoneRows
 from claimkit.claims.model import ClaimBatch, ClaimKind, Notice, RowProblem
 from claimkit.claims.privacy import mask
 from claimkit.claims.readers import Confidence, refuse_foreign
@@ -28,10 +30,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CsvReader"]
 
+#: Rows on consecutive lines, with the number of the first line.
+_Rows = tuple[int, list[list[str]]]
 #: Most likely first; a tie goes to the earlier one.
 _DELIMITERS = (",", "\t", ";", "|")
 #: Lines in which a header is looked for.
 _HEADER_LINES = 60
+#: Fewer rows than this are read one by one.
+_FEW_ROWS = 8
 #: Rows from which the columns' date orders are decided.
 _SAMPLE_ROWS = 1_000
 #: Rows before the share of rejected ones counts.
@@ -183,37 +189,101 @@ class _Reading:
         self._started = False
         self._problems: list[RowProblem] = []
         self._rejected = 0
+        #: As many rejected rows had been looked at when it was last asked whether to stop.
+        self._checked = 0
         self._accepted = 0
         self._skipped = 0
         self._told = 0
+        self._lone: LoneRows | None = None
+        self._alone = LoneClaims()
 
     def batches(self, blocks: Iterator[list[str]]) -> Iterator[ClaimBatch]:
         """Yield the file's batches; at least one."""
         records = Records(blocks, delimiter=self._layout.delimiter, width=0, on_broken=self._broken)
-        rows = iter(records)
-        for line, _ in rows:
-            if line >= self._layout.line:
-                break
+        pieces = self._below_header(records.pieces())
+        sample = [next(pieces, (0, []))]
         records.width = len(self._layout.header)
         self._started = True
-        sample = list(islice(rows, _SAMPLE_ROWS))
-        claims = ClaimRows(self._columns, [row for _, row in sample], self._options)
+        while sum(len(rows) for _, rows in sample) < _SAMPLE_ROWS:
+            piece = next(pieces, None)
+            if piece is None:
+                break
+            sample.append(piece)
+        known = [row for _, rows in sample for row in rows][:_SAMPLE_ROWS]
+        claims = ClaimRows(self._columns, known, self._options)
         claims.notices.extend(self._notices())
-        size, stopped = self._options.batch_size, ""
-        for number, row in chain(sample, rows):
-            try:
-                claims.take(number, row)
-            except BadRow as bad:
-                self._reject(number, row, bad)
-            if len(claims.claims) >= size or len(self._problems) >= size:
-                yield self._cut(claims)
-            if self._problems and (stopped := self._limit(claims)):
+        self._lone = LoneRows(claims, self._options) if self._options.columnar else None
+        stopped = ""
+        for number, rows in chain(sample, pieces):
+            done = 0
+            while done < len(rows) and not stopped:
+                if self._lone is None or len(rows) - done < _FEW_ROWS:
+                    self._take(claims, number + done, rows[done])
+                    done += 1
+                else:
+                    done = self._take_some(claims, self._lone, number, rows, done)
+                stopped = self._stopped(claims)
+                if not stopped and self._is_full(claims):
+                    yield self._cut(claims)
+            if stopped:
                 break
         claims.close()
         stopped = stopped or self._limit(claims)
         if stopped and not claims.accepted:
             raise FileRefused(stopped, remedy=self._most_common(), code="too_many_problems")
         yield self._cut(claims, stopped)
+
+    def _below_header(self, pieces: Iterator[_Rows]) -> Iterator[_Rows]:
+        header = self._layout.line
+        for number, rows in pieces:
+            if number > header:
+                yield number, rows
+            elif number + len(rows) > header:
+                yield header + 1, rows[header - number + 1 :]
+
+    def _room(self, claims: ClaimRows) -> int:
+        return self._options.batch_size - len(claims.claims) - len(self._alone)
+
+    def _is_full(self, claims: ClaimRows) -> bool:
+        return self._room(claims) <= 0 or len(self._problems) >= self._options.batch_size
+
+    def _stopped(self, claims: ClaimRows) -> str:
+        """Return why the file must stop here, where more rows were rejected since last asked."""
+        if self._rejected == self._checked:
+            return ""
+        self._checked = self._rejected
+        return self._limit(claims)
+
+    def _take(self, claims: ClaimRows, number: int, row: list[str]) -> None:
+        try:
+            claims.take(number, row)
+        except BadRow as bad:
+            self._reject(number, row, bad)
+
+    def _take_some(
+        self, claims: ClaimRows, lone: LoneRows, number: int, rows: list[list[str]], start: int
+    ) -> int:
+        """Take rows from ``start`` on, as many as a batch has room for; return the next one's place.
+
+        In file order, and not beyond a row with which the file must stop.
+        """
+        some = rows[start : start + self._room(claims)]
+        piece, alone = lone.read(number + start, some)
+        done, at = 0, alone.find(0)
+        while at >= 0:
+            if at > done:
+                claims.pass_by(at - done)
+            self._take(claims, number + start + at, some[at])
+            done, at = at + 1, alone.find(0, at + 1)
+            if self._rejected > self._checked and (self._limit(claims) or self._is_full(claims)):
+                alone[done:] = bytes(len(some) - done)
+                self._alone.extend(piece, alone)
+                return start + done
+            self._checked = self._rejected
+        if len(some) > done:
+            claims.pass_by(len(some) - done)
+        self._alone.extend(piece, alone)
+        return start + len(some)
 
     def _cut(self, claims: ClaimRows, stopped: str = "") -> ClaimBatch:
         """Take away what has gathered as one batch."""
@@ -238,8 +308,10 @@ class _Reading:
             rows_accepted=accepted,
             rows_skipped=skipped,
             stopped=stopped,
+            lone=self._alone if len(self._alone) else None,
         )
         claims.claims, claims.notices, self._problems = [], [], []
+        self._alone = LoneClaims()
         return batch
 
     def _limit(self, claims: ClaimRows) -> str:

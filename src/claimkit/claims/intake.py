@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import csv
 import gc
-import hashlib
 import io
 import itertools
 import re
 import secrets
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from claimkit.claims.hashing import HashingStream
 from claimkit.claims.model import Added, ClaimKind, service_lines
-from claimkit.claims.normalize import NormalizeContext
+from claimkit.claims.normalize import ColumnNormalizer, NormalizeContext
 from claimkit.claims.quality import ProfileBuilder, QualityProfile
 from claimkit.claims.readers import SNIFF_BYTES, ReadOptions, choose_reader
 from claimkit.errors import FileRefused
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from claimkit.claims.lone import LoneClaims
     from claimkit.claims.model import Claim, ClaimBatch, Notice, RowProblem
     from claimkit.events import Bus
     from claimkit.plugins import Plugins
@@ -153,7 +154,7 @@ def import_claims(
     known = known_on or now.date()
     pass_ = _Pass(stream, name=name, upload=upload, progress=progress, on_problem=on_problem)
     context = NormalizeContext(patient_key=patient_key, source_name=name)
-    batches = pass_.batches(plugins, options or ReadOptions(), reader, context)
+    batches = pass_.batches(plugins, _columnar(options, store, plugins), reader, context)
     for batch in _without_cycles(batches):
         with bus.transaction(store.atomic()):
             merged = store.claims.add(tenant, batch, upload=pass_.upload, known_on=known)
@@ -180,6 +181,14 @@ def import_claims(
             )
         )
     return report
+
+
+def _columnar(options: ReadOptions | None, store: Store, plugins: Plugins) -> ReadOptions:
+    """Ask for columns where every normalizer and the store take them."""
+    taken = getattr(store.claims, "takes_columns", False) and all(
+        isinstance(one, ColumnNormalizer) for one in plugins.normalizers
+    )
+    return replace(options or ReadOptions(), columnar=taken)
 
 
 def preview_claims(
@@ -311,7 +320,7 @@ class _Pass:
         self.name = name
         self.upload = upload or f"upl_{secrets.token_hex(12)}"
         self.added = Added()
-        self._source = _HashingStream(stream)
+        self._source = HashingStream(stream)
         self._progress = progress
         self._on_problem = on_problem
         self._tallies: dict[ClaimKind, _Tally] = {}
@@ -337,6 +346,8 @@ class _Pass:
         for batch in self._until_refused(reader.read(cast("BinaryIO", self._source), options)):
             for one in plugins.normalizers:
                 one.normalize(batch, context)
+                if batch.lone is not None and isinstance(one, ColumnNormalizer):
+                    one.normalize_lone(batch.lone, context)
             self._count(batch)
             yield batch
             self._batches += 1
@@ -389,6 +400,8 @@ class _Pass:
             by_kind.setdefault(claim.kind, []).append(at)
         for kind, places in by_kind.items():
             self._tally(kind).take([batch.claims[at] for at in places])
+        if batch.lone is not None:
+            self._tally(ClaimKind.CSV).take_lone(batch.lone)
         fallback = next(iter(self._tallies), ClaimKind.CSV)
         for notice in batch.notices:
             self._tally(notice.kind or fallback).notices[notice.code] += 1
@@ -425,6 +438,13 @@ class _Tally:
         for one in claims:
             self.notices.update(one.flags)
 
+    def take_lone(self, lone: LoneClaims) -> None:
+        self.claims += len(lone)
+        self.lines += len(lone)
+        self.charge += sum(lone.claim("charge"))
+        self.paid += sum(lone.claim("paid"))
+        self.notices.update(itertools.chain.from_iterable(filter(None, lone.claim("flags"))))
+
     def frozen(self) -> KindTally:
         return KindTally(
             claims=self.claims,
@@ -434,55 +454,3 @@ class _Tally:
             rejected=self.rejected,
             notices=dict(self.notices),
         )
-
-
-class _HashingStream(io.RawIOBase):
-    """Reads through to a stream, hashing every byte once and able to look ahead at its start."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        super().__init__()
-        self._stream = stream
-        self._ahead = b""
-        self.sha256 = hashlib.sha256()
-        self.bytes_read = 0
-
-    def peek(self, size: int) -> bytes:
-        """Return the first bytes without consuming them; only before the first read."""
-        while len(self._ahead) < size and (more := self._stream.read(size - len(self._ahead))):
-            self._ahead += more
-        return self._ahead
-
-    def size(self) -> int | None:
-        """Return the length of the whole stream where it can be known without reading it."""
-        try:
-            here = self._stream.tell()
-            end = self._stream.seek(0, io.SEEK_END)
-            self._stream.seek(here)
-        except (OSError, ValueError, AttributeError):
-            return None
-        return end
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if self._ahead:
-            wanted = len(self._ahead) if size is None or size < 0 else size
-            chunk, self._ahead = self._ahead[:wanted], self._ahead[wanted:]
-            if size is None or size < 0:
-                chunk += self._stream.read()
-        else:
-            chunk = self._stream.read(-1 if size is None else size)
-        self.sha256.update(chunk)
-        self.bytes_read += len(chunk)
-        return chunk
-
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        chunk = self.read(len(buffer))
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
-
-    def drain(self) -> None:
-        """Read what the reader left unread, so that the hash is that of the whole file."""
-        while self.read(1 << 20):
-            pass

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
+    from claimkit.claims.lone import LoneClaims
     from claimkit.types import Cents
 
 __all__ = [
@@ -255,6 +257,15 @@ class ClaimBatch:
     template: str = ""
     #: Why the reader gave up before the file's end; empty when it did not.
     stopped: str = ""
+    #: Further claims, as columns; only where ``ReadOptions.columnar`` asked for them.
+    lone: LoneClaims | None = None
+
+    def unfold(self) -> None:
+        """Turn claims that came as columns into records like the others, in file order."""
+        if self.lone is not None:
+            self.claims += self.lone.records(range(len(self.lone)))
+            self.claims.sort(key=attrgetter("position"))
+            self.lone = None
 
 
 class EventKind(StrEnum):

@@ -8,7 +8,6 @@ changes a rule there changes it here, and the tests compare both on any claims.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from itertools import repeat
 from operator import attrgetter
@@ -22,15 +21,23 @@ from claimkit.events import ClaimFacts, FactsChange
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Mapping, Sequence
+    from collections import Counter
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from claimkit.claims.model import Claim, ServiceLine
 
-__all__ = ["Newcomers", "claim_keys", "newcomers"]
+__all__ = [
+    "NEW_KINDS",
+    "SAME_FIELDS",
+    "Newcomers",
+    "claim_keys",
+    "newcomers",
+    "position_columns",
+]
 
-_KINDS = frozenset({EventKind.DECIDED, EventKind.SUBMITTED})
+NEW_KINDS = frozenset({EventKind.DECIDED, EventKind.SUBMITTED})
 #: Fields that an event takes from its record as they are.
-_SAME = (
+SAME_FIELDS = (
     "patient_control_number", "payer_claim_control_number", "original_reference", "frequency",
     "status", "payer_name", "payer_id", "payer", "procedure_code", "procedure_group", "facility",
     "authorization_number", "patient_token", "outcome", "category", "reason", "remark",
@@ -54,10 +61,13 @@ class Newcomers:
     #: Field of :class:`~claimkit.claims.model.ClaimPosition` → its column.
     positions: Mapping[str, Sequence[Any]]
     #: Service lines of each event.
-    lines: Sequence[Sequence[ServiceLine]]
+    lines: Sequence[Sequence[ServiceLine]] = ()
+    #: Where each event has one line without adjustments, and all came as columns: returns the
+    #: column of a field of :class:`~claimkit.claims.model.ServiceLine`, instead of ``lines``.
+    lone_lines: Callable[[str], Sequence[Any]] | None = None
 
     def __len__(self) -> int:
-        return len(self.lines)
+        return len(self.events["claim_key"])
 
     def changes(self) -> list[FactsChange]:
         """Return what drift may know of them, as :func:`~claimkit.claims.ledger.facts_of` says."""
@@ -96,6 +106,7 @@ def claim_keys(claims: Sequence[Claim]) -> list[int]:
 def newcomers(
     claims: Sequence[Claim],
     keys: Sequence[int],
+    told: Counter[int],
     known: Collection[int],
     *,
     upload: str,
@@ -106,17 +117,17 @@ def newcomers(
     Args:
         claims: Normalized records.
         keys: The keys of their claims.
+        told: Claim key → how often the batch tells it.
         known: Keys of claims of which anything is stored.
         upload: Public id of the upload.
         known_on: The day on which it became known.
     """
-    told = Counter(keys)
     found: list[tuple[int, EventKind, Claim]] = []
     others: list[Claim] = []
     for key, claim in zip(keys, claims, strict=True):
         if told[key] == 1 and key not in known and is_alone(claim):
             kind = kind_of(claim)
-            if kind in _KINDS:
+            if kind in NEW_KINDS:
                 found.append((key, kind, claim))
                 continue
         others.append(claim)
@@ -124,7 +135,7 @@ def newcomers(
     found.sort()
     events = _events(found, upload, known_on)
     lines = [claim.lines for _, _, claim in found]
-    return Newcomers(events=events, positions=_positions(events), lines=lines), others
+    return Newcomers(events=events, positions=position_columns(events), lines=lines), others
 
 
 def _events(
@@ -135,7 +146,7 @@ def _events(
     keys = [keys_alone(claim, key, kind) for key, kind, claim in found]
     own = [one.lines[0] if one.kind is ClaimKind.CSV else None for one in claims]
     return {
-        **{name: list(map(attrgetter(name), claims)) for name in _SAME},
+        **{name: list(map(attrgetter(name), claims)) for name in SAME_FIELDS},
         "claim_key": [key for key, _, _ in found],
         "event_key": [event for event, _, _ in keys],
         "content": [content for _, content, _ in keys],
@@ -158,7 +169,7 @@ def _events(
     }
 
 
-def _positions(events: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+def position_columns(events: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     """Return the columns of :func:`~claimkit.claims.standing.fold`, of single events."""
     decided = [kind is EventKind.DECIDED for kind in events["kind"]]
 

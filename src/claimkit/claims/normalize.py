@@ -9,25 +9,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import attrgetter
-from typing import TYPE_CHECKING, Protocol
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from claimkit.claims.carc import default_carc_table, judge
-from claimkit.claims.model import ClaimKind, Outcome
+from claimkit.claims.carc import Verdict, default_carc_table, judge
+from claimkit.claims.model import Claim, ClaimKind, Outcome
 from claimkit.claims.payers import PayerNames
 from claimkit.claims.privacy import find_personal, may_be_personal, patient_token, scrub
 from claimkit.claims.procedures import INPATIENT, default_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Sequence
 
     from claimkit.claims.carc import CarcTable
-    from claimkit.claims.model import Adjustment, Claim, ClaimBatch, ServiceLine
+    from claimkit.claims.lone import LoneClaims
+    from claimkit.claims.model import Adjustment, ClaimBatch, ServiceLine
     from claimkit.claims.procedures import ProcedureGroups
     from claimkit.types import Cents
 
 __all__ = [
     "AllowedNormalizer",
+    "ColumnNormalizer",
     "DateNormalizer",
     "NormalizeContext",
     "Normalizer",
@@ -57,6 +60,15 @@ class Normalizer(Protocol):
 
     def normalize(self, batch: ClaimBatch, context: NormalizeContext) -> None:
         """Fill or repair fields of ``batch.claims``; move hopeless ones to ``batch.problems``."""
+        ...
+
+
+@runtime_checkable
+class ColumnNormalizer(Normalizer, Protocol):
+    """A normalizer that also cleans claims in columns; all must be, or none come so."""
+
+    def normalize_lone(self, lone: LoneClaims, context: NormalizeContext) -> None:
+        """Do the same to claims that came as columns, by replacing columns."""
         ...
 
 
@@ -98,24 +110,52 @@ class PatientNormalizer:
         for name in _LINE_TEXTS:
             _hide(lines, name, scrub)
 
+    def normalize_lone(self, lone: LoneClaims, context: NormalizeContext) -> None:
+        """Do the same to columns."""
+        key = context.patient_key
+        members = lone.claims.pop("member_id", None)
+        if members is not None:
+            tokens = {one: patient_token(one, key) if one else "" for one in set(members)}
+            lone.claims["patient_token"] = list(map(tokens.__getitem__, members))
+        for name in _SCRUBBED & lone.claims.keys():
+            lone.claims[name] = list(map(_scrubbed, lone.claims[name]))
+        for columns, names in ((lone.claims, _TEXTS), (lone.lines, _LINE_TEXTS)):
+            for name in names:
+                _hide_cells(columns, name, scrub)
+        for name in _NUMBERS:
+            _hide_cells(lone.claims, name, lambda number: f"id-{patient_token(number, key)}")
 
+
+_SCRUBBED = frozenset({"facility", "payer_name", "payer_id", "filing_indicator"})
 #: Facilities, payers and lines of business are few.
 _scrubbed = lru_cache(maxsize=10_000)(scrub)
 
 
 def _hide(records: Sequence[object], name: str, hide: Callable[[str], str]) -> None:
     """Replace the values of one field that hold a personal detail."""
-    values: set[str] = set(map(attrgetter(name), records))
-    # One look at the whole column, because hardly any file has such values.
-    if not may_be_personal("\n".join(values)):
-        return
-    hidden = {
-        value: hide(value) for value in values if may_be_personal(value) and find_personal(value)
-    }
+    hidden = _hidden(map(attrgetter(name), records), hide)
     if hidden:
         for record in records:
             value = getattr(record, name)
             setattr(record, name, hidden.get(value, value))
+
+
+def _hide_cells(columns: dict[str, list[Any]], name: str, hide: Callable[[str], str]) -> None:
+    """Do the same to a column, if there is one."""
+    hidden = _hidden(columns.get(name, ()), hide)
+    if hidden:
+        columns[name] = [hidden.get(value, value) for value in columns[name]]
+
+
+def _hidden(column: Iterable[str], hide: Callable[[str], str]) -> dict[str, str]:
+    """Return what takes the place of values that hold a personal detail."""
+    values = set(column)
+    # One look at the whole column, because hardly any file has such values.
+    if not may_be_personal("\n".join(values)):
+        return {}
+    return {
+        value: hide(value) for value in values if may_be_personal(value) and find_personal(value)
+    }
 
 
 class PayerNormalizer:
@@ -141,6 +181,13 @@ class PayerNormalizer:
             if payer is None:
                 payer = known[stated] = self._names.of(*stated)
             claim.payer = payer
+
+    def normalize_lone(self, lone: LoneClaims, context: NormalizeContext) -> None:
+        """Do the same to columns."""
+        del context
+        stated = list(zip(lone.claim("payer_name"), lone.claim("payer_id"), strict=True))
+        payers = {one: self._names.of(*one) for one in set(stated)}
+        lone.claims["payer"] = list(map(payers.__getitem__, stated))
 
 
 class ProcedureNormalizer:
@@ -177,6 +224,25 @@ class ProcedureNormalizer:
                 group = known[code, system] = self._groups.of(code, system) if code else ""
             claim.procedure_group = group
 
+    def normalize_lone(self, lone: LoneClaims, context: NormalizeContext) -> None:
+        """Do the same to columns; a CSV tells no DRG."""
+        del context
+        billed = list(
+            zip(
+                lone.line("procedure_system"),
+                lone.line("procedure_code"),
+                lone.line("revenue_code"),
+                strict=True,
+            )
+        )
+        codes = {one: one[:2] if one[1] else ("NU", one[2]) for one in set(billed)}
+        groups = {
+            one: self._groups.of(code, system) if code else ""
+            for one, (system, code) in codes.items()
+        }
+        lone.claims["procedure_code"] = [codes[one][1] for one in billed]
+        lone.claims["procedure_group"] = list(map(groups.__getitem__, billed))
+
 
 def _leading_line(claim: Claim) -> ServiceLine | None:
     if len(claim.lines) < 2:
@@ -205,6 +271,9 @@ class DateNormalizer:
                 ends = (line.service_to or line.service_from for line in claim.lines)
                 claim.service_to = max(filter(None, ends), default=claim.service_from)
 
+    def normalize_lone(self, lone: LoneClaims, context: NormalizeContext) -> None:
+        """Do nothing: the dates of such a claim are those of its only line."""
+
 
 #: Contractual reductions of the payment that leave the allowed amount as it is: prompt-pay
 #: discount, withholds, incentives, sequestration.
@@ -230,6 +299,9 @@ class AllowedNormalizer:
         for claim in batch.claims:
             if claim.allowed is None and claim.kind in (ClaimKind.REMITTANCE, ClaimKind.FHIR):
                 claim.allowed = self._allowed(claim)
+
+    def normalize_lone(self, lone: LoneClaims, context: NormalizeContext) -> None:
+        """Do nothing: a CSV states what was allowed, or does not."""
 
     def _allowed(self, claim: Claim) -> Cents | None:
         stated = [line.allowed for line in claim.lines if line.allowed is not None]
@@ -276,6 +348,40 @@ class OutcomeNormalizer:
             if claim.outcome is Outcome.DENIED and claim.allowed:
                 # Payers repeat the fee schedule on denied lines: nothing was allowed.
                 claim.allowed = 0
+
+    def normalize_lone(self, lone: LoneClaims, context: NormalizeContext) -> None:
+        """Do the same to columns: without adjustments few things decide."""
+        del context
+        told = list(
+            zip(
+                lone.claim("status"),
+                [cents > 0 for cents in lone.claim("paid")],
+                lone.claim("decided_on"),
+                strict=True,
+            )
+        )
+        verdicts = {one: self._verdict(*one) for one in set(told)}
+        found = list(map(verdicts.__getitem__, told))
+        for at, name in enumerate(Verdict._fields):
+            lone.claims[name] = list(map(itemgetter(at), found))
+        if any(one.outcome is Outcome.DENIED for one in verdicts.values()):
+            lone.claims["allowed"] = [
+                0 if cents and outcome is Outcome.DENIED else cents
+                for cents, outcome in zip(
+                    lone.claim("allowed"), lone.claims["outcome"], strict=True
+                )
+            ]
+
+    def _verdict(self, status: str, paid: bool, decided_on: dt.date | None) -> Verdict:  # noqa: FBT001
+        alike = Claim(
+            kind=ClaimKind.CSV,
+            position=0,
+            patient_control_number="",
+            status=status,
+            paid=int(paid),
+            decided_on=decided_on,
+        )
+        return judge(alike, self._table)
 
 
 def builtin_normalizers() -> tuple[Normalizer, ...]:

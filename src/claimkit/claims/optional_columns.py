@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from claimkit.claims.carc import default_carc_table
 from claimkit.claims.model import Adjustment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from claimkit.claims.codes import Reason
     from claimkit.claims.columns import ColumnMap
     from claimkit.claims.model import Claim, ServiceLine
     from claimkit.claims.values import Memo
 
-__all__ = ["OptionalColumns"]
+__all__ = ["OptionalColumns", "OptionalValues"]
 
 #: Attribute of a claim → fields that tell it; the first one with a value counts.
 _OF_CLAIM = {
@@ -46,6 +47,20 @@ _OTHERS = (
     "modifiers", "denial_code", "denial_text", "remark_code", "patient_resp", "adjustment",
     "contractual", *(name for name, _ in _SHARES),
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionalValues:
+    """The optional cells of many rows; a value that is not told is false, whatever its type."""
+
+    #: Attribute → its column.
+    claims: dict[str, list[Any]]
+    lines: dict[str, list[Any]]
+    modifiers: list[list[tuple[str, ...]]]
+    #: The patient's share; None where there is no such column.
+    patient: list[int | None] | None
+    #: Columns that make adjustments or remarks where they tell anything.
+    explained: list[list[Any]]
 
 
 class OptionalColumns:
@@ -88,6 +103,24 @@ class OptionalColumns:
             BadCell: one of them cannot be taken.
         """
         return [memo[row[index]] for index, memo in self._cells]
+
+    def columns(self, read: Callable[[int, Memo[Any]], list[Any]]) -> OptionalValues:
+        """Return what many rows say beside the usual, column by column.
+
+        Args:
+            read: Returns the converted cells of a column of the file.
+        """
+        typed = [read(index, memo) for index, memo in self._cells]
+        told = (*self._reasons, *self._texts, *self._remarks, *(at for _, at in self._shares))
+        if self._contractual is not None:
+            told = (*told, self._contractual)
+        return OptionalValues(
+            claims={name: _first_told([typed[at] for at in ns]) for name, ns in self._of_claim},
+            lines={name: _first_told([typed[at] for at in ns]) for name, ns in self._of_line},
+            modifiers=[typed[at] for at in self._modifiers],
+            patient=None if self._patient is None else typed[self._patient],
+            explained=[typed[at] for at in told],
+        )
 
     def identity(self, values: Sequence[Any]) -> tuple[object, ...]:
         """Return what tells two decisions on one claim apart, beside dates and payer."""
@@ -134,6 +167,14 @@ class OptionalColumns:
                 line.adjustments.extend(
                     _adjustments(line, patient, shares, contractual, stated, reasons)
                 )
+
+
+def _first_told(columns: list[list[Any]]) -> list[Any]:
+    """Return the first value that is told in each row, else the last column's."""
+    first, *others = columns
+    for other in others:
+        first = [one or two for one, two in zip(first, other, strict=True)]
+    return first
 
 
 def _setters(

@@ -16,7 +16,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from itertools import compress
+from operator import attrgetter, gt
 from typing import TYPE_CHECKING, Any
 
 from claimkit.claims.model import Outcome
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
+    from claimkit.claims.lone import LoneClaims
     from claimkit.claims.model import Claim, ClaimBatch
 
 __all__ = ["ProfileBuilder", "QualityIssue", "QualityProfile", "QualityReport", "assess"]
@@ -93,27 +97,58 @@ class ProfileBuilder:
 
     def take(self, batch: ClaimBatch) -> None:
         """Count one normalized batch."""
-        claims = batch.claims
-        self._claims += len(claims)
         self._rejected += len(batch.problems)
-        self._payers.update(
-            one.base_payer or one.payer if one.payer_name or one.payer_id else "" for one in claims
-        )
-        decided = [one for one in claims if one.outcome in _DECIDED]
-        paid = [one for one in claims if one.outcome is Outcome.PAID]
-        denied = [one for one in claims if one.outcome is Outcome.DENIED]
-        for name, where, lacks in (
-            ("payer", claims, [not (one.payer_name or one.payer_id) for one in claims]),
-            ("procedure", claims, [not (one.procedure_code or one.drg) for one in claims]),
-            ("submitted", claims, [not (one.submitted_on or one.received_on) for one in claims]),
-            ("decided", decided, [not (one.decided_on or one.paid_on) for one in decided]),
-            ("allowed", paid, [one.allowed is None for one in paid]),
-            ("reason", denied, [not one.reason for one in denied]),
+        for told in (_told_by_records(batch.claims), batch.lone and _told_by_columns(batch.lone)):
+            if told:
+                self._take(told)
+
+    def _take(self, told: _Told) -> None:
+        payers = [
+            (base or payer) if name or payer_id else ""
+            for base, payer, name, payer_id in told("base_payer", "payer", "payer_name", "payer_id")
+        ]
+        self._claims += len(payers)
+        self._payers.update(payers)
+        outcomes = [one for (one,) in told("outcome")]
+        decided = [one in _DECIDED for one in outcomes]
+        days = [one or two for one, two in told("decided_on", "paid_on")]
+        everywhere = [True] * len(payers)
+        for name, expected, known in (
+            (
+                "payer",
+                everywhere,
+                [bool(one or two) for one, two in told("payer_name", "payer_id")],
+            ),
+            (
+                "procedure",
+                everywhere,
+                [bool(one or two) for one, two in told("procedure_code", "drg")],
+            ),
+            (
+                "submitted",
+                everywhere,
+                [bool(one or two) for one, two in told("submitted_on", "received_on")],
+            ),
+            ("decided", decided, list(map(bool, days))),
+            (
+                "allowed",
+                [one is Outcome.PAID for one in outcomes],
+                [one is not None for (one,) in told("allowed")],
+            ),
+            (
+                "reason",
+                [one is Outcome.DENIED for one in outcomes],
+                [bool(one) for (one,) in told("reason")],
+            ),
         ):
-            self._expected[name] += len(where)
-            self._missing[name] += sum(lacks)
-        self._disordered += sum(map(_is_disordered, decided))
-        days = [day for one in decided if (day := one.decided_on or one.paid_on)]
+            self._expected[name] += sum(expected)
+            self._missing[name] += sum(map(gt, expected, known))
+        starts = [one or two for one, two in told("submitted_on", "service_from")]
+        self._disordered += sum(
+            counts and day is not None and start is not None and day < start
+            for counts, day, start in zip(decided, days, starts, strict=True)
+        )
+        days = list(filter(None, compress(days, decided)))
         if days:
             self._first = min(days) if self._first is None else min(self._first, *days)
             self._last = max(days) if self._last is None else max(self._last, *days)
@@ -139,10 +174,22 @@ class ProfileBuilder:
         )
 
 
-def _is_disordered(claim: Claim) -> bool:
-    decided = claim.decided_on or claim.paid_on
-    before = claim.submitted_on or claim.service_from
-    return decided is not None and before is not None and decided < before
+#: Fields of claims → their values, claim by claim.
+_Told = Callable[..., Iterable[tuple[Any, ...]]]
+
+
+def _told_by_records(claims: Sequence[Claim]) -> _Told | None:
+    def told(*names: str) -> Iterable[tuple[Any, ...]]:
+        return zip(*(map(attrgetter(name), claims) for name in names), strict=True)
+
+    return told if claims else None
+
+
+def _told_by_columns(lone: LoneClaims) -> _Told:
+    def told(*names: str) -> Iterable[tuple[Any, ...]]:
+        return zip(*map(lone.claim, names), strict=True)
+
+    return told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,8 @@ class ReadOptions:
     max_problem_share: float = 0.2
     #: The claims were not sent yet, so that no column needs to tell of a decision (CSV).
     undecided: bool = False
+    #: Claims may come as columns, in ``ClaimBatch.lone``, where the reader can do that (CSV).
+    columnar: bool = False
 
 
 class ClaimReader(Protocol):

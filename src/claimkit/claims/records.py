@@ -208,16 +208,49 @@ class Records:
         self._number = first_line
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        for number, rows in self.pieces():
+            yield from enumerate(rows, start=number)
+
+    def pieces(self) -> Iterator[tuple[int, list[list[str]]]]:
+        """Yield rows on consecutive lines, with the number of the first line.
+
+        A block in which every line is a whole row comes in one piece; of others, each row.
+        """
         held: list[str] = []
         for block in self._blocks:
             lines = held + block if held else block
-            done = yield from self._rows(lines, last=False)
+            rows = self._line_by_line(lines)
+            if rows is None:
+                done = yield from self._rows(lines, last=False)
+            else:
+                done = len(lines)
+                yield self._number, rows
             held = lines[done:]
             self._number += done
         yield from self._rows(held, last=True)
 
-    def _rows(self, lines: list[str], *, last: bool) -> Generator[tuple[int, list[str]], None, int]:
-        """Yield the rows of ``lines``; return how many lines are done with."""
+    def _line_by_line(self, lines: list[str]) -> list[list[str]] | None:
+        """Return one row per line, None where some line is not just a row."""
+        text = "".join(lines)
+        if "\0" in text or not lines or max(map(len, lines)) > MAX_RECORD:
+            return None
+        delimiter = self._delimiter
+        if '"' not in text:
+            return [line.split(delimiter) for line in lines]
+        quoted = [line for line in lines if '"' in line]
+        try:
+            parsed = list(csv.reader(quoted, delimiter=delimiter, strict=True))
+        except csv.Error:
+            return None
+        if len(parsed) != len(quoted):
+            return None
+        rows = iter(parsed)
+        return [next(rows) if '"' in line else line.split(delimiter) for line in lines]
+
+    def _rows(
+        self, lines: list[str], *, last: bool
+    ) -> Generator[tuple[int, list[list[str]]], None, int]:
+        """Yield each row of ``lines``; return how many lines are done with."""
         delimiter, number, count = self._delimiter, self._number, len(lines)
         at = 0
         while at < count:
@@ -227,7 +260,7 @@ class Records:
             elif "\0" in line:
                 self._on_broken(number + at, "nul_byte", line)
             elif '"' not in line:
-                yield number + at, line.split(delimiter)
+                yield number + at, [line.split(delimiter)]
             else:
                 if not last and at + MAX_SPAN > count:
                     return at
@@ -237,7 +270,7 @@ class Records:
                 elif span > 1 and any("\0" in cell for cell in row):
                     self._on_broken(number + at, "nul_byte", line)
                 else:
-                    yield number + at, row
+                    yield number + at, [row]
                 at += span
                 continue
             at += 1

@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     from claimkit.claims.columns import ColumnMap
     from claimkit.claims.readers import ReadOptions
 
-__all__ = ["IDENTIFYING_FIELDS", "BadRow", "ClaimRows"]
+__all__ = ["CORE_FIELDS", "IDENTIFYING_FIELDS", "STATED_PAID", "BadRow", "ClaimRows"]
 
 #: Fields whose values never appear in messages.
 IDENTIFYING_FIELDS = frozenset({"member_id", "patient_id"})
 #: Fields that every row is asked for; a column that is not there reads as blank.
-_CORE = (
+CORE_FIELDS = (
     "payer_name", "payer_id", "procedure_code", "service_date", "submitted_date", "decided_date",
     "paid_date", "billed", "allowed", "paid", "status",
 )  # fmt: skip
@@ -74,6 +74,8 @@ _TOTALS = re.compile(
     r"|[\d,]+ (?:rows?|records?|claims?|lines?)\b|(?:record|row|claim) count\b",
     re.IGNORECASE,
 )
+#: Statuses that make no sense without an amount paid.
+STATED_PAID = frozenset({"paid", "partial"})
 #: Statuses of rows that are not a payer's decision; the others may be lines of one claim.
 _APART = frozenset({"pending", "rejected", "reversed", "other"})
 
@@ -133,6 +135,10 @@ class ClaimRows:
         claims: Finished claims since they were last taken away.
         notices: What was odd since then.
         accepted, skipped: Rows so far.
+        columns: Where each field is.
+        memos: Field → its converter.
+        optional: The columns that only some files have.
+        claim_id_of: The converter of claim ids.
     """
 
     def __init__(
@@ -142,18 +148,18 @@ class ClaimRows:
         self.notices: list[Notice] = []
         self.accepted = 0
         self.skipped = 0
-        self._columns = columns
+        self.columns = columns
         self._width = len(columns.header)
         self._folded = [fold_header(cell) for cell in columns.header]
         dates, notices = _date_parsers(columns, sample, options)
         self.notices.extend(notices)
-        self._memos = _memos(columns, dates, options)
+        self.memos = _memos(columns, dates, options)
         #: Fields that every file has, by column; an absent one reads the blank after the row.
-        self._pick = itemgetter(*(columns.one(name) for name in _CORE))
-        self._memos_of_core = tuple(self._memos[name] for name in _CORE)
+        self._pick = itemgetter(*(columns.one(name) for name in CORE_FIELDS))
+        self._memos_of_core = tuple(self.memos[name] for name in CORE_FIELDS)
         self._claim_id = columns.one("claim_id")
-        self._claim_id_of = _claim_ids(options.nulls)
-        self._optional = OptionalColumns(columns, self._memos)
+        self.claim_id_of = _claim_ids(options.nulls)
+        self.optional = OptionalColumns(columns, self.memos)
         self._open: Claim | None = None
         self._key: tuple[object, ...] = ()
         self._rows: list[list[str]] = []
@@ -168,11 +174,11 @@ class ClaimRows:
             row = self._fitted(row)
         row.append("")  # What columns read that the file does not have.
         try:
-            claim_id = self._claim_id_of(row[self._claim_id])
+            claim_id = self.claim_id_of(row[self._claim_id])
             core = [
                 memo[cell] for memo, cell in zip(self._memos_of_core, self._pick(row), strict=False)
             ]
-            optional = self._optional.read(row)
+            optional = self.optional.read(row)
         except BadCell:
             row.pop()
             raise self._explained(row) from None
@@ -186,6 +192,11 @@ class ClaimRows:
         if core[2].repaired:
             self._tell("procedure_repaired", "a procedure code had become a number", number)
         self._place(number, row, claim_id, core, status, optional)
+
+    def pass_by(self, rows: int) -> None:
+        """Count rows that are claims of their own, between the last row and the next one."""
+        self.close()
+        self.accepted += rows
 
     def close(self) -> None:
         """Finish the claim that was still growing."""
@@ -219,7 +230,7 @@ class ClaimRows:
             position=number,
         )
         stage = status if status in _APART else ""
-        identity = self._optional.identity(optional)
+        identity = self.optional.identity(optional)
         key = (claim_id, payer_name, payer_id, submitted, decided, paid_on, stage, identity)
         claim = self._open
         if claim is not None and key == self._key and len(claim.lines) < _MAX_LINES:
@@ -229,7 +240,7 @@ class ClaimRows:
                 return
             self._rows.append(row)
             line.number = str(len(claim.lines) + 1)
-            self._optional.complete(line, claim, optional)
+            self.optional.complete(line, claim, optional)
             _grow(claim, line, status, paid_on)
         else:
             if claim is not None:
@@ -251,8 +262,8 @@ class ClaimRows:
                 lines=[line],
             )
             self._key, self._rows = key, [row]
-            self._optional.fill(claim, optional)
-            self._optional.complete(line, claim, optional)
+            self.optional.fill(claim, optional)
+            self.optional.complete(line, claim, optional)
             claim.service_to = line.service_to or service
         self.accepted += 1
 
@@ -303,15 +314,15 @@ class ClaimRows:
         except BadRow as totals:
             return totals
         bad: list[tuple[int, BadCell]] = []
-        for name, where in self._columns.fields.items():
+        for name, where in self.columns.fields.items():
             for index in where:
                 try:
-                    self._memos[name][row[index]]
+                    self.memos[name][row[index]]
                 except BadCell as cell:
                     bad.append((index, cell))
         bad.sort(key=itemgetter(0))
         index, worst = bad[0]
-        others = ", ".join(repr(self._columns.header[also]) for also, _ in bad[1:])
+        others = ", ".join(repr(self.columns.header[also]) for also, _ in bad[1:])
         message = f"{worst.message} (and see {others})" if others else worst.message
         return BadRow(worst.code, message, worst.remedy, column=index)
 
@@ -338,24 +349,24 @@ class ClaimRows:
             raise self._missing("service_date", "date_missing", "the row has no service date")
         if charge is None:
             raise self._missing("billed", "charge_missing", "the row has no billed amount")
-        if paid is None and status in ("paid", "partial"):
+        if paid is None and status in STATED_PAID:
             raise self._missing(
                 "paid", "paid_missing", f"status is {status} without an amount paid"
             )
         if status != "?":
             return str(status)
-        if not (paid or decided or paid_on or self._optional.reasons(optional)):
+        if not (paid or decided or paid_on or self.optional.reasons(optional)):
             raise BadRow(
                 "status_unknown",
                 "nobody knows this status, and nothing else tells what became of the claim",
                 "Use words such as paid, denied, partial, pending, rejected, reversed",
-                column=self._columns.one("status"),
+                column=self.columns.one("status"),
             )
         self._tell("status_unknown", "an unknown status; amounts and dates decided", number)
         return ""
 
     def _missing(self, name: str, code: str, message: str) -> BadRow:
-        column = self._columns.one(name)
+        column = self.columns.one(name)
         known = column < self._width
         return BadRow(code, message, "Fill the cell", column=column if known else -1)
 
@@ -365,7 +376,7 @@ def _lacks(core: list[Any]) -> bool:
     status = core[-1]
     return (
         status == "?"
-        or (core[9] is None and status in ("paid", "partial"))
+        or (core[9] is None and status in STATED_PAID)
         or core[7] is None
         or (core[3] is None and core[4] is None)
         or not (core[0] or core[1])
@@ -430,5 +441,5 @@ def _memos(
         name: MoneyMemo(blanks=options.nulls)
         if name in _MONEY
         else Memo(converters.get(name, parse_text), blanks=options.nulls)
-        for name in {*columns.fields, *_CORE}
+        for name in {*columns.fields, *CORE_FIELDS}
     }

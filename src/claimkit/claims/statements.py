@@ -47,9 +47,13 @@ if TYPE_CHECKING:
     from claimkit.types import Cents
 
 __all__ = [
+    "DAY_TEXTS",
+    "TAKEN_BACK",
+    "VOID",
     "Statement",
     "claim_key",
     "events_of",
+    "folded_number",
     "is_alone",
     "keys_alone",
     "kind_of",
@@ -57,10 +61,10 @@ __all__ = [
 ]
 
 #: X12 claim frequency 8: the provider withdraws the claim.
-_VOID = "8"
+VOID = "8"
 _SUBMISSIONS = frozenset({ClaimKind.PROFESSIONAL, ClaimKind.INSTITUTIONAL, ClaimKind.DENTAL})
 #: CLP02 22, and the word that CSV status texts fold to.
-_TAKEN_BACK = frozenset({"22", "reversed"})
+TAKEN_BACK = frozenset({"22", "reversed"})
 
 
 class _DayTexts(dict["dt.date | None", str]):
@@ -71,7 +75,7 @@ class _DayTexts(dict["dt.date | None", str]):
         return text
 
 
-_DAY = _DayTexts()
+DAY_TEXTS = _DayTexts()
 
 
 class Statement(NamedTuple):
@@ -117,10 +121,15 @@ def claim_key(patient_control_number: str) -> int:
     >>> claim_key("ab-0012 7") == claim_key("AB00127"), claim_key("0127") == claim_key("127")
     (True, False)
     """
+    return _hash(folded_number(patient_control_number))
+
+
+def folded_number(patient_control_number: str) -> str:
+    """Return of a claim's number what counts; see :func:`claim_key`."""
     folded = patient_control_number.upper()
-    if not folded.isalnum():
-        folded = "".join(filter(str.isalnum, folded)) or folded.strip()
-    return _hash(folded)
+    if folded.isalnum():
+        return folded
+    return "".join(filter(str.isalnum, folded)) or folded.strip()
 
 
 def events_of(claim: Claim, *, upload: str, known_on: dt.date) -> list[ClaimEvent]:
@@ -247,10 +256,10 @@ def _hash(text: str) -> int:
 
 def kind_of(claim: Claim) -> EventKind:
     """Return what a normalized record does to its claim."""
-    submission = EventKind.VOIDED if claim.frequency == _VOID else EventKind.SUBMITTED
+    submission = EventKind.VOIDED if claim.frequency == VOID else EventKind.SUBMITTED
     if claim.kind is not ClaimKind.CSV and claim.kind in _SUBMISSIONS:
         return submission
-    if claim.outcome is Outcome.REVERSED or claim.status in _TAKEN_BACK:
+    if claim.outcome is Outcome.REVERSED or claim.status in TAKEN_BACK:
         return EventKind.REVERSED
     if claim.outcome is Outcome.PENDING:
         # A payer that says "pended" has not been sent anything by saying so; an export has.
@@ -272,13 +281,13 @@ def _submission_or_decision(claim: Claim, kind: EventKind) -> str:
     number = claim.payer_claim_control_number
     if claim.kind is ClaimKind.REMITTANCE:
         sent_with = claim.payment_reference or payer
-        return f"{source}|{number}|{claim.status}|{sent_with}|{_DAY[decided]}"
+        return f"{source}|{number}|{claim.status}|{sent_with}|{DAY_TEXTS[decided]}"
     if kind in (EventKind.SUBMITTED, EventKind.VOIDED):
         return (
             f"{source}|{payer}|{claim.payer_sequence}|{claim.frequency}"
-            f"|{claim.original_reference}|{_DAY[claim.submitted_on]}"
+            f"|{claim.original_reference}|{DAY_TEXTS[claim.submitted_on]}"
         )
-    return f"{source}|{payer}|{claim.frequency}|{number}|{_DAY[decided]}"
+    return f"{source}|{payer}|{claim.frequency}|{number}|{DAY_TEXTS[decided]}"
 
 
 def _whole(claim: Claim) -> _Part:
@@ -308,7 +317,9 @@ def _lines_apart(claim: Claim, kind: EventKind) -> list[_Part]:
         amounts = [_negated(one) for one in amounts]
     if len(claim.lines) < 2:
         line = claim.lines[0] if claim.lines else None
-        place = _place(line) if line else f"{claim.procedure_code}|||{_DAY[claim.service_from]}"
+        place = (
+            _place(line) if line else f"{claim.procedure_code}|||{DAY_TEXTS[claim.service_from]}"
+        )
         return [_line_part(claim, line, amounts[0], f"{place}|0|{claim.ordinal}")]
     parts = []
     seen: dict[str, int] = defaultdict(int)
@@ -326,7 +337,7 @@ def _lines_apart(claim: Claim, kind: EventKind) -> list[_Part]:
 
 def _place(line: ServiceLine) -> str:
     modifiers = ":".join(line.modifiers) if line.modifiers else ""
-    return f"{line.procedure_code}|{modifiers}|{line.revenue_code}|{_DAY[line.service_from]}"
+    return f"{line.procedure_code}|{modifiers}|{line.revenue_code}|{DAY_TEXTS[line.service_from]}"
 
 
 def _line_part(claim: Claim, line: ServiceLine | None, its: _Amounts, identity: str) -> _Part:
@@ -382,8 +393,8 @@ def _content(claim: Claim) -> str:
         f"|{claim.facility}|{claim.filing_indicator}|{claim.rendering_npi}|{claim.billing_npi}"
         f"|{claim.billing_tin}|{claim.authorization_number}|{claim.patient_token}"
         f"|{claim.procedure_code}|{claim.base_group or claim.procedure_group}"
-        f"|{claim.outcome._value_}|{claim.category}|{claim.reason}|{claim.remark}|{_DAY[claim.service_from]}"
-        f"|{_DAY[claim.submitted_on]}|{_DAY[claim.received_on]}|{_DAY[claim.decided_on]}|{_DAY[claim.paid_on]}|"
+        f"|{claim.outcome._value_}|{claim.category}|{claim.reason}|{claim.remark}|{DAY_TEXTS[claim.service_from]}"
+        f"|{DAY_TEXTS[claim.submitted_on]}|{DAY_TEXTS[claim.received_on]}|{DAY_TEXTS[claim.decided_on]}|{DAY_TEXTS[claim.paid_on]}|"
     )
 
 
@@ -402,7 +413,7 @@ def _amounts_and_lines(
         if numbered:
             text += f"|{line.number}|{_place(line)}"
         text += (
-            f"|{line.procedure_system}|{line.units}|{_DAY[line.service_to]}|{line.charge}"
+            f"|{line.procedure_system}|{line.units}|{DAY_TEXTS[line.service_to]}|{line.charge}"
             f"|{line.allowed}|{line.paid}|{line.billed_procedure}"
         )
         if line.adjustments:

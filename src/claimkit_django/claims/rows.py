@@ -17,7 +17,7 @@ from claimkit_django.claims import models
 from claimkit_django.claims.codes import EVENT_KINDS, OUTCOMES, SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from claimkit_django.dictionaries import Dictionary
 
@@ -32,6 +32,7 @@ __all__ = [
     "event_of",
     "line_columns",
     "line_of",
+    "lone_line_columns",
     "names_in",
     "position_of",
     "told_by_events",
@@ -316,6 +317,30 @@ def line_columns(tenant_id: int, ordered: _LinesOf) -> list[Sequence[Any]]:
         _texts(one.billed_procedure for one in lines),
         _texts(" ".join(one.remarks) for one in lines),
         *(list(map(attrgetter(name), lines)) for name in _LINE_PLAIN),
+    ]
+
+
+def lone_line_columns(
+    tenant_id: int,
+    claim_keys: Sequence[int],
+    event_keys: Sequence[int],
+    told: Callable[[str], Sequence[Any]],
+) -> list[Sequence[Any]]:
+    """Return the same where each event has one line, of which ``told`` returns the columns."""
+    size = len(claim_keys)
+    return [
+        [tenant_id] * size,
+        claim_keys,
+        event_keys,
+        [0] * size,
+        _texts(told("number")),
+        _texts(told("procedure_system")),
+        _texts(told("procedure_code")),
+        _texts(" ".join(one) if one else "" for one in told("modifiers")),
+        _texts(told("revenue_code")),
+        _texts(told("billed_procedure")),
+        [""] * size,
+        *map(told, _LINE_PLAIN),
     ]
 
 

@@ -7,17 +7,20 @@ wait for the tenant's turn, load what is known of the claims that the batch touc
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections, transaction
 
 from claimkit.claims.ledger import claim_key, in_order, merge, renamed, sift, statements_in
+from claimkit.claims.lone import LoneClaims
+from claimkit.claims.lone_statements import lone_claim_keys, lone_news
 from claimkit.claims.model import Added, Outcome
 from claimkit.claims.newcomers import claim_keys, newcomers
 from claimkit.claims.store import ClaimTotals, Merged
-from claimkit_django.bulk import BulkTable, OnConflict, among, insert_columns
+from claimkit_django.bulk import BulkTable, among
 from claimkit_django.claims import models
 from claimkit_django.claims.codes import OUTCOMES
 from claimkit_django.claims.mapping_table import MappingTable
@@ -26,27 +29,20 @@ from claimkit_django.claims.rows import (
     CLAIMS,
     EVENTS,
     LINES,
-    Encoder,
-    adjustment_columns,
     adjustment_of,
-    clean,
     event_of,
-    line_columns,
     line_of,
-    names_in,
     position_of,
-    told_by_events,
-    told_by_positions,
 )
+from claimkit_django.claims.writing import ClaimWriter
 from claimkit_django.dictionaries import NameTable
-from claimkit_django.tenants.changes import note_change
 from claimkit_django.tenants.turns import find_tenant, having_turn, reading
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-    from claimkit.claims.ledger import Changeset
+    from claimkit.claims.ledger import Statement
     from claimkit.claims.mapping import ClaimMapping
     from claimkit.claims.model import (
         Adjustment,
@@ -85,13 +81,30 @@ class BilledProcedure(NamedTuple):
     statements: int
 
 
+class _News(NamedTuple):
+    """What a batch says that is not known."""
+
+    #: Claims of which nothing is known.
+    fresh: Sequence[Newcomers]
+    #: About claims that need a closer look.
+    statements: Sequence[Statement]
+    #: Keys of the batch's claims of which anything is known.
+    stored: set[int]
+    #: What was known word for word.
+    same: Added
+
+
 class OrmClaimStore:
     """Claims of all tenants in one database."""
+
+    #: Claims may come as columns (``ClaimBatch.lone``).
+    takes_columns = True
 
     def __init__(self, using: str) -> None:
         self._using = using
         self._names = NameTable(models.Dimension, using)
         self._mappings = MappingTable(using)
+        self._writer = ClaimWriter(using, self._names)
 
     def add(
         self, tenant: TenantKey, batch: ClaimBatch, *, upload: str, known_on: dt.date
@@ -106,25 +119,43 @@ class OrmClaimStore:
             having_turn(tenant, self._using) as tenant_id,
         ):
             # Under the turn: rules that changed while the file was on its way are in force.
-            self._mappings.load(tenant_id).apply(batch.claims)
-            keys = claim_keys(batch.claims)
-            known = self._known(tenant_id, set(keys))
-            stored = {key for key, _ in known}
-            fresh, others = newcomers(batch.claims, keys, stored, upload=upload, known_on=known_on)
-            statements = statements_in(others, upload=upload, known_on=known_on)
+            mapping = self._mappings.load(tenant_id)
+            if mapping.rules:
+                batch.unfold()
+            mapping.apply(batch.claims)
+            news = self._news(tenant_id, batch, upload, known_on)
             # Whole claims are loaded only where something changes.
-            news, same = sift(statements, known)
-            touched = {one.event.claim_key for one in news}
+            touched = news.stored & {one.event.claim_key for one in news.statements}
             names = self._names.load(tenant_id)
-            events = self._events(tenant_id, touched & stored, names)
-            positions = {
-                one.claim_key: one for one in self._positions(tenant_id, touched & stored, names)
-            }
-            changeset = merge(news, events, positions)
-            self._write(tenant_id, fresh, changeset, positions.keys(), names)
+            events = self._events(tenant_id, touched, names)
+            positions = {one.claim_key: one for one in self._positions(tenant_id, touched, names)}
+            changeset = merge(news.statements, events, positions)
+            self._writer.write(tenant_id, news.fresh, changeset, positions.keys(), names)
+        fresh = Added(new=sum(map(len, news.fresh)))
         return Merged(
-            added=Added(new=len(fresh)) + changeset.added + same,
-            changes=[*fresh.changes(), *changeset.changes],
+            added=fresh + news.same + changeset.added,
+            changes=[*chain.from_iterable(one.changes() for one in news.fresh), *changeset.changes],
+        )
+
+    def _news(self, tenant_id: int, batch: ClaimBatch, upload: str, known_on: dt.date) -> _News:
+        """Compare a batch with the contents of what is known of its claims; one query."""
+        lone = batch.lone or LoneClaims()
+        keys, lone_keys = claim_keys(batch.claims), lone_claim_keys(lone)
+        told = Counter(keys)
+        told.update(lone_keys)
+        known = self._known(tenant_id, told.keys())
+        stored = {key for key, _ in known}
+        fresh, others = newcomers(
+            batch.claims, keys, told, stored, upload=upload, known_on=known_on
+        )
+        alone = lone_news(lone, lone_keys, told, known, upload=upload, known_on=known_on)
+        others = sorted([*others, *alone.others], key=attrgetter("position"))
+        statements, same = sift(statements_in(others, upload=upload, known_on=known_on), known)
+        return _News(
+            fresh=[one for one in (fresh, alone.fresh) if one],
+            statements=statements,
+            stored=stored,
+            same=same + Added(same=alone.same, statements_same=alone.same),
         )
 
     def find(self, tenant: TenantKey, patient_control_number: str) -> ClaimPosition | None:
@@ -235,7 +266,7 @@ class OrmClaimStore:
             positions = {one.claim_key: one for one in self._positions(tenant_id, keys, names)}
             news = mapping.renamed(one for its in events.values() for one in its)
             changeset = renamed(news, events, positions)
-            self._write_names(tenant_id, changeset, names)
+            self._writer.write_names(tenant_id, changeset, names)
             yield len(news), Merged(added=changeset.added, changes=changeset.changes)
             after = max(keys)
 
@@ -271,86 +302,6 @@ class OrmClaimStore:
         ]
 
     # -- primitives -----------------------------------------------------------------------
-
-    def _write(
-        self,
-        tenant_id: int,
-        fresh: Newcomers,
-        changeset: Changeset,
-        stored: Collection[int],
-        names: Dictionary,
-    ) -> None:
-        if not (fresh or changeset.events):
-            return
-        if changeset.replaced:
-            self._forget_lines(tenant_id, changeset.replaced)
-        if fresh:
-            names = self._insert(tenant_id, names, fresh.events, fresh.positions, fresh.lines)
-        # In the order of the keys: neighbors in the index are written one after the other, and
-        # what a row refers to before the row.
-        claims = sorted(changeset.positions, key=attrgetter("claim_key"))
-        events = sorted(changeset.events, key=attrgetter("claim_key", "event_key"))
-        old = [one for one in claims if one.claim_key in stored]
-        new = [one for one in claims if one.claim_key not in stored]
-        corrected = OnConflict.REPLACE if changeset.replaced else OnConflict.REFUSE
-        # Each kind has its faster way.
-        for some, *on_conflict in (
-            (new, OnConflict.REFUSE, OnConflict.REFUSE),
-            (old, OnConflict.REPLACE, corrected),
-        ):
-            keys = {one.claim_key for one in some}
-            its = [one for one in events if one.claim_key in keys]
-            if some:
-                names = self._insert(
-                    tenant_id,
-                    names,
-                    told_by_events(its),
-                    told_by_positions(some),
-                    [changeset.lines[one.claim_key, one.event_key] for one in its],
-                    *on_conflict,
-                )
-        note_change([tenant_id], models.Claim.shown_in, self._using)
-
-    def _insert(
-        self,
-        tenant_id: int,
-        names: Dictionary,
-        events: Mapping[str, Sequence[Any]],
-        positions: Mapping[str, Sequence[Any]],
-        lines: Sequence[Sequence[ServiceLine]],
-        on_conflict: OnConflict = OnConflict.REFUSE,
-        on_event_conflict: OnConflict = OnConflict.REFUSE,
-    ) -> Dictionary:
-        """Write claims with events and their lines; return the names with those that were new."""
-        names, encoder = self._encoder(tenant_id, names, events, positions)
-        insert_columns(self._using, CLAIMS, encoder.claim_columns(positions), on_conflict)
-        insert_columns(self._using, EVENTS, encoder.event_columns(events), on_event_conflict)
-        keys = zip(events["claim_key"], events["event_key"], strict=True)
-        ordered = list(zip(keys, lines, strict=True))
-        insert_columns(self._using, LINES, line_columns(tenant_id, ordered))
-        insert_columns(self._using, ADJUSTMENTS, adjustment_columns(tenant_id, ordered))
-        return names
-
-    def _encoder(
-        self,
-        tenant_id: int,
-        names: Dictionary,
-        events: Mapping[str, Sequence[Any]],
-        positions: Mapping[str, Sequence[Any]],
-    ) -> tuple[Dictionary, Encoder]:
-        wanted = names_in(events, positions)
-        pairs = [(axis, clean(text)) for axis, texts in wanted.items() for text in texts]
-        names = self._names.grow(tenant_id, names, pairs)
-        return names, Encoder(tenant_id, names, wanted)
-
-    def _write_names(self, tenant_id: int, changeset: Changeset, names: Dictionary) -> None:
-        """Write statements and positions under other names; their lines stay as they are."""
-        events = told_by_events(sorted(changeset.events, key=attrgetter("claim_key", "event_key")))
-        claims = told_by_positions(sorted(changeset.positions, key=attrgetter("claim_key")))
-        _, encoder = self._encoder(tenant_id, names, events, claims)
-        insert_columns(self._using, EVENTS, encoder.event_columns(events), OnConflict.REPLACE)
-        insert_columns(self._using, CLAIMS, encoder.claim_columns(claims), OnConflict.REPLACE)
-        note_change([tenant_id], models.Claim.shown_in, self._using)
 
     def _called_otherwise(self, tenant_id: int, mapping: ClaimMapping, names: Dictionary) -> str:
         """Return the condition of statements that ``mapping`` renames, ``""`` if there are none."""
@@ -397,19 +348,6 @@ class OrmClaimStore:
             )
             rows: list[tuple[int, ...]] = cursor.fetchall()
         return rows
-
-    def _forget_lines(self, tenant_id: int, replaced: Sequence[ClaimEvent]) -> None:
-        connection = connections[self._using]
-        # The claim's key leads the index; the event's key tells its statements apart.
-        claims = among(connection, "claim_key", {one.claim_key for one in replaced})
-        events = among(connection, "event_key", {one.event_key for one in replaced})
-        with connection.cursor() as cursor:
-            for table in (ADJUSTMENTS, LINES):
-                cursor.execute(
-                    f"DELETE FROM {self._quoted(table.name)}"
-                    f" WHERE tenant_id = %s AND {claims[0]} AND {events[0]}",
-                    [tenant_id, claims[1], events[1]],
-                )
 
     def _known(
         self, tenant_id: int, keys: Collection[int]

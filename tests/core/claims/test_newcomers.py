@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,8 @@ UPLOAD = "upl_marsupilami"
 
 
 def split(records, known=()):
-    return newcomers(records, claim_keys(records), set(known), upload=UPLOAD, known_on=KNOWN_ON)
+    keys = claim_keys(records)
+    return newcomers(records, keys, Counter(keys), set(known), upload=UPLOAD, known_on=KNOWN_ON)
 
 
 def rows_of(kind, columns):

@@ -121,7 +121,7 @@ import os, signal, sys
 import django
 django.setup()
 from claimkit.types import TenantKey
-from claimkit_django.claims import intake, store
+from claimkit_django.claims import intake, writing
 from claimkit_django.drift.store import OrmCubeStore
 
 def cut(place, name, *, nth=1, after=False):
@@ -136,12 +136,12 @@ def cut(place, name, *, nth=1, after=False):
 
     setattr(place, name, instead)
 
-# A batch writes claims, events, lines and adjustments.
+# A batch writes claims, events, lines and adjustments of records, then those that came as columns.
 POINTS = {
     "nothing": lambda: None,
     "taken over": lambda: cut(intake, "_read"),
-    "between claims and events": lambda: cut(store, "insert_columns", nth=6),
-    "between lines and adjustments": lambda: cut(store, "insert_columns", nth=8),
+    "between claims and events": lambda: cut(writing, "insert_columns", nth=6),
+    "between lines and adjustments": lambda: cut(writing, "insert_columns", nth=4),
     "claims without cells": lambda: cut(OrmCubeStore, "post"),
     "half of the cells": lambda: cut(OrmCubeStore, "post", nth=2),
     "counted, not committed": lambda: cut(intake._Notes, "take_batch", nth=2, after=True),

@@ -1,0 +1,147 @@
+"""Claims that come as columns are the same rows and cells as claims that come as records."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from django.core.files.base import ContentFile
+
+from claimkit.drift.cube import TABLES
+from claimkit.types import TenantKey
+from claimkit_django.claims.intake import run_import
+from claimkit_django.claims.models import RejectedRow, Upload
+from claimkit_django.claims.store import OrmClaimStore
+from claimkit_django.runtime import open_store
+from claimkit_django.tenants.scope import enter
+
+pytestmark = pytest.mark.django_db
+
+HEADER = (
+    "Claim ID,Payer,CPT,Modifier,Units,DOS,Submitted,Decided,Check Date,Status,Billed,Allowed,Paid,"
+    "Denial Code,Member ID,Facility\n"
+)
+PAYERS = ("Meridian Health", '"Lakeside, Mutual"', "MERIDIAN HEALTH", "")
+MONEY = ("120.00", '"$1,250.00"', "0.00", "", "much", "-5.00")
+STATUSES = ("paid", "paid", "paid", "Denied", "pending", "reversed", "who knows", "")
+
+
+def odd_export(seed, count=120, *, amount="120.00"):
+    """Return an export: most rows good, some repeated, split over lines, or not to be taken."""
+    pick = random.Random(seed)
+    rows = []
+    for n in range(count):
+        odd = pick.random() < 0.15
+        number = f"P{n - 1 if odd and pick.random() < 0.3 else n:04}"
+        rows.append(
+            ",".join(
+                [
+                    number,
+                    pick.choice(PAYERS) if odd else PAYERS[n % 2],
+                    pick.choice(["99213", "99213-25", "J1885", "no"]) if odd else "99213",
+                    pick.choice(["", "59"]),
+                    pick.choice(["", "2", "1.5"]),
+                    pick.choice(["2026-01-05", "", "soon"]) if odd else "2026-01-05",
+                    "2026-01-06",
+                    pick.choice(["", "2026-01-20"]) if odd else f"2026-01-{10 + n % 18}",
+                    pick.choice(["", "2026-02-01"]),
+                    pick.choice(STATUSES) if odd else "paid",
+                    pick.choice(MONEY) if odd else amount,
+                    pick.choice(["100.00", ""]),
+                    pick.choice(MONEY) if odd else "80.00",
+                    pick.choice(["", "CO-197", "CO-45"]) if odd else "",
+                    f"M{n % 7}",
+                    pick.choice(["Main", "", "call 555-123-4567"]),
+                ]
+            )
+        )
+    lines = [HEADER, *(f"{row}\n" for row in rows), f"{rows[5]}\n", '"never closed\n']
+    return "".join(lines).encode()
+
+
+def taken(tenant, make_upload, contents):
+    """Import files one after the other; return all that is known afterwards."""
+    uploads = [
+        make_upload(
+            tenant,
+            file=ContentFile(content, name="export.csv"),
+            bytes_total=len(content),
+            name="export.csv",
+        )
+        for content in contents
+    ]
+    ended = [run_import(TenantKey(tenant.key), one.uid) for one in uploads]
+    store = open_store()
+    key = TenantKey(tenant.key)
+    places = {one.uid: at for at, one in enumerate(uploads)}
+    known = {}
+    for batch in store.claims.scan(key):
+        for position in batch:
+            position.upload = places[position.upload]
+            # Tokens are keyed by tenant.
+            position.patient_token = bool(position.patient_token)
+            events = store.claims.history(key, position.claim_key)
+            for one in events:
+                one.upload = places[one.upload]
+                one.patient_token, one.content = bool(one.patient_token), 0
+            known[position.claim_key] = (
+                position,
+                events,
+                store.claims.lines(key, position.claim_key),
+            )
+    with enter(tenant):
+        rejected = list(
+            RejectedRow.objects.order_by("upload_id", "ordinal").values_list(
+                "ordinal", "position", "code", "message", "remedy", "field_name", "value", "raw"
+            )
+        )
+    counts = [
+        [getattr(one, name) for name in ("status", "claims_new", "claims_changed", "claims_same")]
+        + [one.statements_same, one.rows_rejected, one.kinds, one.quality, one.sha256]
+        for one in ended
+    ]
+    return known, rejected, counts, {name: cube_of(key, name) for name in TABLES}
+
+
+def cube_of(tenant, name):
+    cells = open_store().cube.read(tenant, TABLES[name])
+    return (
+        cells.names,
+        {axis: column.tolist() for axis, column in cells.labels.items()},
+        {
+            axis: column.tolist()
+            for axis, column in (*cells.numbers.items(), *cells.measures.items())
+        },
+    )
+
+
+@pytest.mark.parametrize("batch_size", [25, 5_000])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_same_whether_claims_come_as_columns_or_as_records(
+    seed, batch_size, northside, lakeview, make_upload, settings, monkeypatch
+):
+    """New claims, the same file again, and a corrected one."""
+    settings.CLAIMKIT = {
+        **settings.CLAIMKIT,
+        "CLAIMS": {"BATCH_SIZE": batch_size, "MAX_PROBLEM_SHARE": 1.0},
+    }
+    files = [odd_export(seed), odd_export(seed), odd_export(seed, amount="130.00")]
+    came = []
+    add = OrmClaimStore.add
+    monkeypatch.setattr(
+        OrmClaimStore,
+        "add",
+        lambda self, tenant, batch, **values: (
+            came.append(len(batch.lone or ())) or add(self, tenant, batch, **values)
+        ),
+    )
+    columns = taken(northside, make_upload, files)
+
+    assert sum(came) > len(files) * 30
+
+    monkeypatch.setattr(OrmClaimStore, "takes_columns", False)
+    records = taken(lakeview, make_upload, files)
+
+    assert Upload.unscoped.filter(claims_new__gt=50).count() == 2
+    assert columns[1:] == records[1:]
+    assert columns[0] == records[0]
