@@ -250,17 +250,20 @@ class Records:
     def _rows(
         self, lines: list[str], *, last: bool
     ) -> Generator[tuple[int, list[list[str]]], None, int]:
-        """Yield each row of ``lines``; return how many lines are done with."""
-        delimiter, number, count = self._delimiter, self._number, len(lines)
+        """Yield the rows of ``lines``; return how many lines are done with."""
+        number, count = self._number, len(lines)
         at = 0
         while at < count:
+            whole = list(self._whole_rows(lines[at:]))
+            if whole:
+                yield number + at, whole
+                at += len(whole)
+                continue
             line = lines[at]
             if len(line) > MAX_RECORD:
                 self._on_broken(number + at, "row_too_long", line)
             elif "\0" in line:
                 self._on_broken(number + at, "nul_byte", line)
-            elif '"' not in line:
-                yield number + at, [line.split(delimiter)]
             else:
                 if not last and at + MAX_SPAN > count:
                     return at
@@ -276,13 +279,22 @@ class Records:
             at += 1
         return at
 
+    def _whole_rows(self, lines: list[str]) -> Iterator[list[str]]:
+        """Yield rows up to the first line that is not just one."""
+        for line in lines:
+            if len(line) > MAX_RECORD or "\0" in line:
+                return
+            if '"' not in line:
+                yield line.split(self._delimiter)
+                continue
+            try:
+                yield next(csv.reader((line,), delimiter=self._delimiter, strict=True))
+            except csv.Error:
+                return
+
     def _quoted(self, lines: list[str], at: int) -> tuple[list[str] | None, int]:
-        """Return the row that starts at ``lines[at]`` and how many lines it takes."""
+        """Return the row that starts at ``lines[at]``, and ends elsewhere or badly, and its lines."""
         line = lines[at]
-        try:
-            return next(csv.reader((line,), delimiter=self._delimiter, strict=True)), 1
-        except csv.Error:
-            pass
         if line.count('"') % 2 == 0:
             # Text after a closing quote ("BLUE" LAKE): usable when the cells still fit.
             row = next(csv.reader((line,), delimiter=self._delimiter))

@@ -60,7 +60,7 @@ __all__ = [
     "statements_of",
 ]
 
-#: X12 claim frequency 8: the provider withdraws the claim.
+#: X12 claim frequency with which the provider withdraws the claim.
 VOID = "8"
 _SUBMISSIONS = frozenset({ClaimKind.PROFESSIONAL, ClaimKind.INSTITUTIONAL, ClaimKind.DENTAL})
 #: CLP02 22, and the word that CSV status texts fold to.
@@ -75,6 +75,7 @@ class _DayTexts(dict["dt.date | None", str]):
         return text
 
 
+#: Day → its text, ``None`` of none.
 DAY_TEXTS = _DayTexts()
 
 

@@ -27,7 +27,7 @@ CONTEXT = NormalizeContext(patient_key=b"k" * 32)
 #: Header → cells, the usual one first.
 CELLS = {
     "Claim ID": ("", "A1", " A2 ", "a-2", "1.5E+12", "TOTAL", "9" * 70, "A\u00a07", "N/A"),
-    "Payer": ("Blue Lake", "", "MERIDIAN, OH", "  blue  lake", "Caf\u00e9 Health", "n/a"),
+    "Payer": ("Blue Lake", "", "MERIDIAN, OH", "  blue  lake", "\u00c9toile Health", "n/a"),
     "Payer ID": ("60054", "", "071012"),
     "CPT": ("99213", "99213-25", "99213.0", "J1885", "no", "", "hc:99214:25:59"),
     "Mod": ("", "25", "59 LT", "?!"),
