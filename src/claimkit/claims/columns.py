@@ -48,7 +48,10 @@ _ALIASES: dict[str, str] = {
     "claim created date, filed date",
     "received_date": "received date, payer received date, date received, received",
     "decided_date": "decision date, adjudication date, adjudicated date, processed date, "
-    "date processed, denial date, denied date, finalized date",
+    "date processed, denial date, denied date, finalized date, decided, decided on, date decided, "
+    "date of decision, adjudicated on, date adjudicated, processed on, date denied, denied on, "
+    "date finalized, finalized on, determination date, claim decision date, "
+    "claim processed date, claim adjudication date",
     "paid_date": "paid date, payment date, date paid, check date, eft date, posted date, "
     "post date, remit date, era date, deposit date, remittance date, payment posted date",
     "billed": "billed, billed amount, charge, charges, charge amount, total charge, "

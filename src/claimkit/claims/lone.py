@@ -3,8 +3,8 @@
 Hides a short way past one object per claim. A row whose claim no row beside it tells, and which
 needs no adjustments, is kept as a cell in each of a few columns, which normalizers and stores take
 a column at a time. Whoever cannot do that unfolds them to records
-(:meth:`ClaimBatch.unfold <claimkit.claims.model.ClaimBatch.unfold>`), which are those that
-:class:`~claimkit.claims.rows.ClaimRows` makes of the same rows.
+(:meth:`ClaimBatch.unfold <claimkit.claims.model.ClaimBatch.unfold>`), the same as if
+each row had been read by itself.
 """
 
 from __future__ import annotations

@@ -48,6 +48,8 @@ _EXPECTED = {
 }
 #: Without these a change of the file looks like a change of a payer.
 _HOLDING = frozenset({"payer", "submitted", "decided", "reason"})
+#: Claims that lack these count in no rate, so that it is said however usual it is.
+_COUNTED_BY = frozenset({"decided"})
 _DECIDED = frozenset({Outcome.PAID, Outcome.DENIED, Outcome.PARTIAL, Outcome.ZERO_PAID})
 
 
@@ -267,11 +269,12 @@ def _incomplete(profile: QualityProfile, usual: Sequence[QualityProfile]) -> lis
                     holds=name in _HOLDING,
                 )
             )
-        elif worst is None and share > 0.5:
+        elif share > 0.5 and (worst is None or name in _COUNTED_BY):
+            means = ", so that nothing of these is counted" if name in _COUNTED_BY else ""
             found.append(
                 QualityIssue(
                     code="quality_incomplete",
-                    message=f"{_EXPECTED[name]} is missing in {share:.0%}",
+                    message=f"{_EXPECTED[name]} is missing in {share:.0%}{means}",
                 )
             )
     return found

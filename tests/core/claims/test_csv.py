@@ -1009,3 +1009,14 @@ def test_pieces_of_any_size_give_the_same_lines(text, size, encoding):
     assert lines(Trickle(data, size + 3)) == lines(io.BytesIO(data))
     ended = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
     assert lines(io.BytesIO(data)) == ended.split("\n")
+
+
+@pytest.mark.parametrize(
+    "header", ["Decided", "DECIDED ON", "Date_Decided", "Adjudicated On", "Date of Decision"]
+)
+def test_usual_names_of_the_decision_date_are_known(header):
+    text = f"claim id,payer,dos,billed,paid,status,{header}\n1,BLM,01/05/2026,9,8,paid,01/20/2026\n"
+    (batch,) = CsvReader().read(io.BytesIO(text.encode()), ReadOptions())
+
+    assert [one.decided_on for one in batch.claims] == [dt.date(2026, 1, 20)]
+    assert "unknown_column" not in {one.code for one in batch.notices}

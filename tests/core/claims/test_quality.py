@@ -146,6 +146,20 @@ def test_what_is_unusual_is_said_in_words(changes, code, holds, message):
     assert [(one.code, one.holds, one.message) for one in report.issues] == [(code, holds, message)]
 
 
+@pytest.mark.parametrize("past", [[], [like_usual(missing={"decided": 1.0})] * 6])
+def test_decided_claims_without_a_day_are_said_each_time(past):
+    """They are in no rate, so a tenant whose files all lack the day would wait for ever."""
+    report = assess(like_usual(missing={"decided": 1.0}), past)
+
+    assert [(one.code, one.message, one.holds) for one in report.issues] == [
+        (
+            "quality_incomplete",
+            "the decision date of decided claims is missing in 100%, so that nothing of these is counted",
+            False,
+        )
+    ]
+
+
 def test_a_late_feed_is_said_and_holds_nothing():
     report = assess(like_usual(), PAST, days_since_last=30, usual_days=[7, 7, 8, 6])
 
