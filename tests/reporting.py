@@ -8,7 +8,7 @@ from django.db import transaction
 
 from claimkit.drift.cube import DECISIONS, Cells
 from claimkit.reports.periods import PeriodKind, period_of
-from claimkit.testing.factories import make_evidence, make_finding
+from claimkit.testing.factories import make_batch, make_claim, make_evidence, make_finding
 from claimkit.types import TenantKey, day_of
 from claimkit_django.reports.runs import ask_report, run_report
 from claimkit_django.runtime import open_store
@@ -52,6 +52,16 @@ def fill(tenant):
     with transaction.atomic():
         store.cube.post(key, cells.known_on(day_of(dt.date(2026, 4, 1))))
         store.findings.record(key, [FOUND], as_of=FOUND.as_of)
+
+
+def add_claims(tenant, count=3, **values):
+    """Add claims called A0, A1 and so on."""
+    claims = [make_claim(patient_control_number=f"A{at}", **values) for at in range(count)]
+    store = open_store()
+    with store.atomic():
+        store.claims.add(
+            TenantKey(tenant.key), make_batch(claims), upload="upl_1", known_on=dt.date(2026, 4, 1)
+        )
 
 
 def ask(tenant, period=MARCH, *, formats=("json",), **more):

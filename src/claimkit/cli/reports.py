@@ -15,6 +15,7 @@ from claimkit.errors import ConfigError, UnknownName
 from claimkit.reports.exports import FORMATS, choose_columns, write_export
 from claimkit.reports.period import compose_period
 from claimkit.reports.periods import Period, PeriodKind, period_before, period_of
+from claimkit.reports.safe_harbor import coarsen, safe_columns
 from claimkit.reports.sources import CLAIM_COLUMNS, FINDING_COLUMNS, claim_batches, finding_batch
 from claimkit.tenants import Role
 from claimkit.types import SystemClock, TenantKey, date_of, day_of
@@ -60,6 +61,11 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--columns", nargs="+", default=[], metavar="NAME", help="all but personal ones"
     )
+    parser.add_argument(
+        "--safe-harbor",
+        action="store_true",
+        help="leave out identifiers of 45 CFR 164.514(b)(2); years for days",
+    )
     parser.add_argument("--to", type=Path, metavar="FILE", help="where to (standard output)")
 
 
@@ -90,11 +96,13 @@ def export_rows(arguments: argparse.Namespace, store: Store) -> None:
 
     Raises:
         UnknownName: there is no such column.
-        ConfigError: a package that the format needs is not installed.
+        ConfigError: a package that the format needs is not installed, or a column may not leave.
     """
     tenant = TenantKey(arguments.tenant)
     # Whoever runs this holds the file of the store.
     columns = choose_columns(_SOURCES[arguments.source], wanted=arguments.columns, role=Role.OWNER)
+    if arguments.safe_harbor:
+        columns = safe_columns(columns, wanted=arguments.columns)
     names = [one.name for one in columns]
     if arguments.source == "claims":
         batches: Any = claim_batches(store.claims.scan(tenant), names)
@@ -102,6 +110,8 @@ def export_rows(arguments: argparse.Namespace, store: Store) -> None:
     else:
         found = store.findings.all(tenant)
         batches, total = [finding_batch(found, names)], len(found)
+    if arguments.safe_harbor:
+        columns, batches = coarsen(columns, batches)
     with _target(arguments.to) as out:
         rows = write_export(
             arguments.form,

@@ -63,6 +63,8 @@ class ExportColumn:
     #: Whether it may single out a patient; such columns are exported only when named.
     is_personal: bool = False
     least_role: Role = Role.VIEWER
+    #: Whether it may leave under Safe Harbor: see :mod:`claimkit.reports.safe_harbor`.
+    in_safe_harbor: bool = False
 
 
 def choose_columns(

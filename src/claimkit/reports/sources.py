@@ -22,8 +22,12 @@ def _text(name: str, description: str, **more: Any) -> ExportColumn:
     return ExportColumn(name=name, description=description, **more)
 
 
-def _of(kind: ExportKind, name: str, description: str) -> ExportColumn:
-    return ExportColumn(name=name, kind=kind, description=description)
+def _of(kind: ExportKind, name: str, description: str, **more: Any) -> ExportColumn:
+    return ExportColumn(name=name, kind=kind, description=description, **more)
+
+
+#: What tells nothing of a patient, a place or a provider, and no number that a claim goes by.
+_SAFE = {"in_safe_harbor": True}
 
 
 #: Of :class:`~claimkit.claims.model.ClaimPosition`, field by field.
@@ -46,31 +50,33 @@ CLAIM_COLUMNS = (
         is_personal=True,
         least_role=Role.ANALYST,
     ),
-    _text("payer", "Normalized name."),
-    _text("procedure_code", "First procedure, as CPT or HCPCS."),
-    _text("procedure_group", "Group of the procedure."),
+    _text("payer", "Normalized name.", **_SAFE),
+    _text("procedure_code", "First procedure, as CPT or HCPCS.", **_SAFE),
+    _text("procedure_group", "Group of the procedure.", **_SAFE),
     _text("facility", "Facility, as the files tell it."),
     _text("line_of_business", "Plan or line of business."),
     _text("provider", "Who rendered or billed."),
-    _text("outcome", f"The decision that stands: {', '.join(one.value for one in Outcome)}."),
-    _text("category", "Category of the denial."),
-    _text("reason", "CARC with its group, such as CO-197."),
-    _text("remark", "RARC."),
-    _text("first_outcome", "The first decision."),
-    _text("first_category", "Category of the first denial."),
-    _text("first_reason", "CARC of the first denial."),
-    _of(ExportKind.DATE, "service_from", "First day of service."),
-    _of(ExportKind.DATE, "submitted_on", "Day of submission."),
-    _of(ExportKind.DATE, "first_decided_on", "Day of the first decision."),
-    _of(ExportKind.DATE, "decided_on", "Day of the decision that stands."),
-    _of(ExportKind.DATE, "paid_on", "Day of payment."),
-    _of(ExportKind.INTEGER, "lag_days", "Days from submission to the first decision."),
-    _of(ExportKind.MONEY, "charge", "Billed."),
-    _of(ExportKind.MONEY, "allowed", "Allowed."),
-    _of(ExportKind.MONEY, "paid", "Paid."),
-    _of(ExportKind.MONEY, "patient_responsibility", "What the patient owes."),
-    _of(ExportKind.INTEGER, "reversals", "How often a payment was taken back."),
-    _of(ExportKind.BOOLEAN, "first_pass", "False for replacements, voids and duplicates."),
+    _text(
+        "outcome", f"The decision that stands: {', '.join(one.value for one in Outcome)}.", **_SAFE
+    ),
+    _text("category", "Category of the denial.", **_SAFE),
+    _text("reason", "CARC with its group, such as CO-197.", **_SAFE),
+    _text("remark", "RARC.", **_SAFE),
+    _text("first_outcome", "The first decision.", **_SAFE),
+    _text("first_category", "Category of the first denial.", **_SAFE),
+    _text("first_reason", "CARC of the first denial.", **_SAFE),
+    _of(ExportKind.DATE, "service_from", "First day of service.", **_SAFE),
+    _of(ExportKind.DATE, "submitted_on", "Day of submission.", **_SAFE),
+    _of(ExportKind.DATE, "first_decided_on", "Day of the first decision.", **_SAFE),
+    _of(ExportKind.DATE, "decided_on", "Day of the decision that stands.", **_SAFE),
+    _of(ExportKind.DATE, "paid_on", "Day of payment.", **_SAFE),
+    _of(ExportKind.INTEGER, "lag_days", "Days from submission to the first decision.", **_SAFE),
+    _of(ExportKind.MONEY, "charge", "Billed.", **_SAFE),
+    _of(ExportKind.MONEY, "allowed", "Allowed.", **_SAFE),
+    _of(ExportKind.MONEY, "paid", "Paid.", **_SAFE),
+    _of(ExportKind.MONEY, "patient_responsibility", "What the patient owes.", **_SAFE),
+    _of(ExportKind.INTEGER, "reversals", "How often a payment was taken back.", **_SAFE),
+    _of(ExportKind.BOOLEAN, "first_pass", "False for replacements, voids and duplicates.", **_SAFE),
 )
 
 #: Of :class:`~claimkit.drift.findings.Finding` with its life.

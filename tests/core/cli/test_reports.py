@@ -49,6 +49,22 @@ def test_claims_are_exported_without_anything_personal(store, run):
     assert "patient_control_number" not in rows[0]
 
 
+def test_an_export_under_safe_harbor_has_years_and_no_numbers_of_claims(store, run):
+    status, out, err = run("export", "--store", store, "--safe-harbor")
+
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert (status, err) == (0, "")
+    assert {one["service_from_year"] for one in rows} == {"2026"}
+    assert not any(name in out for name in ("2026-01", "C1", "M-7731"))
+
+
+def test_a_column_that_safe_harbor_keeps_is_refused(store, run):
+    status, out, err = run("export", "--store", store, "--safe-harbor", "--columns", "provider")
+
+    assert (status, out) == (1, "")
+    assert "Safe Harbor does not let the column provider out" in err
+
+
 def test_an_export_goes_to_a_file_in_its_format(store, run, tmp_path):
     target = tmp_path / "claims.ndjson"
     status, out, _ = run(

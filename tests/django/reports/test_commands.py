@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from claimkit_django.reports.models import ReportSchedule
 from claimkit_django.tenants.scope import enter
-from tests.reporting import make
+from tests.reporting import add_claims, make
 
 pytestmark = pytest.mark.django_db
 
@@ -146,3 +147,18 @@ def test_expired_exports_are_removed(clinic):
         "removed": 0,
         "given_up": 0,
     }
+
+
+def test_an_export_under_safe_harbor_has_years_and_no_identifier(clinic, tmp_path):
+    add_claims(clinic)
+    target = tmp_path / "claims.csv"
+
+    call_command(
+        *("claimkit_export", "--tenant", clinic.key, "--source", "claims", "--safe-harbor"),
+        *("--to", str(target)),
+    )
+
+    text = target.read_text()
+    assert "service_from_year" in text
+    assert '"uid"' not in text
+    assert not re.search(r"\d{4}-\d\d|clm_", text)

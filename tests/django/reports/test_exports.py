@@ -14,7 +14,6 @@ from django.utils import timezone
 from claimkit.errors import InvalidWindow, StoreError, TenantRequired, UnknownName
 from claimkit.events import ExportMade
 from claimkit.tenants import Role
-from claimkit.testing.factories import make_batch, make_claim
 from claimkit.types import TenantKey
 from claimkit_django.reports.exports import (
     Wanted,
@@ -28,17 +27,9 @@ from claimkit_django.runtime import open_store
 from claimkit_django.signals import export_made
 from claimkit_django.tenants.scope import enter
 from tests.alerting import report, signal
+from tests.reporting import add_claims
 
 pytestmark = pytest.mark.django_db
-
-
-def add_claims(tenant, count=3, **values):
-    claims = [make_claim(patient_control_number=f"A{at}", **values) for at in range(count)]
-    store = open_store()
-    with store.atomic():
-        store.claims.add(
-            TenantKey(tenant.key), make_batch(claims), upload="upl_1", known_on=dt.date(2026, 4, 1)
-        )
 
 
 def export(tenant, source="claims", role=Role.ANALYST, **wanted):

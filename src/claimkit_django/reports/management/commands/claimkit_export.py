@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from claimkit.errors import ClaimkitError
 from claimkit.reports.exports import FORMATS, write_export
+from claimkit.reports.safe_harbor import coarsen, safe_columns
 from claimkit.tenants import Role
 from claimkit_django.reports.exports import Wanted, check_wanted, find_source, prune_exports
 from claimkit_django.tenants.commands import find_active_tenant
@@ -42,6 +43,11 @@ class Command(BaseCommand):
         parser.add_argument("--as", dest="form", choices=sorted(FORMATS), default="csv")
         parser.add_argument(
             "--columns", nargs="+", default=[], metavar="NAME", help="all but personal ones"
+        )
+        parser.add_argument(
+            "--safe-harbor",
+            action="store_true",
+            help="leave out identifiers of 45 CFR 164.514(b)(2); years for days",
         )
         parser.add_argument("--since", type=dt.date.fromisoformat, metavar="DATE")
         parser.add_argument("--until", type=dt.date.fromisoformat, metavar="DATE")
@@ -88,7 +94,11 @@ class Command(BaseCommand):
         # Whoever can run this can read the database.
         columns = check_wanted(wanted, Role.OWNER, using)
         source = find_source(wanted.source, using)
+        if options["safe_harbor"]:
+            columns = safe_columns(columns, wanted=wanted.columns)
         batches = source.batches([one.name for one in columns], wanted.since, wanted.until)
+        if options["safe_harbor"]:
+            columns, batches = coarsen(columns, batches)
         total = source.count(wanted.since, wanted.until)
         progress = progress_for(self.stderr, verbosity=options["verbosity"])
         if options["to"] is None:
