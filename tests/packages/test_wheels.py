@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -213,3 +214,81 @@ def test_new_plugins_pass_their_suites_at_once(home, new_plugins):
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 100
+
+
+# -- into a site that is there already, a room at a time -----------------------------------
+
+#: Each line is what a site may stop at; the order is that of the documentation.
+ROOMS = (
+    *("tenants", "claims", "drift", "alerts", "webhooks", "reports", "authorizations"),
+    *("automation", "audit", "ops", "accounts", "dashboard"),
+)
+_STEP = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "hospital.settings"
+import django
+django.setup()
+from django.core.management import call_command
+from django.contrib.auth import get_user_model
+call_command("check", fail_level="ERROR")
+call_command("migrate", verbosity=0)
+call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+people = get_user_model().objects
+print(people.filter(username="spirou").count() or people.create_user("spirou") and "made")
+"""
+_ADD = """
+INSTALLED_APPS += ["claimkit_django.{room}"]
+"""
+_ONCE = """
+MIDDLEWARE += ["claimkit_django.tenants.middleware.TenantMiddleware"]
+DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE"}
+MEDIA_ROOT = BASE_DIR / "media"
+LOGIN_URL = "/admin/login/"
+"""
+
+
+@pytest.fixture(scope="session")
+def site(wheels, tmp_path_factory):
+    """Return an existing Django site, and a Python with Django and our wheel."""
+    folder = tmp_path_factory.mktemp("site")
+    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    python = folder / "venv" / "bin" / "python"
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "--quiet")
+    # The wheel by its path: no index is asked for anything of that name.
+    run(*pip, "install", f"claimkit[django,webhooks] @ {wheels['claimkit'].as_uri()}", cwd=folder)
+    run(python, "-m", "django", "startproject", "hospital", folder, cwd=folder)
+    (folder / "step.py").write_text(_STEP, encoding="utf-8")
+    return folder, python
+
+
+def test_a_site_adopts_one_room_at_a_time(site):
+    """After each room the site checks, migrates, needs no migration of its own, and keeps its people."""
+    folder, python = site
+    settings = folder / "hospital" / "settings.py"
+    assert run(python, "step.py", cwd=folder).split()[-1] == "made"
+    settings.write_text(settings.read_text() + _ONCE)
+
+    for room in ROOMS:
+        settings.write_text(settings.read_text() + _ADD.format(room=room))
+
+        assert run(python, "step.py", cwd=folder).split()[-1] == "1", room
+
+    told = run(python, "manage.py", "claimkit_tenant", "create", "northside", cwd=folder)
+    assert "created tenant northside" in told
+    csv = "claim id,payer,date of service,decision date,billed,paid,status\n"
+    csv += "A-1,Aetna,2026-01-05,2026-01-25,100.00,80.00,paid\n"
+    (folder / "claims.csv").write_text(csv)
+    read = ("manage.py", "claimkit_import", "claims.csv", "--tenant", "northside")
+    assert "1 new" in run(python, *read, cwd=folder)
+
+
+def test_a_source_distribution_has_the_tests_and_no_more_than_git_keeps(wheels):
+    """What builds the wheel and what proves it, and nothing that lay about on the machine."""
+    (archive,) = DIST.glob("claimkit-*.tar.gz")
+    with tarfile.open(archive) as packed:
+        names = {one.partition("/")[2] for one in packed.getnames()}
+    kept = set(run("git", "ls-files", cwd=ROOT).splitlines())
+
+    assert {"pyproject.toml", "README.md", "LICENSE", "src/claimkit/__init__.py"} <= names
+    assert {one for one in names if one.startswith("tests/")}
+    assert names - kept - {"PKG-INFO"} == set()
