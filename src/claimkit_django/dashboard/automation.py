@@ -117,7 +117,10 @@ def _rules() -> list[dict[str, Any]]:
 def _told(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what a rule saw, for people; there is nothing about a patient in it."""
     return [
-        (name.replace("_", " "), f"{value:,g}" if isinstance(value, float) else str(value))
+        (
+            name.replace("_", " "),
+            f"{value:,g}" if isinstance(value, float) else str(value).replace("_", " "),
+        )
         for name, value in facts.items()
         if value is not None and name != "severity_rank"
     ]
