@@ -4,6 +4,7 @@
 ``claimkit_claims.E001``  a plugin that is required cannot be loaded
 ``claimkit_claims.E002``  a setting of the claims room is out of range
 ``claimkit_claims.W002``  a plugin was left out because it cannot be loaded
+``claimkit_claims.W003``  the patient key can be guessed, or is the secret key (``check --deploy``)
 ``claimkit_claims.W001``  patient tokens hang on ``SECRET_KEY`` (``check --deploy``)
 =======================  ========================================================================
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core import checks
 
 from claimkit.errors import ConfigError, PluginError
@@ -20,6 +22,10 @@ from claimkit_django.conf import read_config
 from claimkit_django.runtime import plugins
 
 __all__ = ["register_checks"]
+
+#: Characters of a key, and different ones among them, below which it is no random secret.
+_LEAST_KEY = 32
+_LEAST_CHARACTERS = 10
 
 
 def register_checks() -> None:
@@ -81,17 +87,31 @@ def check_limits(**_kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def check_patient_key(**_kwargs: Any) -> list[checks.CheckMessage]:
-    """Return W001 where rotating ``SECRET_KEY`` would change every patient token."""
+    """Return W001 where rotating ``SECRET_KEY`` changes every token, W003 where members could be guessed."""
     try:
         claims = read_config().claims
     except ConfigError:
         return []
     if claims.patient_key:
-        return []
+        return _guessable(claims.patient_key)
     return [
         checks.Warning(
             "Patient tokens are derived from SECRET_KEY: rotating it gives every patient a new one.",
             hint="Set CLAIMKIT['CLAIMS']['PATIENT_KEY'] to a long random secret of its own.",
             id="claimkit_claims.W001",
+        )
+    ]
+
+
+def _guessable(key: str) -> list[checks.CheckMessage]:
+    """Return W003 for a key that is short, made of few characters, or used for something else."""
+    if len(key) >= _LEAST_KEY and len(set(key)) >= _LEAST_CHARACTERS and key != settings.SECRET_KEY:
+        return []
+    return [
+        checks.Warning(
+            "The patient key can be guessed, or is SECRET_KEY again: with it, member ids can be tested.",
+            hint="Make one with secrets.token_urlsafe(32). It gives every patient a new token, so "
+            "change it before claims are in.",
+            id="claimkit_claims.W003",
         )
     ]

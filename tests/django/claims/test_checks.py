@@ -12,7 +12,7 @@ from claimkit_django.claims import checks
 
 
 def test_usual_settings_pass(settings):
-    settings.CLAIMKIT = {"CLAIMS": {"PATIENT_KEY": "long and random"}}
+    settings.CLAIMKIT = {"CLAIMS": {"PATIENT_KEY": "mR5xqv-Zl0aT8cUeWk2nYp7HsJ4dGf9B"}}
 
     assert checks.check_plugins() == []
     assert checks.check_limits() == []
@@ -77,6 +77,17 @@ def test_tokens_that_hang_on_the_secret_key_are_a_warning_on_deployment():
 
     assert found.id == "claimkit_claims.W001"
     assert "PATIENT_KEY" in found.hint
+
+
+@pytest.mark.parametrize("key", ["marsupilami", "houba" * 10, "only-for-tests"])
+def test_a_patient_key_that_can_be_guessed_is_a_warning_and_never_repeated(settings, key):
+    settings.SECRET_KEY = "only-for-tests"
+    settings.CLAIMKIT = {"CLAIMS": {"PATIENT_KEY": key}}
+
+    (found,) = checks.check_patient_key()
+
+    assert found.id == "claimkit_claims.W003"
+    assert key not in f"{found.msg}{found.hint}"
 
 
 def test_an_unusable_setting_is_told_once_and_elsewhere(settings):
