@@ -121,7 +121,6 @@ class CubeRefreshed(Event):
 
     #: Claims whose facts changed.
     changes: int
-    #: How long it took.
     seconds: float
 
 
@@ -254,8 +253,9 @@ class WatchEnded(Event):
 
     #: ``success`` or ``failed``.
     status: str
-    #: How long it took.
     seconds: float
+    #: Changes that are told as alerts only when people have looked at a doubtful file.
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,8 @@ KINDS_OF_DRIFT = tuple(one.value for one in Signal)
 #: What an alert can be about: a closed set, so that a typing error is one when it is made.
 _KINDS = [
     *KINDS_OF_DRIFT,
-    *("rejected_rows", "import_missing", "watch_missing", "payer_silent", "report_failed"),
+    *("rejected_rows", "import_failed", "import_missing", "watch_missing", "payer_silent"),
+    *("alerts_held", "report_failed"),
     *("endpoint_disabled", "authorization_expiring", "authorization_exhausting", "rule_matched"),
 ]
 _MOST_DIMENSIONS = 10

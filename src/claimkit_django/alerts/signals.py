@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.utils import timezone
 
-from claimkit.alerts.lifecycle import AlertSignal, Subject
+from claimkit.alerts.lifecycle import AlertSignal, AlertState, Subject
 from claimkit.events import (
     AlertWanted,
     AuthorizationExhausting,
@@ -19,12 +19,17 @@ from claimkit.events import (
     DriftResolved,
     DriftWorsened,
     EndpointDisabled,
+    ImportFailed,
     ReportFailed,
     ReportReady,
+    WatchEnded,
 )
+from claimkit.tenants import use_tenant
 from claimkit.types import Severity
 from claimkit_django.alerts.board import DRIFT, receive
+from claimkit_django.alerts.models import Alert
 from claimkit_django.conf import config
+from claimkit_django.tenants.turns import find_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +40,8 @@ __all__ = ["SignalListener"]
 
 _BEGINS = (DriftDetected, DriftWorsened)
 _ENDS = (DriftResolved, DriftAccepted)
+#: What is told whether or not it ends anything.
+_OFTEN = (ClaimsImported, WatchEnded)
 #: Event of an end that comes near → kind of alert.
 _ENDING: dict[type[Event], str] = {
     AuthorizationExpiring: "authorization_expiring",
@@ -48,8 +55,10 @@ _TOLD: tuple[type[Event], ...] = (
     AuthorizationRenewed,
     ClaimsImported,
     EndpointDisabled,
+    ImportFailed,
     ReportFailed,
     ReportReady,
+    WatchEnded,
 )
 #: Steps from which an end is urgent, and from which it is soon.
 _URGENT_DAYS, _SOON_DAYS = 3, 14
@@ -68,11 +77,22 @@ class SignalListener:
         self._using = using
 
     def handle(self, event: Event) -> Iterable[Event] | None:
-        """Apply the signal; return the events of alerts that follow."""
-        signals = _signals_of(event)
-        if not signals:
+        """Apply the signal; return the events of alerts that follow.
+
+        A tenant that is no longer active gets no alerts. That a file is in and nothing waits is said every day,
+        so it is passed on only where it ends something.
+        """
+        signals = [one for one in _signals_of(event) if self._says_something(event, one)]
+        if not signals or not find_tenant(event.tenant, self._using).active:
             return None
         return receive(event.tenant, signals, now=timezone.now(), using=self._using)
+
+    def _says_something(self, event: Event, signal: AlertSignal) -> bool:
+        if signal.is_firing or not isinstance(event, _OFTEN):
+            return True
+        with use_tenant(event.tenant):
+            known = Alert.objects.using(self._using).filter(fingerprint=signal.fingerprint)
+            return bool(known.exclude(state=AlertState.RESOLVED.value).exists())
 
 
 def _signals_of(event: Event) -> list[AlertSignal]:
@@ -85,9 +105,8 @@ def _signals_of(event: Event) -> list[AlertSignal]:
         return [
             _authorization(event, _ENDING[type(event)], is_firing=True, severity=_urgency(event))
         ]
-    make = _MAKERS.get(type(event))
-    signal = make(event) if make else None
-    return [] if signal is None else [signal]
+    makers = _MAKERS.get(type(event), ())
+    return [signal for make in makers if (signal := make(event)) is not None]
 
 
 def _urgency(event: AuthorizationExpiring | AuthorizationExhausting) -> Severity:
@@ -201,6 +220,42 @@ def _of_import(event: ClaimsImported) -> AlertSignal | None:
     )
 
 
+def _of_failure(event: ImportFailed | ClaimsImported) -> AlertSignal:
+    """Return that a file could not be imported to its end, or that it is in."""
+    is_firing = isinstance(event, ImportFailed)
+    what = f"could not be imported: {event.code}" if isinstance(event, ImportFailed) else "is in"
+    return AlertSignal(
+        fingerprint=f"import_failed:{event.upload}"[:64],
+        is_firing=is_firing,
+        severity=Severity.HIGH,
+        at=event.at,
+        subject=Subject(
+            source="claims",
+            kind="import_failed",
+            summary=f"The file {event.upload} {what}.",
+            dimensions={"upload": (event.upload,)},
+        ),
+    )
+
+
+def _of_watch(event: WatchEnded) -> AlertSignal | None:
+    """Return how many changes wait for a doubtful file; a watch that failed knows nothing of them."""
+    if event.status != "success":
+        return None
+    return AlertSignal(
+        fingerprint="alerts_held",
+        is_firing=event.held > 0,
+        severity=Severity.MEDIUM,
+        at=event.at,
+        subject=Subject(
+            source=DRIFT,
+            kind="alerts_held",
+            summary=f"{event.held} changes wait until somebody has looked at a doubtful file.",
+            figure=float(event.held),
+        ),
+    )
+
+
 def _of_report(event: ReportFailed | ReportReady) -> AlertSignal:
     """Return that a kind of report could not be made, or that it is made again."""
     about = f"The {event.kind} report of {event.first.isoformat()} to {event.last.isoformat()}"
@@ -219,10 +274,12 @@ def _of_report(event: ReportFailed | ReportReady) -> AlertSignal:
     )
 
 
-_MAKERS: dict[type[Event], Callable[[Any], AlertSignal | None]] = {
-    **dict.fromkeys((*_BEGINS, *_ENDS), _of_drift),
-    **dict.fromkeys((ReportFailed, ReportReady), _of_report),
-    AlertWanted: _of_rule,
-    ClaimsImported: _of_import,
-    EndpointDisabled: _of_endpoint,
+_MAKERS: dict[type[Event], tuple[Callable[[Any], AlertSignal | None], ...]] = {
+    **dict.fromkeys((*_BEGINS, *_ENDS), (_of_drift,)),
+    **dict.fromkeys((ReportFailed, ReportReady), (_of_report,)),
+    AlertWanted: (_of_rule,),
+    ClaimsImported: (_of_import, _of_failure),
+    EndpointDisabled: (_of_endpoint,),
+    ImportFailed: (_of_failure,),
+    WatchEnded: (_of_watch,),
 }

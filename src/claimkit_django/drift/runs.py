@@ -82,7 +82,7 @@ def run_watch(
             _tell(bus, tenant, WatchRun.Status.FAILED, time.monotonic() - began)
             raise
         _end(row, using, report)
-        _tell(bus, tenant, WatchRun.Status.SUCCESS, time.monotonic() - began)
+        _tell(bus, tenant, WatchRun.Status.SUCCESS, time.monotonic() - began, len(report.held))
     return report
 
 
@@ -186,9 +186,12 @@ def _begin(using: str, actor: str) -> WatchRun:
     return row
 
 
-def _tell(bus: Bus, tenant: TenantKey, status: str, seconds: float) -> None:
+def _tell(bus: Bus, tenant: TenantKey, status: str, seconds: float, held: int = 0) -> None:
+    ended = WatchEnded(
+        tenant=tenant, at=timezone.now(), status=str(status), seconds=seconds, held=held
+    )
     with bus.transaction():
-        bus.stage(WatchEnded(tenant=tenant, at=timezone.now(), status=str(status), seconds=seconds))
+        bus.stage(ended)
 
 
 def _with_heartbeat(row: WatchRun, using: str, progress: Progress | None) -> Progress:

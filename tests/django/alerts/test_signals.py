@@ -9,7 +9,14 @@ from django.db import DEFAULT_DB_ALIAS as USING
 from django.db import transaction
 from django.utils import timezone
 
-from claimkit.events import ClaimsImported, DriftDetected, ReportFailed, ReportReady
+from claimkit.events import (
+    ClaimsImported,
+    DriftDetected,
+    ImportFailed,
+    ReportFailed,
+    ReportReady,
+    WatchEnded,
+)
 from claimkit.types import TenantKey
 from claimkit_django.alerts.models import Alert, Rule, Signal
 from claimkit_django.ops.retention import apply_retention
@@ -116,3 +123,25 @@ def test_a_drift_is_called_what_it_is(northside):
     ]
     with enter(northside):
         assert Alert.objects.first().dimensions == {"procedure_group": ["MRI"]}
+
+
+def test_a_file_that_failed_is_an_alert_until_it_is_in(northside):
+    stage(ImportFailed, northside, upload="upl_1", code="file_unreadable")
+    imported(northside, 0, "upl_2")
+    assert alerts(northside) == [("import_failed", "high", "open", None)]
+
+    imported(northside, 0, "upl_1")
+    assert alerts(northside) == [("import_failed", "high", "resolved", None)]
+
+
+def test_changes_that_wait_for_a_doubtful_file_are_told_of(northside):
+    def watched(status="success", held=0):
+        stage(WatchEnded, northside, status=status, seconds=1.0, held=held)
+
+    watched()
+    assert alerts(northside) == []
+    watched(held=2)
+    watched("failed")
+    assert alerts(northside) == [("alerts_held", "medium", "open", 2.0)]
+    watched()
+    assert [state for _, _, state, _ in alerts(northside)] == ["resolved"]
