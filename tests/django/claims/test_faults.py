@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from claimkit_django.claims.models import Adjustment, Claim, ClaimEvent, Service
 from claimkit_django.runtime import open_store
 from claimkit_django.tenants.models import Tenant
 from claimkit_django.tenants.scope import enter
+from tests.postgres import durable_server
 
 ROOT = Path(__file__).parents[3]
 NORTHSIDE, LAKEVIEW = TenantKey("northside"), TenantKey("lakeview")
@@ -330,3 +332,90 @@ def test_the_cube_equals_a_rebuild_after_any_uploads(northside, sent, random):
         transaction.set_rollback(True)
 
     assert kept == rebuilt
+
+
+#: Imports an export undisturbed, then again for another tenant whose database goes in the middle.
+_RESTARTED = """
+import json, sys
+import django
+django.setup()
+from django.core.files.base import ContentFile
+from django.core.management import call_command
+from django.db import DatabaseError, connection
+from claimkit.drift.cube import TABLES
+from claimkit.types import TenantKey
+from claimkit_django.claims.intake import run_import
+from claimkit_django.claims.models import Upload
+from claimkit_django.runtime import open_store
+from claimkit_django.tenants.models import Tenant
+from claimkit_django.tenants.scope import enter
+
+content = sys.stdin.buffer.read(int(sys.argv[1]))
+call_command("migrate", verbosity=0)
+
+def imported(key, **values):
+    tenant, _ = Tenant.objects.get_or_create(key=key, name=key)
+    with enter(tenant):
+        upload = Upload.objects.filter(name=key).first() or Upload.objects.create(
+            file=ContentFile(content, name="export.csv"), bytes_total=len(content), name=key,
+            known_on="2026-04-12")
+    return run_import(TenantKey(key), upload.uid, **values)
+
+def told(upload):
+    store, key = open_store(), TenantKey(upload.name)
+    cells = [store.cube.read(key, table) for table in TABLES.values()]
+    names = ("status", "error_code", "claims_new", "claims_changed", "claims_same",
+        "statements_same", "rows_rejected", "batches_done")
+    return {**{name: getattr(upload, name) for name in names},
+        "totals": str(store.claims.totals(key)),
+        "cells": [sorted(column.tolist()) for one in cells for column in one.measures.values()]}
+
+def vanish(step, done, total):
+    if not vanished:
+        vanished.append(step)
+        print(json.dumps("now"), flush=True)
+        sys.stdin.buffer.readline()
+
+vanished = []
+print(json.dumps(told(imported("lakeview"))), flush=True)
+try:
+    imported("northside", progress=vanish)
+except DatabaseError:
+    connection.close()
+print(json.dumps(told(Upload.unscoped.get(name="northside"))), flush=True)
+print(json.dumps(told(imported("northside"))), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="a server to restart")
+def test_a_database_that_restarts_in_the_middle_costs_a_second_run_only(media):
+    """The batch that is in is counted once; what it had changed is no news to the second run."""
+    content = export()
+    with durable_server() as server:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "DJANGO_SETTINGS_MODULE": "tests.projects.bare",
+            "CLAIMKIT_TEST_MEDIA": str(media),
+            "CLAIMKIT_TEST_BATCH_SIZE": str(BATCH),
+            "DATABASE_URL": server.url,
+        }
+        command = [sys.executable, "-c", _RESTARTED, str(len(content))]
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as worker:
+            worker.stdin.write(content)
+            worker.stdin.flush()
+            undisturbed, now = (json.loads(worker.stdout.readline()) for _ in range(2))
+            server.restart()
+            worker.stdin.write(b"go on\n")
+            worker.stdin.flush()
+            stopped, ended = (json.loads(worker.stdout.readline()) for _ in range(2))
+
+    assert now == "now"
+    assert (stopped["status"], stopped["error_code"]) == ("failed", "internal_error")
+    assert (stopped["batches_done"], stopped["claims_new"]) == (1, BATCH)
+    assert ended == undisturbed
+    # A row that is there twice, and one that cannot be taken, as in any run of this export.
+    assert (ended["claims_same"], ended["rows_rejected"]) == (1, 1)
