@@ -88,6 +88,32 @@ def test_csv_gives_back_what_went_in(found):
         assert line[6] == ("" if flag is None else str(flag).lower())
 
 
+@pytest.mark.parametrize("form", ["csv", "json", "ndjson"])
+@given(found=rows)
+def test_columns_of_many_values_are_written_like_those_of_few(form, found):
+    """What is written as a whole column is what is written value by value."""
+    # Equal values are written alike where they are looked up, and -0.0 equals 0.0.
+    found = [(*row[:3], 0.0 if row[3] == 0 else row[3], *row[4:]) for row in found]
+    few = export(form, found, size=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("claimkit.reports.exports._MOST_KNOWN", -1)
+        many = export(form, found, size=2)
+
+    assert many == few
+
+
+@pytest.mark.parametrize(
+    "text", ["A1", "", "=1", "a\nb", 'say "hi"', "back\\slash", "Ünï", "a\u2028b", "\uff1d1", "'"]
+)
+def test_one_awkward_text_among_plain_ones_is_written_as_it_is(monkeypatch, text):
+    found = [("A0",), ("B0",), ("A1",), (text,), ("C2",)]
+    column = (ExportColumn(name="text", description=""),)
+    few = [export(form, found, column, size=2) for form in ("csv", "ndjson")]
+    monkeypatch.setattr("claimkit.reports.exports._MOST_KNOWN", -1)
+
+    assert [export(form, found, column, size=2) for form in ("csv", "ndjson")] == few
+
+
 @pytest.mark.parametrize("form", ["json", "ndjson"])
 @given(found=rows)
 def test_json_gives_back_what_went_in(form, found):
