@@ -97,6 +97,8 @@ def test_the_doctor_tells_of_settings_and_health_in_one_look(settings):
     by_check = {one["check"]: one for one in told["findings"]}
 
     assert failed is not told["ok"]
+    ranks = [("error", "warning", "ok").index(one["level"]) for one in told["findings"]]
+    assert ranks == sorted(ranks)
     # Django's own, ours, and health.
     assert by_check["security.W018"]["level"] == "warning"
     assert "password" in by_check["claimkit_ops.W005"]["told"]

@@ -20,6 +20,7 @@ __all__ = ["Command"]
 
 #: Severity of the findings, the worst first.
 _BAD, _DOUBTFUL, _GOOD = "error", "warning", "ok"
+_LEVELS = (_BAD, _DOUBTFUL, _GOOD)
 _MARKS = {_BAD: "ERROR", _DOUBTFUL: "WARNING", _GOOD: "ok"}
 
 
@@ -42,7 +43,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Examine, tell, and judge."""
         del args
-        found = [*_settings(), *_health()]
+        # What is wrong comes first, wherever it was found; sorting keeps the rest in order.
+        found = sorted([*_settings(), *_health()], key=lambda one: _LEVELS.index(one["level"]))
         levels = {one["level"] for one in found}
         if options["format"] == "json":
             self.stdout.write(json.dumps({"findings": found, "ok": _BAD not in levels}))
