@@ -147,29 +147,21 @@ def _watch_all() -> int:
 
 
 if shared_task is not None:
-    watch_tenant = shared_task(
-        name="claimkit.drift.watch_tenant",
-        acks_late=True,
-        ignore_result=True,
-        autoretry_for=(DatabaseError,),
-        retry_backoff=True,
-        retry_jitter=True,
-        max_retries=4,
-    )(_watch_tenant)
+    _retried = {
+        "acks_late": True,
+        "ignore_result": True,
+        "autoretry_for": (DatabaseError,),
+        "retry_backoff": True,
+        "retry_jitter": True,
+        "max_retries": 4,
+    }
+    watch_tenant = shared_task(name="claimkit.drift.watch_tenant", **_retried)(_watch_tenant)
     backtest = shared_task(name="claimkit.drift.backtest", acks_late=True, ignore_result=True)(
         _backtest
     )
     rebuild = shared_task(name="claimkit.drift.rebuild", acks_late=True, ignore_result=True)(
         _rebuild
     )
-    score_upload_task = shared_task(
-        name="claimkit.drift.score_upload",
-        acks_late=True,
-        ignore_result=True,
-        autoretry_for=(DatabaseError,),
-        retry_backoff=True,
-        retry_jitter=True,
-        max_retries=4,
-    )(_score_upload)
+    score_upload_task = shared_task(name="claimkit.drift.score_upload", **_retried)(_score_upload)
     watch_all = shared_task(name="claimkit.drift.watch_all", ignore_result=True)(_watch_all)
     __all__ += ["backtest", "rebuild", "score_upload_task", "watch_all", "watch_tenant"]
