@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.db.models import Count, Max
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
+from django.utils import timezone
 
 from claimkit.errors import ApprovalConflict
 from claimkit.tenants import Role
@@ -28,6 +30,8 @@ __all__ = ["AnswerPage", "AutomationPage", "urlpatterns"]
 
 #: Approvals on the page; the rest come up as these are answered.
 _MOST_WAITING = 50
+#: Lines of the log that are counted: all of it may be years.
+_LATELY = dt.timedelta(days=30)
 _ANSWERS: Mapping[str, Callable[..., Approval]] = {"approve": approve, "reject": reject}
 _DONE = {
     "approve": "Approved. The log says how it ended.",
@@ -99,9 +103,12 @@ class AnswerPage(DashboardPage):
 
 
 def _rules() -> list[dict[str, Any]]:
-    """Return the rules as they are asked, each with how often it wrote to the log; two queries."""
+    """Return the rules as they are asked, each with its lines of late; two queries."""
     counted = (
-        Execution.objects.order_by().values("rule").annotate(lines=Count("pk"), last=Max("at"))
+        Execution.objects.filter(at__gt=timezone.now() - _LATELY)
+        .order_by()
+        .values("rule")
+        .annotate(lines=Count("pk"), last=Max("at"))
     )
     known = {one["rule"]: one for one in counted}
     return [
