@@ -52,6 +52,16 @@ def test_decisions_in_the_far_future_are_not_seen_yet(make_world):
     assert set(states(world).values()) == {PayerState.WATCHED}
 
 
+def test_submissions_in_the_far_future_are_not_seen_yet(make_world):
+    """Decided before they are sent, by a slip of the year: of unknown age where they are decided."""
+    world = make_world(seed=62)
+    c = world.columns
+    c["submitted"] = np.where(every(world, 50), c["submitted"] + 3_650, c["submitted"])
+
+    assert alerts(world) == []
+    assert set(states(world).values()) == {PayerState.WATCHED}
+
+
 def test_amounts_of_zero_and_below_leave_denials_as_they_are(make_world):
     world = make_world(seed=1, per_day=80)
     world.deny_more(world.of(payer="BITTERN", group="imaging"), since=340, points=0.35)
