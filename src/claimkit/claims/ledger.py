@@ -89,14 +89,7 @@ def merge(
         events: Claim key → all stored events of the claim, for every claim of the batch.
         positions: Claim key → its stored position, for every stored claim of the batch.
     """
-    batch: dict[int, dict[int, Statement]] = defaultdict(dict)
-    told = 0
-    for one in statements:
-        told += 1
-        said = batch[one.event.claim_key]
-        other = said.setdefault(one.event.event_key, one)
-        if other.event.content != one.event.content:
-            said[one.event.event_key] = one
+    batch, told = _by_claim(statements)
     written: list[Statement] = []
     replaced: list[ClaimEvent] = []
     folded: list[ClaimPosition] = []
@@ -138,6 +131,19 @@ def merge(
         ),
         changes=changes,
     )
+
+
+def _by_claim(statements: Iterable[Statement]) -> tuple[dict[int, dict[int, Statement]], int]:
+    """Return claim key → event key → the last statement of it, and how many there were."""
+    batch: dict[int, dict[int, Statement]] = defaultdict(dict)
+    told = 0
+    for one in statements:
+        told += 1
+        said = batch[one.event.claim_key]
+        other = said.setdefault(one.event.event_key, one)
+        if other.event.content != one.event.content:
+            said[one.event.event_key] = one
+    return batch, told
 
 
 def renamed(

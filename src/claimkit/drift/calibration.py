@@ -22,6 +22,7 @@ from claimkit.drift.statistics import beta_quantile, sum_by
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -96,22 +97,11 @@ def judge(
     """
     total = float(claims.sum())
     base = float(denied.sum()) / total
-    order = np.argsort(said, kind="stable")
-    upto = np.cumsum(claims[order])
-    # Bins of about equal size; equal probabilities stay together.
-    place = np.minimum((_BINS * (upto - claims[order] / 2) / total).astype(int), _BINS - 1)
-    levels = said[order]
-    starts = np.concatenate([[True], levels[1:] != levels[:-1]])
-    place = place[np.maximum.accumulate(np.where(starts, np.arange(len(levels)), 0))]
-    size, bad, told = (sum_by(place, one[order], _BINS) for one in (claims, denied, claims * said))
-    some = size > 0
-    size, bad, told = size[some], bad[some], told[some] / size[some]
+    size, bad, told = _binned(said, claims, denied)
     seen = bad / size
     reliability = float((size * (told - seen) ** 2).sum()) / total
     resolution = float((size * (seen - base) ** 2).sum()) / total
     brier, uncertainty = _brier(said, claims, denied), base * (1 - base)
-    low = beta_quantile(0.025, bad + 0.5, size - bad + 0.5)
-    high = beta_quantile(0.975, bad + 0.5, size - bad + 0.5)
     return Calibration(
         first=first,
         last=last,
@@ -123,20 +113,41 @@ def judge(
         uncertainty=uncertainty,
         within=brier - (reliability - resolution + uncertainty),
         brier_of_average=_brier(average, claims, denied),
-        bins=tuple(
-            ReliabilityBin(
-                claims=round(one),
-                denied=round(wrong),
-                predicted=said_of,
-                observed=share,
-                low=least,
-                high=most,
-            )
-            for one, wrong, said_of, share, least, most in zip(
-                *(each.tolist() for each in (size, bad, told, seen, low, high)), strict=True
-            )
-        ),
+        bins=tuple(_drawn(size, bad, told)),
     )
+
+
+def _binned(said: Floats, claims: Floats, denied: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return claims, denials and mean probability of bins of about equal size.
+
+    Equal probabilities stay together; bins without claims are left out.
+    """
+    order = np.argsort(said, kind="stable")
+    upto = np.cumsum(claims[order])
+    place = np.minimum((_BINS * (upto - claims[order] / 2) / upto[-1]).astype(int), _BINS - 1)
+    levels = said[order]
+    starts = np.concatenate([[True], levels[1:] != levels[:-1]])
+    place = place[np.maximum.accumulate(np.where(starts, np.arange(len(levels)), 0))]
+    size, bad, told = (sum_by(place, one[order], _BINS) for one in (claims, denied, claims * said))
+    some = size > 0
+    return size[some], bad[some], told[some] / size[some]
+
+
+def _drawn(size: Floats, bad: Floats, told: Floats) -> Iterator[ReliabilityBin]:
+    """Yield each bin with the 95 % interval of what was observed (Jeffreys)."""
+    low = beta_quantile(0.025, bad + 0.5, size - bad + 0.5)
+    high = beta_quantile(0.975, bad + 0.5, size - bad + 0.5)
+    for one, wrong, predicted, least, most in zip(
+        *(each.tolist() for each in (size, bad, told, low, high)), strict=True
+    ):
+        yield ReliabilityBin(
+            claims=round(one),
+            denied=round(wrong),
+            predicted=predicted,
+            observed=wrong / one,
+            low=least,
+            high=most,
+        )
 
 
 def _brier(said: Floats, claims: Floats, denied: Floats) -> float:
