@@ -76,7 +76,6 @@ _OCCASIONS = {
     Level.CELL: 0.45,
     Level.PAYER_REASON: 1.4,
     Level.CELL_REASON: 0.85,
-    Level.SPEED: 0.5,
     Level.ALLOWED_PAYER: 0.6,
     Level.ALLOWED_CELL: 0.25,
 }
