@@ -17,6 +17,7 @@ from claimkit_django.alerts.rest_parts import (
     NoFilters,
     refuse_strangers,
 )
+from claimkit_django.rest.fields import ClockField
 from claimkit_django.rest.filters import Ordering
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -39,6 +40,7 @@ class DigestSerializer(serializers.ModelSerializer[Digest]):
         max_length=20,
         help_text="Uids of channels.",
     )
+    at = ClockField(help_text="By the clock of the tenant.")
     _links = LinksField(
         {"self": ("alert-digest-detail", {"uid": "uid"}), "collection": ("alert-digest-list", {})}
     )
@@ -52,7 +54,6 @@ class DigestSerializer(serializers.ModelSerializer[Digest]):
         read_only_fields = ("uid", "next_at", "created_at", "_links")
         extra_kwargs: ClassVar[dict[str, Any]] = {
             "weekday": {"help_text": "0 for Monday; of weekly ones."},
-            "at": {"help_text": "By the clock of the tenant."},
         }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -42,8 +42,8 @@ class AuditEntryFilters(StrictFilterSet):
 class ChangeSerializer(serializers.Serializer[Any]):
     """What a field was, and is now; what is secret is a digest."""
 
-    old = serializers.JSONField(allow_null=True)
-    new = serializers.JSONField(allow_null=True)
+    old = serializers.JSONField()
+    new = serializers.JSONField()
 
 
 class AuditEntrySerializer(serializers.ModelSerializer[AuditEntry]):

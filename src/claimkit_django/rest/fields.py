@@ -10,7 +10,7 @@ from rest_framework import serializers
 from claimkit.errors import InvalidMoney
 from claimkit.types import from_cents, to_cents
 
-__all__ = ["MoneyField"]
+__all__ = ["ClockField", "MoneyField"]
 
 #: A sign, thirteen digits, the point and two decimals: what fits a column of cents.
 _LONGEST = 17
@@ -42,3 +42,11 @@ class MoneyField(serializers.Field[int, Any, str, int]):
     def to_representation(self, value: int) -> str:
         """Return dollars with two decimals."""
         return str(from_cents(value))
+
+
+@extend_schema_field({"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$"})
+class ClockField(serializers.TimeField):
+    """A time on somebody's clock, ``07:00`` or ``07:00:00``; OpenAPI's own ``time`` has a zone."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(input_formats=["%H:%M:%S", "%H:%M"], **kwargs)

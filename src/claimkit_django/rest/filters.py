@@ -80,6 +80,7 @@ class StrictFilterBackend(drf_filters.DjangoFilterBackend):
         refuse_unknown(request, [*known, *_ordering_of(view)])
         if filterset is None:
             return queryset
+        _refuse_empty(request, filterset)
         if not filterset.is_valid():
             raise exceptions.ValidationError(_named(filterset))
         return filterset.qs
@@ -160,6 +161,18 @@ def refuse_unknown(request: Request, known: Iterable[str]) -> None:
             problems[name] = [exceptions.ErrorDetail(text, "repeated_parameter")]
     if problems:
         raise exceptions.ValidationError(problems)
+
+
+def _refuse_empty(request: Request, filterset: django_filters.FilterSet) -> None:
+    """Refuse an empty value of anything but text: it would not filter, and look as if it did."""
+    empty = [
+        name
+        for name, one in filterset.filters.items()
+        if request.query_params.get(name) == "" and not isinstance(one, django_filters.CharFilter)
+    ]
+    if empty:
+        detail = exceptions.ErrorDetail("empty; leave the parameter out", "empty_parameter")
+        raise exceptions.ValidationError({name: [detail] for name in empty})
 
 
 def _named(filterset: django_filters.FilterSet) -> dict[str, list[exceptions.ErrorDetail]]:

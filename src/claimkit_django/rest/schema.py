@@ -147,6 +147,18 @@ class KitSchema(AutoSchema):
             for name, description in self._headers().items()
         ]
 
+    def _map_serializer_field(self, field: Any, direction: Any, *more: Any) -> dict[str, Any]:
+        # What DRF refuses and drf-spectacular does not tell: empty lists, and numbers without digits.
+        told: dict[str, Any] = super()._map_serializer_field(  # type: ignore[no-untyped-call]
+            field, direction, *more
+        )
+        takes_none = not getattr(field, "allow_empty", True)
+        if direction == "request" and takes_none and told.get("type") == "array":
+            told.setdefault("minItems", 1)
+        if isinstance(field, serializers.DecimalField) and "pattern" in told:
+            told["pattern"] = told["pattern"].replace(r"-?\d{0,", r"-?\d{1,")
+        return told
+
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         # Here and not in get_response_serializers(), which @extend_schema overrides.
         bodies: dict[str, Any] = super()._get_response_bodies(direction)

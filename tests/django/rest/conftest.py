@@ -1,4 +1,4 @@
-"""Two tenants with a few rows each, and a person of every role."""
+"""Three tenants with a few rows each, and a person of every role."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.cache import caches
+from django.core.files.base import ContentFile
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -15,11 +16,32 @@ from claimkit.claims.ledger import claim_key
 from claimkit.claims.model import Outcome
 from claimkit.tenants import Role
 from claimkit.types import day_of
+from claimkit_django.accounts.tokens import issue_token
+from claimkit_django.alerts.models import Alert, Channel, Digest, Route, Rule, Silence
+from claimkit_django.audit.models import AuditEntry
+from claimkit_django.authorizations.models import Authorization, AuthorizationImport, LeadTime
+from claimkit_django.automation.models import Approval, Execution, Work
+from claimkit_django.automation.models import Rule as AutomationRule
 from claimkit_django.claims.codes import OUTCOMES
-from claimkit_django.claims.models import Claim, Dimension, RejectedRow, Upload
-from claimkit_django.drift.models import CubeDecision, DriftDimension, Finding, WatchRun
+from claimkit_django.claims.models import (
+    Claim,
+    CsvTemplate,
+    Dimension,
+    MappingVersion,
+    RejectedRow,
+    Upload,
+)
+from claimkit_django.drift.models import (
+    BacktestRun,
+    CubeDecision,
+    DriftDimension,
+    Finding,
+    WatchRun,
+)
+from claimkit_django.reports.models import ExportRun, ReportFile, ReportRun, ReportSchedule
 from claimkit_django.tenants.models import Membership, Tenant
 from claimkit_django.tenants.scope import enter
+from claimkit_django.webhooks.models import Delivery, Endpoint, Message
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +129,113 @@ class House:
             )
         self.finding = self.make_finding("open", dollars=4_821_000)
 
+    def furnish(self):
+        """Add one row of each kind that there is an address for."""
+        with enter(self.tenant):
+            self.backtest = BacktestRun.objects.create()
+            self.mapping = MappingVersion.objects.create(
+                number=1, status=MappingVersion.Status.APPLIED
+            )
+            self.template = CsvTemplate.objects.create(name="export of the practice")
+            self.report = ReportRun.objects.create(
+                kind="monthly", first=dt.date(2026, 3, 1), last=dt.date(2026, 3, 31)
+            )
+            ReportFile.objects.create(
+                run=self.report,
+                renderer="html",
+                media_type="text/html",
+                file=ContentFile(b"<p>", "report.html"),
+                bytes=3,
+            )
+            self.schedule = ReportSchedule.objects.create(kind="monthly", formats=["html"])
+            self.export = ExportRun.objects.create(
+                source="claims", form="csv", file=ContentFile(b"uid", "export.csv")
+            )
+            self.endpoint = Endpoint.objects.create(
+                url="https://hooks.example.org/in", event_types=["*"]
+            )
+            now = timezone.now()
+            self.alert = Alert.objects.create(
+                fingerprint="fp",
+                severity="low",
+                source="drift",
+                kind="denial_rate",
+                opened_at=now,
+                seen_at=now,
+            )
+            self.authorization = Authorization.objects.create(
+                number="A-417",
+                payer="Aetna",
+                procedure="97110",
+                valid_from=now.date(),
+                valid_until=now.date(),
+                units_authorized=24,
+            )
+            told = {
+                "rule": "aur_0",
+                "rule_name": "Dear ones",
+                "topic": "drift.detected",
+                "subject": self.finding.fingerprint,
+            }
+            self.automation_rule = AutomationRule.objects.create(
+                name="Dear ones",
+                topic="drift.detected",
+                action="create_task",
+                settings={"text": "Call"},
+            )
+            self.execution = Execution.objects.create(
+                **told, action="appeal_packet", event_key="0", result="success", at=now
+            )
+            self.approval = Approval.objects.create(
+                **told,
+                action="create_task",
+                settings={"text": "Call", "due_days": None},
+                event_key="0",
+                asked_at=now,
+            )
+            self.work = Work.objects.create(**told, kind="task", text="Call", created_at=now)
+            self.lead_time = LeadTime.objects.create(payer="Aetna", days=21)
+            self.authorization_import = AuthorizationImport.objects.create(imported_at=now)
+            self.channel = Channel.objects.create(name="Log", kind="log")
+            self.route = Route.objects.create(name="All")
+            self.rule = Rule.objects.create(
+                name="Dear",
+                metric="dollars_per_month",
+                comparison="at_least",
+                threshold=10_000,
+                severity="critical",
+            )
+            self.digest = Digest.objects.create(
+                channels=[self.channel.uid],
+                name="Daily",
+                at=dt.time(7),
+                next_at=timezone.now(),
+                told_until=timezone.now(),
+            )
+            self.silence = Silence.objects.create(
+                begins_at=now, ends_at=now + dt.timedelta(days=1), reason="x", actor="user:1"
+            )
+            message = Message.objects.create(
+                uid=f"msg_{self.key}",
+                event_type="claims.imported",
+                version=1,
+                detail="thin",
+                occurred_at=timezone.now(),
+                body=b"{}",
+            )
+            self.delivery = Delivery.objects.create(
+                message=message, lane=self.endpoint, due_at=timezone.now()
+            )
+        row, _ = issue_token(
+            user=self.people[Role.OWNER],
+            tenant=self.tenant,
+            name="nightly",
+            scope="read",
+            expires_at=timezone.now() + dt.timedelta(days=1),
+        )
+        self.audited = AuditEntry.unscoped.filter(tenant=self.tenant)[0]
+        self.token = row.uid
+
     def _make_cells(self, payers):
         """Post what the watch would know of the claims: the cube has its own dictionary."""
         names = [("outcome", "paid"), ("outcome", "authorization_referral")]
@@ -175,3 +304,10 @@ def world(db):
     return SimpleNamespace(
         north=House("northside", ["Aetna", "Cigna"]), south=House("southside", ["Humana"])
     )
+
+
+@pytest.fixture
+def west(world):
+    """Return a third tenant, ``west``."""
+    world.west = House("westside", ["Oscar"])
+    return world.west

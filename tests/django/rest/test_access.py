@@ -6,30 +6,16 @@ here until its least role is written down.
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 
 import pytest
 from django.core.cache import caches
-from django.core.files.base import ContentFile
 from django.db import transaction
 from django.urls import include, path
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from claimkit.tenants import Role
-from claimkit_django.accounts.tokens import issue_token
-from claimkit_django.alerts.models import Alert, Channel, Digest, Route, Rule, Silence
-from claimkit_django.audit.models import AuditEntry
-from claimkit_django.authorizations.models import Authorization, AuthorizationImport, LeadTime
-from claimkit_django.automation.models import Approval, Execution, Work
-from claimkit_django.automation.models import Rule as AutomationRule
-from claimkit_django.claims.models import CsvTemplate, MappingVersion
-from claimkit_django.drift.models import BacktestRun
-from claimkit_django.reports.models import ExportRun, ReportFile, ReportRun, ReportSchedule
 from claimkit_django.tenants.models import Membership
-from claimkit_django.tenants.scope import enter
-from claimkit_django.webhooks.models import Delivery, Endpoint, Message
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
 
@@ -208,109 +194,11 @@ _ROOT = "/api/v1"
 
 @pytest.fixture
 def world(world):
-    """The two tenants, with a backtest each."""
+    """The two tenants, with one row of each kind."""
     for house in (world.north, world.south):
-        with enter(house.tenant):
-            house.backtest = BacktestRun.objects.create()
-            house.mapping = MappingVersion.objects.create(
-                number=1, status=MappingVersion.Status.APPLIED
-            )
-            house.template = CsvTemplate.objects.create(name="export of the practice")
-            house.report = ReportRun.objects.create(
-                kind="monthly", first=dt.date(2026, 3, 1), last=dt.date(2026, 3, 31)
-            )
-            ReportFile.objects.create(
-                run=house.report,
-                renderer="html",
-                media_type="text/html",
-                file=ContentFile(b"<p>", "report.html"),
-                bytes=3,
-            )
-            house.schedule = ReportSchedule.objects.create(kind="monthly", formats=["html"])
-            house.export = ExportRun.objects.create(
-                source="claims", form="csv", file=ContentFile(b"uid", "export.csv")
-            )
-            house.endpoint = Endpoint.objects.create(
-                url="https://hooks.example.org/in", event_types=["*"]
-            )
-            now = timezone.now()
-            house.alert = Alert.objects.create(
-                fingerprint="fp",
-                severity="low",
-                source="drift",
-                kind="denial_rate",
-                opened_at=now,
-                seen_at=now,
-            )
-            house.authorization = Authorization.objects.create(
-                number="A-417",
-                payer="Aetna",
-                procedure="97110",
-                valid_from=now.date(),
-                valid_until=now.date(),
-                units_authorized=24,
-            )
-            told = {
-                "rule": "aur_0",
-                "rule_name": "Dear ones",
-                "topic": "drift.detected",
-                "subject": house.finding.fingerprint,
-            }
-            house.automation_rule = AutomationRule.objects.create(
-                name="Dear ones",
-                topic="drift.detected",
-                action="create_task",
-                settings={"text": "Call"},
-            )
-            house.execution = Execution.objects.create(
-                **told, action="appeal_packet", event_key="0", result="success", at=now
-            )
-            house.approval = Approval.objects.create(
-                **told,
-                action="create_task",
-                settings={"text": "Call", "due_days": None},
-                event_key="0",
-                asked_at=now,
-            )
-            house.work = Work.objects.create(**told, kind="task", text="Call", created_at=now)
-            house.lead_time = LeadTime.objects.create(payer="Aetna", days=21)
-            house.authorization_import = AuthorizationImport.objects.create(imported_at=now)
-            house.channel = Channel.objects.create(name="Log", kind="log")
-            house.route = Route.objects.create(name="All")
-            house.rule = Rule.objects.create(
-                name="Dear",
-                metric="dollars_per_month",
-                comparison="at_least",
-                threshold=10_000,
-                severity="critical",
-            )
-            house.digest = Digest.objects.create(
-                name="Daily", at=dt.time(7), next_at=timezone.now(), told_until=timezone.now()
-            )
-            house.silence = Silence.objects.create(
-                begins_at=now, ends_at=now + dt.timedelta(days=1), reason="x", actor="user:1"
-            )
-            message = Message.objects.create(
-                uid=f"msg_{house.key}",
-                event_type="claims.imported",
-                version=1,
-                detail="thin",
-                occurred_at=timezone.now(),
-                body=b"{}",
-            )
-            house.delivery = Delivery.objects.create(
-                message=message, lane=house.endpoint, due_at=timezone.now()
-            )
-        row, _ = issue_token(
-            user=house.people[Role.OWNER],
-            tenant=house.tenant,
-            name="nightly",
-            scope="read",
-            expires_at=timezone.now() + dt.timedelta(days=1),
-        )
-        house.audited = AuditEntry.unscoped.filter(tenant=house.tenant)[0]
-        # Of somebody who is not asking: not there, in one's own tenant too.
-        house.token = row.uid if house is world.south else "tok_0"
+        house.furnish()
+    # Of somebody who is not asking: not there, in one's own tenant too.
+    world.north.token = "tok_0"
     return world
 
 

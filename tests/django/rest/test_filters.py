@@ -103,6 +103,12 @@ def test_a_bad_date_is_named(client):
     }
 
 
+def test_an_empty_value_is_refused_where_it_would_filter_nothing(client):
+    told = ("empty_parameter", "empty; leave the parameter out")
+
+    assert errors(client.get("/users/?kind=&joined_from=")) == {"kind": told, "joined_from": told}
+
+
 def test_a_repeated_parameter_is_refused_instead_of_half_used(client):
     assert errors(client.get("/users/?kind=otter&kind=beaver"))["kind"][0] == "repeated_parameter"
 

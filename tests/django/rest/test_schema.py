@@ -237,3 +237,19 @@ def test_the_pages_load_nothing_from_elsewhere(client, page):
     assert "default-src 'none'" in answer["Content-Security-Policy"]
     assert "http" not in answer["Content-Security-Policy"]
     assert "/api/v1/schema/" in body.replace("\\u002D", "-").replace("\\u002F", "/")
+
+
+def test_lists_and_numbers_are_as_strict_as_they_are_read(schema):
+    schemas = schema["components"]["schemas"]
+    request, answer = (schemas[one]["properties"] for one in ("DigestRequest", "Digest"))
+
+    assert request["channels"]["minItems"] == 1
+    assert "minItems" not in answer["channels"]
+    decimals = [
+        field["pattern"]
+        for schema in schemas.values()
+        for field in schema.get("properties", {}).values()
+        if field.get("format") == "decimal" and "pattern" in field
+    ]
+    assert decimals
+    assert not [one for one in decimals if re.fullmatch(one, "")]
