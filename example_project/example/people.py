@@ -108,7 +108,11 @@ def _user(name: str, *, staff: bool = False) -> User:
     user: User | None = get_user_model().objects.filter(username=name).first()
     if user is None:
         user = get_user_model().objects.create_user(
-            name, password=password(), is_staff=staff, is_superuser=staff
+            name,
+            email=f"{name}@lakeshore.example",
+            password=password(),
+            is_staff=staff,
+            is_superuser=staff,
         )
     return user
 

@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "claimkit_django.authorizations",
     "claimkit_django.automation",
     "claimkit_django.webhooks",
+    "claimkit_django.accounts",
     "claimkit_django.ops",
     "claimkit_django.dashboard",
     "example",
@@ -98,6 +99,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "claimkit_django.accounts.sessions.SessionLimitMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -137,9 +139,8 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-LOGIN_URL = "login"
+LOGIN_URL = "claimkit_accounts:login"
 LOGIN_REDIRECT_URL = "claimkit_dashboard:index"
-LOGOUT_REDIRECT_URL = "login"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -161,6 +162,7 @@ X_FRAME_OPTIONS = "DENY"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        "claimkit_django.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
         "rest_framework.authentication.BasicAuthentication",
     ],

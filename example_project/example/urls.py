@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.contrib.auth import views as auth
 from django.urls import include, path
 from django.views.generic import RedirectView
 
@@ -13,8 +12,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="claimkit_dashboard:index")),
     path("dashboard/", include("claimkit_django.dashboard.urls")),
     path("mail/", views.MailPage.as_view(), name="mail"),
-    path("login/", auth.LoginView.as_view(), name="login"),
-    path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("", include("claimkit_django.accounts.page_urls")),
     path("admin/", admin.site.urls),
     path("", include("claimkit_django.ops.urls")),
     path("", include("claimkit_django.urls")),

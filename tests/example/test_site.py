@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import datetime as dt
+import functools
 import io
 import json
 import os
@@ -114,18 +115,20 @@ class Site:
             process.wait(timeout=30)
         self.log.close()
 
-    def call(self, path, *, user, body=None, content_type=""):
-        """Return status, headers and JSON of a call with basic credentials."""
-        token = base64.b64encode(f"{user}:{self.password}".encode()).decode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=body)
-        request.add_header("Authorization", f"Basic {token}")
-        if content_type:
-            request.add_header("Content-Type", content_type)
+    def call(self, path, *, user="", token="", method=None, body=None, **headers):
+        """Return status, headers and JSON of a call with basic credentials or a token."""
+        basic = base64.b64encode(f"{user}:{self.password}".encode()).decode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", data=body, method=method
+        )
+        request.add_header("Authorization", f"Bearer {token}" if token else f"Basic {basic}")
+        for name, value in headers.items():
+            request.add_header(name.replace("_", "-"), value)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.headers, json.load(answer)
+                return answer.status, answer.headers, _read(answer)
         except urllib.error.HTTPError as error:
-            return error.code, error.headers, json.load(error)
+            return error.code, error.headers, _read(error)
 
     def browser(self, user):
         """Return an opener that is signed in."""
@@ -139,6 +142,11 @@ class Site:
         data = urllib.parse.urlencode(form).encode() if form else None
         with opener.open(f"http://127.0.0.1:{self.port}{path}", data, timeout=30) as answer:
             return answer.read().decode()
+
+
+def _read(answer):
+    text = answer.read()
+    return json.loads(text) if "json" in answer.headers.get("Content-Type", "") else text
 
 
 def _token(page):
@@ -176,7 +184,7 @@ def upload(site):
         "/api/v1/uploads/",
         user="northside-analyst",
         body=body,
-        content_type="multipart/form-data; boundary=edge",
+        Content_Type="multipart/form-data; boundary=edge",
     )
     assert status == 202, sent
 
@@ -224,6 +232,136 @@ def test_the_other_hospital_sees_nothing_of_it(site, upload):
     status, _, body = site.call(upload["_links"]["self"], user="lakeview-owner")
     assert (status, body["code"]) == (404, "not_found")
     assert site.call("/api/v1/claims/", user="lakeview-owner")[2]["results"] == []
+
+
+# -- from outside, as programs: nothing of claimkit is imported ---------------------------------
+
+_UID = re.compile(r"\b[a-z]{3}_[0-9a-z]{10,}\b")
+#: What a viewer and an analyst may not read.
+_OF_ADMINS = ("memberships/", "webhooks/", "audit/", "automation/")
+
+
+def _links(body):
+    """Yield every address in any ``_links``, however deep."""
+    if isinstance(body, list):
+        for one in body:
+            yield from _links(one)
+    elif isinstance(body, dict):
+        for name, one in body.items():
+            if name == "_links":
+                yield from (where for where in one.values() if where)
+            else:
+                yield from _links(one)
+
+
+def _shape(where):
+    return re.sub(r"cursor=[^&]+", "cursor=…", _UID.sub("…", where))
+
+
+def walk(site, *, each=3, **who):
+    """Follow every link from the root; of addresses that differ in ids only, some of each."""
+    found, waiting, shapes = {}, ["/api/v1/"], {}
+    while waiting:
+        where = waiting.pop()
+        where = re.sub(r"^https?://[^/]+", "", where)
+        shapes.setdefault(_shape(where), set())
+        if where in found or len(shapes[_shape(where)]) >= each:
+            continue
+        shapes[_shape(where)].add(where)
+        found[where] = status, headers, body = site.call(where, **who)
+        waiting += _links(body)
+        assert status < 500, (where, body)
+        assert headers["X-Request-ID"], where
+    return found
+
+
+@pytest.fixture(scope="module")
+def token_of(site):
+    """Return a token of a person, made once: passwords are meant to take long to check."""
+    asked = {"body": b'{"name": "walk", "scope": "write"}', "Content_Type": "application/json"}
+
+    @functools.cache
+    def make(user):
+        status, _, made = site.call("/api/v1/tokens/", user=user, **asked)
+        assert status == 201, made
+        return made["token"]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def seen(site, upload, token_of):
+    """What the owner of the hospital sees, after its drift was looked for."""
+    site.manage("claimkit_watch", "--tenant", "northside", "-v0")
+    return walk(site, token=token_of("northside-owner"))
+
+
+@pytest.mark.slow
+def test_every_link_of_every_role_leads_somewhere(site, seen, token_of):
+    assert {status for status, _, _ in seen.values()} == {200}
+    assert len(seen) > 40
+    assert {"/api/v1/claims/", "/api/v1/findings/", "/api/v1/tokens/"} <= seen.keys()
+    for role in ("admin", "analyst", "viewer"):
+        other = {
+            where.removeprefix("/api/v1/"): (status, body["code"])
+            for where, (status, _, body) in walk(site, token=token_of(f"northside-{role}")).items()
+            if status != 200
+        }
+
+        assert set(other.values()) <= {(403, "permission_denied")}, (role, other)
+        assert bool(other) == (role in ("analyst", "viewer")), (role, other)
+        # Rows that were refused hold patients: whoever may mend them may read them.
+        beyond = [
+            where
+            for where in other
+            if not where.startswith(_OF_ADMINS)
+            and not (role == "viewer" and where.endswith("/repair/"))
+        ]
+        assert beyond == []
+
+
+@pytest.mark.slow
+def test_the_neighbor_gets_nothing_by_any_address_or_method(site, seen, token_of):
+    theirs = sorted(where for where in seen if _UID.search(where) or "northside" in where)
+    ids = {one for where in theirs for one in _UID.findall(where)}
+    assert {"clm", "fnd", "run", "tok", "upl"} <= {one[:3] for one in ids}, ids
+
+    for where in theirs:
+        for method in ("GET", "PUT", "PATCH", "POST", "DELETE"):
+            status, headers, body = site.call(
+                where,
+                token=token_of("lakeview-owner"),
+                method=method,
+                body=None if method == "GET" else b"{}",
+            )
+            assert status in ({404} if method == "GET" else {404, 405}), (method, where, body)
+            assert headers["Content-Type"] == "application/problem+json"
+            assert not _UID.search(json.dumps(body))
+    mine = walk(site, token=token_of("lakeview-owner"))
+    assert {status for status, _, _ in mine.values()} == {200}
+    told = json.dumps([body for _, _, body in mine.values() if not isinstance(body, bytes)])
+    assert not {one for one in ids if one in told}
+    # Nothing of it did anything either.
+    owner = token_of("northside-owner")
+    assert {site.call(where, token=owner)[0] for where in theirs} == {200}
+
+
+@pytest.mark.slow
+def test_a_token_opens_one_hospital_and_no_header_another(site, seen):
+    asked = {"body": b'{"name": "walk", "scope": "read"}', "Content_Type": "application/json"}
+    status, headers, made = site.call("/api/v1/tokens/", user="lakeview-owner", **asked)
+    assert status == 201, made
+    token = made["token"]
+    theirs = next(one for one in seen if _UID.search(one))
+
+    assert {one[0] for one in walk(site, token=token, each=1).values()} == {200}
+    for header in ({}, {"X_Tenant": "northside"}):
+        assert site.call(theirs, token=token, **header)[0] in {403, 404}
+        assert site.call(theirs, user="lakeview-owner", **header)[0] in {403, 404}
+    # It reads, and a token makes no tokens.
+    assert site.call("/api/v1/tokens/", token=token, **asked)[0] == 403
+    assert site.call(headers["Location"], user="lakeview-owner", method="DELETE")[0] == 204
+    assert site.call("/api/v1/claims/", token=token)[0] == 401
 
 
 @pytest.mark.slow
