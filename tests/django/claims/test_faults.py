@@ -138,12 +138,12 @@ def cut(place, name, *, nth=1, after=False):
 
     setattr(place, name, instead)
 
-# A batch writes claims, events, lines and adjustments of records, then those that came as columns.
+# A batch writes claims, events and lines that came as columns, then those of records and adjustments.
 POINTS = {
     "nothing": lambda: None,
     "taken over": lambda: cut(intake, "_read"),
-    "between claims and events": lambda: cut(writing, "insert_columns", nth=6),
-    "between lines and adjustments": lambda: cut(writing, "insert_columns", nth=4),
+    "between claims and events": lambda: cut(writing, "insert_columns", nth=2),
+    "between lines and adjustments": lambda: cut(writing, "insert_columns", nth=7),
     "claims without cells": lambda: cut(OrmCubeStore, "post"),
     "half of the cells": lambda: cut(OrmCubeStore, "post", nth=2),
     "counted, not committed": lambda: cut(intake._Notes, "take_batch", nth=2, after=True),
