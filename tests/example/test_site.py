@@ -6,6 +6,7 @@ import base64
 import csv
 import datetime as dt
 import functools
+import importlib.util
 import io
 import json
 import os
@@ -362,6 +363,56 @@ def test_a_token_opens_one_hospital_and_no_header_another(site, seen):
     assert site.call("/api/v1/tokens/", token=token, **asked)[0] == 403
     assert site.call(headers["Location"], user="lakeview-owner", method="DELETE")[0] == 204
     assert site.call("/api/v1/claims/", token=token)[0] == 401
+
+
+_CLIENT = """
+import json, sys
+from hospital import AuthenticatedClient
+from hospital.api.claims import claims_list, claims_payer_summary_list
+from hospital.api.tenants import tenants_list
+from hospital.api.uploads import uploads_retrieve
+
+url, token, upload = sys.argv[1:]
+client = AuthenticatedClient(base_url=url, token=token, raise_on_unexpected_status=True)
+claims = claims_list.sync(client=client, page_size=2).results
+seen = uploads_retrieve.sync(upload, client=client)
+print(json.dumps([
+    [one.key for one in tenants_list.sync(client=client).results],
+    len(claims), claims[0].payer, seen.claims_new,
+    [one.decided for one in claims_payer_summary_list.sync(client=client).results],
+    uploads_retrieve.sync_detailed("upl_0", client=client).parsed.code,
+]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("openapi_python_client") is None,
+    reason="openapi-python-client is not installed; `tox run -e client` brings it",
+)
+def test_a_generated_client_speaks_to_it(site, upload, token_of, tmp_path):
+    token = token_of("northside-viewer")
+    document = tmp_path / "openapi.json"
+    told = site.call("/api/v1/schema/?format=json", token=token)[2]
+    document.write_text(json.dumps(told))
+    made = [sys.executable, "-m", "openapi_python_client", "generate", "--path", str(document)]
+    subprocess.run(
+        [*made, "--meta", "none", "--output-path", str(tmp_path / "hospital")], check=True
+    )
+    (tmp_path / "use.py").write_text(_CLIENT)
+    where = f"http://127.0.0.1:{site.port}"
+    done = subprocess.run(
+        [sys.executable, "use.py", where, token, upload["uid"]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    tenants, claims, payer, new, decided, code = json.loads(done.stdout)
+    assert (tenants, claims, new, sum(decided)) == (["northside"], 2, 9_000, 9_000)
+    assert (payer.casefold(), code) == ("aetna", "not_found")
 
 
 @pytest.mark.slow
