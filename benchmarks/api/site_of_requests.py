@@ -115,7 +115,7 @@ def _columns(tenant: int) -> tuple[str, str]:
     outcome = f"CASE WHEN mod(n, 9) = 0 THEN {denied} ELSE {paid} END"
     given = {
         "tenant_id": str(tenant),
-        "claim_key": "n * 7919",
+        "claim_key": "n::bigint * 7919",
         "patient_control_number": "'A' || n",
         "payer": f"1 + mod(n, {_PAYERS})",
         "procedure_group": "9",
