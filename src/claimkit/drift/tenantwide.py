@@ -36,8 +36,9 @@ __all__ = ["ALL", "Rise", "measure_all", "scan_all", "tenant_evidence"]
 
 #: Number that stands for all payers where one payer's would stand.
 ALL = -1
-#: With fewer payers to compare there is no telling whose doing a change is.
-_MIN_PAYERS = 4
+#: A payer alone is compared with nobody, so what it does is told as its own. Of two already, what both
+#: show is taken out of each, and would be told nowhere else.
+_MIN_PAYERS = 2
 #: Relative rise of everybody's denials that is never told; of one reason, which January's eligibility
 #: denials alone raise by half.
 _DEAD_ZONE = 0.05

@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 
 import numpy as np
+import pytest
 
 from claimkit.config import DriftConfig
 from claimkit.drift.findings import ALL_PAYERS, Signal, Tier
@@ -77,6 +78,27 @@ def test_two_payers_that_change_are_two_payers(make_world):
     told = {one.segment.payer for one in detect(world.cube(), world.last) if one.tier is Tier.ALERT}
 
     assert told == {"ALBATROSS", "CORMORANT"}
+
+
+@pytest.mark.parametrize(
+    "payers", [("ALBATROSS", "BITTERN"), ("ALBATROSS", "BITTERN", "CORMORANT")]
+)
+def test_what_all_of_a_few_payers_do_is_told(make_world, payers):
+    """Each is compared with the others, so where all of them change none of them stands out."""
+    world = all_deny_more(make_world(seed=71, per_day=60, payers=payers), points=0.08)
+
+    told = [one for one in detect(world.cube(), world.last) if one.tier is Tier.ALERT]
+
+    assert ALL_PAYERS in {one.segment.payer for one in told}
+
+
+def test_one_of_two_payers_is_itself(make_world):
+    world = make_world(seed=80, per_day=60, payers=("ALBATROSS", "BITTERN"))
+    world.deny_more(world.of(payer="ALBATROSS"), since=345, points=0.12)
+
+    told = {one.segment.payer for one in detect(world.cube(), world.last) if one.tier is Tier.ALERT}
+
+    assert told == {"ALBATROSS"}
 
 
 def test_sparse_tenants_get_no_notice(make_world):
