@@ -31,6 +31,10 @@ _APP_RIGHTS = f"""
     GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {APP_ROLE};
     -- For tests only, which empty their tables.
     GRANT TRUNCATE ON ALL TABLES IN SCHEMA public TO {APP_ROLE};
+    -- Tests that migrate down and up make tables anew.
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public
+        GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLES TO {APP_ROLE};
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {APP_ROLE};
 """
 
 
