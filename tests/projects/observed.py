@@ -1,13 +1,11 @@
-"""The example with all that is counted: webhooks, automation, tenants by a hash, on PostgreSQL."""
+"""The example with all that is counted: tenants by a hash, on PostgreSQL."""
 
 from __future__ import annotations
 
 from example.settings import *  # noqa: F403
 from example.settings import CLAIMKIT as _CLAIMKIT
 from example.settings import DEMO_DIR
-from example.settings import INSTALLED_APPS as _INSTALLED_APPS
 
-INSTALLED_APPS = [*_INSTALLED_APPS, "claimkit_django.webhooks", "claimkit_django.automation"]
 CLAIMKIT = {
     **_CLAIMKIT,
     "WEBHOOKS": {

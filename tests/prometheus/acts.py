@@ -9,6 +9,7 @@ from typing import Any
 
 import django
 from django.core.files.base import ContentFile
+from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS as USING
 from django.test import override_settings
 from django.utils import timezone
@@ -48,6 +49,7 @@ def main(number: int, url: str, gone_url: str) -> None:
     _report(tenant, key, "html")
     notify_due(using=USING)
     deliver(make_courier(USING))
+    call_command("claimkit_watch_platform", verbosity=0)
     # The worker fails: there is no such upload.
     import_upload.delay("upl_none", "northside")
 
@@ -56,11 +58,11 @@ def _prepare(url: str, gone_url: str) -> None:
     from claimkit_django.automation.models import Rule
     from claimkit_django.webhooks.endpoints import add_endpoint
 
-    if Rule.objects.exists():
+    if Rule.objects.filter(name="Gone").exists():
         return
     for one in (url, gone_url):
         add_endpoint(url=one, event_types=["*"], using=USING)
-    for name, action in (("Call", "create_task"), ("Gone", "gone")):
+    for name, action in (("Call them", "create_task"), ("Gone", "gone")):
         Rule.objects.create(
             name=name, topic="drift.detected", action=action, mode="automatic",
             settings={"text": "Call the payer"}, conditions=[],
