@@ -20,6 +20,7 @@ from sphinx.pycode import ModuleAnalyzer
 
 from claimkit import cli, config, errors, events, hookspecs
 from claimkit.claims import columns
+from claimkit.claims.remarks import REMARK_CATEGORIES
 from claimkit.ops import metrics, rules
 
 if TYPE_CHECKING:
@@ -188,6 +189,19 @@ def categories() -> Iterator[str]:
         yield f"{said} {len(codes[category])} codes: {', '.join(codes[category])}.\n"
 
 
+def remark_categories() -> Iterator[str]:
+    """The categories of remark codes, with the codes that the plugin payers-us knows."""
+    from claimkit_payers_us.plugin import UsRemarkCodes
+
+    codes: dict[str, list[str]] = defaultdict(list)
+    for code, category in UsRemarkCodes().categories().items():
+        codes[category].append(code)
+    for category, said in REMARK_CATEGORIES.items():
+        yield f"## {category}\n"
+        yield f"{said}\n"
+        yield f"{len(codes[category])} codes: {', '.join(codes[category])}.\n"
+
+
 def procedure_groups() -> Iterator[str]:
     """The groups of procedure codes as ranges."""
     ranges: dict[str, list[str]] = defaultdict(list)
@@ -218,6 +232,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "management-commands": management_commands,
     "carc-categories": categories,
     "procedure-groups": procedure_groups,
+    "remark-categories": remark_categories,
     "csv-fields": csv_fields,
 }
 

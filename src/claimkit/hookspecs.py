@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from claimkit.claims.normalize import Normalizer
     from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
+    from claimkit.claims.remarks import RemarkCodes
     from claimkit.drift.detectors import Detector
     from claimkit.drift.measures import Measure
     from claimkit.events import Listener
@@ -65,6 +66,18 @@ def claimkit_register_payer_directories() -> Iterable[PayerDirectory]:
     """Return directories of payers, from which names are suggested; names must be unique.
 
     Called once when plugins load. A directory never renames a claim by itself.
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
+def claimkit_register_remark_codes() -> Iterable[RemarkCodes]:
+    """Return lists of remark codes (RARC) with the category of each; names must be unique.
+
+    Called once when plugins load. Shown beside the denials of a finding; a remark decides nothing.
+    Where two lists know a code, the list that was registered first names its category.
 
     .. versionadded:: 0.1
     """

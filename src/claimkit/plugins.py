@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from claimkit.claims.normalize import Normalizer
     from claimkit.claims.payers import PayerDirectory
     from claimkit.claims.readers import ClaimReader
+    from claimkit.claims.remarks import RemarkCodes
     from claimkit.drift.detectors import Detector
     from claimkit.drift.measures import Measure
     from claimkit.events import Listener
@@ -49,11 +50,11 @@ ENTRY_POINT_GROUP = "claimkit"
 _BUILTINS = "builtins"
 _KINDS = (
     *("readers", "payer_directories", "detectors", "renderers", "listeners", "event_types"),
-    *("actions", "channels", "normalizers", "measures"),
+    *("actions", "channels", "normalizers", "measures", "remark_codes"),
 )
 #: Kinds that share their names: the detector of a measure has the measure's.
 _SHARED = {"measures": "detectors", "detectors": "measures"}
-_SINGULAR = {"payer_directories": "payer directory"}
+_SINGULAR = {"payer_directories": "payer directory", "remark_codes": "list of remark codes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,7 @@ class Plugins:
 
     Attributes:
         readers, detectors, measures, renderers, listeners, event_types, channels, actions,
-            payer_directories: Name → object, in order of registration.
+            payer_directories, remark_codes: Name → object, in order of registration.
         normalizers: In the order in which they run.
         loaded: One :class:`PluginInfo` per plugin.
         failed: One :class:`PluginFailure` per plugin that was left out.
@@ -132,6 +133,7 @@ class Plugins:
         self.payer_directories: Mapping[str, PayerDirectory] = _together(
             "payer_directories", loaded
         )
+        self.remark_codes: Mapping[str, RemarkCodes] = _together("remark_codes", loaded)
         self.measures: Mapping[str, Measure] = _together("measures", loaded)
         self.detectors: Mapping[str, Detector] = _watching(
             _together("detectors", loaded), self.measures

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from claimkit import cli, config, errors, events, hookspecs
+from claimkit.claims.remarks import REMARK_CATEGORIES
 from claimkit_django.http.problems import TYPES
 
 ROOT = Path(__file__).parents[2]
@@ -163,6 +164,10 @@ def test_every_category_of_reasons(headings):
     categories = {line.split("\t")[1] for line in table.read_text().splitlines()[1:]}
 
     assert categories <= headings("carc-categories")
+
+
+def test_every_category_of_remarks(headings):
+    assert set(REMARK_CATEGORIES) <= headings("remark-categories")
 
 
 def test_links_inside_the_site_lead_somewhere(site):

@@ -134,7 +134,7 @@ def test_the_command_lists_all_plugins(home):
     assert {one for one in adds if not one.startswith("new-")} == {"builtins", *PLUGINS}
     for name in ("fhir", "x12"):
         assert adds[name] == {"readers": [name]}
-    assert adds["payers-us"] == {"payer_directories": ["payers-us"]}
+    assert adds["payers-us"] == {"payer_directories": ["payers-us"], "remark_codes": ["payers-us"]}
     for name in ("apprise", "pagerduty", "slack"):
         assert adds[name] == {"channels": [name]}
     assert adds["datadog"] == {"listeners": ["datadog.counts"]}

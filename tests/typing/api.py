@@ -15,6 +15,7 @@ from claimkit.claims.model import Adjustment, Claim, ClaimBatch, ClaimKind, Noti
 from claimkit.claims.normalize import NormalizeContext, Normalizer
 from claimkit.claims.payers import DirectoryEntry, KnownPayers, PayerDirectory
 from claimkit.claims.readers import ClaimReader, Confidence, ReadOptions, choose_reader
+from claimkit.claims.remarks import RemarkCodes, RemarkTable, share_remarks
 from claimkit.claims.store import ClaimStore, ClaimTotals
 from claimkit.config import Config, DriftConfig, WebhooksConfig
 from claimkit.drift.cube import DECISIONS, Cells, CubeStore
@@ -147,6 +148,15 @@ class Neighbors:
         return [DirectoryEntry(name="Blue Lake Mutual", ids=("PI:417",), aliases=("BLM",))]
 
 
+class Remarks:
+    """A list of remark codes."""
+
+    name = "remarks"
+
+    def categories(self) -> Mapping[str, str]:
+        return {"M127": "missing_records"}
+
+
 class Never:
     """A detector."""
 
@@ -239,6 +249,10 @@ class Plugin:
         return [Neighbors()]
 
     @hookimpl
+    def claimkit_register_remark_codes(self) -> Iterable[RemarkCodes]:
+        return [Remarks()]
+
+    @hookimpl
     def claimkit_register_detectors(self) -> Iterable[Detector]:
         return [Never()]
 
@@ -285,6 +299,8 @@ def host() -> None:
     )
     suggested: list[str] = known.suggest("blm", limit=1)
     print(suggested, known.are_apart("BLM", "Medicare"))
+    remarks = RemarkTable(plugins.remark_codes.values())
+    print(remarks.category("M127"), share_remarks([("M127", 3, 60_000)], remarks)[0].share)
     config: Config = Config.from_mapping({"DRIFT": {"BUDGET": 0.2}})
     clock: Clock = SystemClock()
     progress: Progress = show

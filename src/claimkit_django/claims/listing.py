@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from django.db.models import Count, Sum
+
 from claimkit.claims.model import Outcome
 from claimkit_django.claims.codes import OUTCOMES
 from claimkit_django.claims.models import Claim, Dimension
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from claimkit_django.tenants.models import Tenant
 
-__all__ = ["AXES", "Names", "choose_claims", "names_of", "outcome_word"]
+__all__ = ["AXES", "Names", "choose_claims", "count_remarks", "names_of", "outcome_word"]
 
 #: (axis, code) → name.
 Names: TypeAlias = "Mapping[tuple[str, int], str]"
@@ -72,6 +74,19 @@ def choose_claims(
     if decided_to is not None:
         rows = rows.filter(decided_on__lte=decided_to, listed_on__lte=decided_to)
     return rows.filter(outcome=OUTCOMES[Outcome(outcome)]) if outcome else rows
+
+
+def count_remarks(claims: QuerySet[Claim], *, latest: int) -> list[tuple[str, int, int]]:
+    """Return how many of the ``latest`` claims have each remark, and their charge in cents.
+
+    Two queries. Bounded, so that it costs the same however many claims are behind a finding.
+    """
+    newest = claims.order_by("-listed_on", "-id").values("pk")[:latest]
+    rows = Claim.objects.filter(pk__in=newest).order_by().values("remark")
+    found = list(rows.annotate(claims=Count("pk"), billed=Sum("charge")))
+    names = Dimension.objects.filter(axis="remark", code__in=[row["remark"] for row in found])
+    words = dict(names.values_list("code", "name"))
+    return [(words.get(row["remark"], ""), row["claims"], row["billed"]) for row in found]
 
 
 def names_of(tenant: Tenant, rows: Iterable[Any]) -> Names:

@@ -100,10 +100,10 @@ class FindingPage(DashboardPage):
         return about_alert(self, alert)
 
     def _claims(self, request: HttpRequest, row: Finding) -> dict[str, Any]:
-        """Return a page of the claims behind it; three queries."""
+        """Return a page of the claims behind it, and what was remarked; six queries."""
         if not apps.is_installed("claimkit_django.claims"):
             return {}
-        from claimkit_django.dashboard.claims import shown_claims
+        from claimkit_django.dashboard.claims import shown_claims, shown_remarks
 
         is_about_denials = row.signal in (Signal.DENIAL_RATE, Signal.DENIAL_REASON_MIX)
         asked = claims_behind(row)
@@ -111,6 +111,8 @@ class FindingPage(DashboardPage):
             asked["outcome"] = "denied"
         return {
             "claims": shown_claims(self, asked),
+            # Of denials only: beside a payment, remarks tell how it was calculated.
+            "remarks": shown_remarks({**asked, "outcome": "denied"}) if is_about_denials else {},
             "claims_denied_only": "outcome" in asked,
             "claims_have_choice": is_about_denials,
         }

@@ -72,6 +72,47 @@ def test_all_claims_behind_it_are_there_to_compare(northside, browse, find, clai
     assert {one["outcome"] for one in page.context["claims"]["rows"]} == {"denied", "paid"}
 
 
+def test_what_the_payer_remarked_is_told_beside_denials(northside, browse, find, text_of):
+    decided = dt.date(2026, 3, 9)
+    denied = [("M127", 3, 40_000), ("N290", 2, 10_000), ("", 1, 5_000)]
+    rows = [
+        make_claim(
+            patient_control_number=f"FANTASIO{code}{number}",
+            payer=PAYER,
+            outcome=Outcome.DENIED,
+            charge=charge,
+            remark=code,
+            decided_on=decided,
+        )
+        for code, how_many, charge in denied
+        for number in range(how_many)
+    ]
+    paid = make_claim(
+        patient_control_number="PAID", payer=PAYER, outcome=Outcome.PAID, remark="MA01",
+        decided_on=decided,
+    )  # fmt: skip
+    open_store().claims.add(
+        TenantKey("northside"), make_batch([*rows, paid]), upload="upl_x", known_on=decided
+    )
+
+    page = browse(northside).get(f"{URL}{find(northside).uid}/")
+
+    assert [tuple(one)[:4] for one in page.context["remarks"]["rows"]] == [
+        ("M127", "missing_records", 3, 120_000),
+        ("N290", "missing_provider", 2, 20_000),
+        ("", "", 1, 5_000),
+    ]
+    assert "M127 missing records 3 50.0 % $1,200" in text_of(page)
+    assert "MA01" not in text_of(page)
+
+
+def test_no_table_of_remarks_is_shown_without_one(northside, browse, find, claims, text_of):
+    page = browse(northside).get(f"{URL}{find(northside).uid}/")
+
+    assert page.context["remarks"] == {}
+    assert "remarked" not in text_of(page)
+
+
 def test_a_cursor_of_another_list_is_refused_with_what_to_do(northside, browse, find, text_of):
     row = find(northside)
 

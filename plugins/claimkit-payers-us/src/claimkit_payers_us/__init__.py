@@ -1,3 +1,3 @@
-"""claimkit knows larger payers of the United States with this plugin."""
+"""claimkit knows larger payers of the United States, and what remark codes say, with this plugin."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

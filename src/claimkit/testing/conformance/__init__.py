@@ -29,8 +29,8 @@ overridden beside ``store``:
 for all others; both take one fixture, ``use``, which returns a :class:`ChannelUse`.
 :class:`ReaderConformance` is for readers of files; it takes the reader and a few files of its own.
 :class:`NormalizerConformance`, :class:`RendererConformance`, :class:`ActionConformance`,
-:class:`PayerDirectoryConformance`, :class:`ListenerConformance`, :class:`EventTypeConformance` and
-:class:`TenantChoiceConformance` are for what the other hooks register; each says which fixtures it takes.
+:class:`PayerDirectoryConformance`, :class:`RemarkCodesConformance`, :class:`ListenerConformance`,
+:class:`EventTypeConformance` and :class:`TenantChoiceConformance` are for what the other hooks register; each says which fixtures it takes.
 :class:`MeasureConformance` is for measures, :class:`DetectorConformance` for detectors of drift, which
 takes the claims of :mod:`claimkit.testing.cubes`, changed so that there is something to find.
 
@@ -57,6 +57,7 @@ pytest.register_assert_rewrite(
     "claimkit.testing.conformance.normalizers",
     "claimkit.testing.conformance.outbox",
     "claimkit.testing.conformance.readers",
+    "claimkit.testing.conformance.remarks",
     "claimkit.testing.conformance.renderers",
     "claimkit.testing.conformance.store",
 )
@@ -78,6 +79,7 @@ from claimkit.testing.conformance.measures import MeasureConformance
 from claimkit.testing.conformance.normalizers import NormalizerConformance
 from claimkit.testing.conformance.outbox import OutboxConformance
 from claimkit.testing.conformance.readers import ReaderConformance
+from claimkit.testing.conformance.remarks import RemarkCodesConformance
 from claimkit.testing.conformance.renderers import RendererConformance
 from claimkit.testing.conformance.store import StoreConformance
 
@@ -97,6 +99,7 @@ __all__ = [
     "OutboxConformance",
     "PayerDirectoryConformance",
     "ReaderConformance",
+    "RemarkCodesConformance",
     "RendererConformance",
     "StoreConformance",
     "TenantChoiceConformance",

@@ -26,6 +26,7 @@ from claimkit.testing.conformance import (
     ListenerConformance,
     NormalizerConformance,
     PayerDirectoryConformance,
+    RemarkCodesConformance,
     RendererConformance,
     TenantChoiceConformance,
 )
@@ -550,6 +551,51 @@ def entry(name, *aliases, ids=()):
 def test_wrong_entries_of_a_directory_are_found(entries, test):
     test((entry("Marsupilami Health", "Palombia Mutual", ids=("PI:417",)),))
     finds(test, tuple(entries))
+
+
+# -- remark codes --------------------------------------------------------------------------
+
+
+class Remarks:
+    name = "marsupilami"
+
+    def __init__(self, **codes):
+        self._codes = codes or {"M127": "missing_records"}
+
+    def categories(self):
+        return self._codes
+
+
+class SlowRemarks(Remarks):
+    _asked = 0
+
+    def categories(self):
+        self._asked += 1
+        time.sleep(0.3 if self._asked > 1 else 0)
+        return super().categories()
+
+
+class NamelessRemarks(Remarks):
+    name = "My Remarks"
+
+
+REMARKS = RemarkCodesConformance()
+
+
+@pytest.mark.parametrize(
+    ("codes", "test"),
+    [
+        (NamelessRemarks(), REMARKS.test_its_name_is_a_word_and_it_knows_some),
+        (SlowRemarks(), REMARKS.test_it_answers_the_same_again_and_from_memory),
+        (Remarks(X127="missing_records"), REMARKS.test_codes_are_written_as_readers_store_them),
+        (Remarks(m127="missing_records"), REMARKS.test_codes_are_written_as_readers_store_them),
+        (Remarks(M127="records"), REMARKS.test_categories_are_those_that_are_documented),
+    ],
+    ids=["name", "slow", "series", "case", "category"],
+)
+def test_a_broken_list_of_remark_codes_is_found(codes, test):
+    test(Remarks())
+    finds(test, codes)
 
 
 # -- listeners -----------------------------------------------------------------------------
