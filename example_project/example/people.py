@@ -1,7 +1,8 @@
 """The people of the demo: one of every role in each hospital, one in both, one who runs the site.
 
 They share one password, made once per demo folder and printed: it protects nothing but synthetic
-claims, and it is still none that anybody could know beforehand.
+claims, and it is still none that anybody could know beforehand. Where ``DEBUG`` is off it opens
+nothing (:mod:`example.posture`).
 """
 
 from __future__ import annotations

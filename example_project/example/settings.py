@@ -141,6 +141,8 @@ USE_TZ = True
 
 LOGIN_URL = "claimkit_accounts:login"
 LOGIN_REDIRECT_URL = "claimkit_dashboard:index"
+# The demo's password opens nothing where others can reach the site.
+AUTHENTICATION_BACKENDS = ["example.posture.NoDemoPasswords"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import socket
 import stat
 import subprocess
@@ -75,6 +76,116 @@ def test_the_compose_file_opens_ports_to_this_machine_only():
     services = set(re.findall(r"^  (\w+):$", text.split("services:\n")[1], re.MULTILINE))
     assert {"postgres", "redis", "web", "worker", "beat", "flower"} <= services
     assert {"prometheus", "grafana"} <= services
+
+
+def test_the_compose_file_is_one():
+    """By the program that will read it, where there is one; it needs no server."""
+    client = shutil.which("docker")
+    known = client and subprocess.run([client, "compose", "version"], capture_output=True)
+    if not known or known.returncode:
+        pytest.skip("no docker with compose on this machine")
+    asked = set(re.findall(r"\$\{(\w+)", (COMPOSE / "compose.yml").read_text(encoding="utf-8")))
+    done = subprocess.run(
+        [client, "compose", "-f", COMPOSE / "compose.yml", "config", "--quiet"],
+        env={**os.environ, **dict.fromkeys(asked, PASSWORD)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def _commands():
+    """Return the command of each service of the Compose file that runs our image."""
+    text = (COMPOSE / "compose.yml").read_text(encoding="utf-8")
+    services = re.findall(
+        r"^  (\w+):\n    <<: \*site\n(?:    .*\n)*?    command: (\[.*\])$", text, re.MULTILINE
+    )
+    return {name: json.loads(command) for name, command in services}
+
+
+def test_commands_of_the_compose_file_are_those_that_there_are(env):
+    commands = _commands()
+
+    assert commands.keys() == {"demo", "worker", "beat", "flower"}
+    # A worker takes whatever the tasks are sent to: one queue, as long as nothing is routed.
+    asked = (
+        "import json; from example.celery import app; app.loader.import_default_modules();"
+        "router = app.amqp.router;"
+        "print(json.dumps([sorted({router.route({}, name)['queue'].name for name in app.tasks}),"
+        " sorted(app.amqp.queues)]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=PROJECT, env=env, capture_output=True, text=True
+    )
+    sent_to, taken_from = json.loads(done.stdout)
+    assert "--queues" not in commands["worker"]
+    assert set(sent_to) <= set(taken_from)
+    for name in ("worker", "beat", "flower"):
+        program, *arguments = commands[name]
+        assert program == "celery"
+        told = subprocess.run(
+            [sys.executable, "-m", "celery", *arguments, "--help"],
+            cwd=PROJECT,
+            env={**env, "FLOWER_BASIC_AUTH": f"operator:{PASSWORD}"},
+            capture_output=True,
+            text=True,
+        )
+        assert told.returncode == 0, told.stderr
+
+
+def test_what_prometheus_and_grafana_are_given_is_where_they_look(env, tmp_path):
+    """The command of the Compose file writes it; Prometheus' own program reads it."""
+    made = re.search(r"manage.py (claimkit_dashboards) (/demo/\S+)", _commands()["demo"][2])
+    there = tmp_path / "demo"
+    folder = str(there / Path(made[2]).relative_to("/demo"))
+    subprocess.run([sys.executable, "manage.py", made[1], folder], cwd=PROJECT, env=env, check=True)
+    provider = (COMPOSE / "grafana/provisioning/dashboards/claimkit.yml").read_text()
+    dashboards = Path(re.search(r"path: (\S+)", provider)[1].replace("/demo", str(there)))
+
+    assert [one for one in dashboards.glob("*.json") if json.loads(one.read_text())["panels"]]
+    assert (
+        "url: http://prometheus:9090"
+        in (COMPOSE / "grafana/provisioning/datasources/prometheus.yml").read_text()
+    )
+    if shutil.which("promtool"):
+        (there / "dashboards" / "token").write_text(PASSWORD)
+        config = tmp_path / "prometheus.yml"
+        text = (COMPOSE / "prometheus.yml").read_text(encoding="utf-8")
+        config.write_text(text.replace("/demo", str(there)))
+        checked = subprocess.run(
+            ["promtool", "check", "config", config], capture_output=True, text=True
+        )
+        assert checked.returncode == 0, checked.stderr
+        assert "rules found" in checked.stdout + checked.stderr
+
+
+_SIGN_IN = """
+from django.contrib.auth import authenticate, get_user_model
+from django.core import checks
+from example import people
+people.make_tenant(key="northside", name="Northside Hospital", timezone="UTC")
+get_user_model().objects.create_user("dora", password="zorglub-4171")
+told = [one.id for one in checks.run_checks(include_deployment_checks=True)]
+print(authenticate(username="site-admin", password=people.password()) is not None,
+      authenticate(username="dora", password="zorglub-4171") is not None,
+      "example.E001" in told)
+"""
+
+
+@pytest.mark.parametrize(("debug", "told"), [("1", "True True False"), ("0", "False True True")])
+def test_the_password_of_the_demo_opens_nothing_where_others_can_reach_it(env, debug, told):
+    for command in (["migrate", "-v0"], ["shell", "-v0", "-c", _SIGN_IN]):
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=PROJECT,
+            env={**env, "DEBUG": debug},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+    assert done.stdout.strip() == told
 
 
 @pytest.mark.parametrize(
