@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["write_835", "write_837p", "write_csv"]
 
+#: CARC of a denial → remark codes that payers send beside it, one of which each claim gets.
+_REMARKS = {
+    "16": ("M127", "N290", "MA130"),
+    "50": ("N115",),
+    "96": ("N130",),
+    "97": ("M15", "N19"),
+    "197": ("M62",),
+}
 _HEADER = (
     "Claim #",
     "Insurance",
@@ -145,7 +153,12 @@ def _decision(claims: SyntheticClaims, row: int) -> Iterator[str]:
     yield f"SVC*HC:{code}*{_plain(charge)}*{_plain(paid)}**1"
     yield f"DTM*472*{_x12(claims.service[row])}"
     if denied:
-        yield f"CAS*CO*{claims.reasons[claims.reason[row]]}*{_plain(charge)}"
+        reason = claims.reasons[claims.reason[row]]
+        yield f"CAS*CO*{reason}*{_plain(charge)}"
+        if reason in _REMARKS:
+            known = _REMARKS[reason]
+            # By the member: drawing it would change everything that is drawn afterwards.
+            yield f"LQ*HE*{known[int(claims.member[row]) % len(known)]}"
         return
     reduction = charge - int(claims.allowed[row])
     if reduction:

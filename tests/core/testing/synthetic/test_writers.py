@@ -3,7 +3,8 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from types import SimpleNamespace
 
 import pytest
@@ -68,6 +69,18 @@ def test_an_export_tells_nothing_that_nobody_decided(claims, tmp_path):
     for row in pending:
         told = ("Check Date", "Allowed", "Ins Paid", "Pt Resp", "Denial Code")
         assert [row[name] for name in told] == [""] * 5
+
+
+def test_denials_carry_remarks_that_fit_their_reason(claims, tmp_path):
+    told = defaultdict(set)
+    for path in write_835(claims, tmp_path):
+        for denial in re.findall(r"CAS\*CO\*(\d+)\*[\d.]+~\n(?:LQ\*HE\*(\w+))?", path.read_text()):
+            told[denial[0]].add(denial[1])
+
+    assert told["16"] == {"M127", "N290", "MA130"}
+    assert told["197"] == {"M62"}
+    # No remark says more than that it came too late, or what the contract takes off.
+    assert told["29"] == told["45"] == {""}
 
 
 def test_remittances_balance_and_hold_every_decision(claims, tmp_path, plugins):
