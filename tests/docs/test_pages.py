@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,14 @@ from django.core.management import get_commands, load_command_class
 from claimkit import cli
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("plugins/*/README.md")))
+PAGES = sorted(
+    (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("plugins/*/README.md"),
+        *ROOT.glob("benchmarks/**/README.md"),
+        ROOT / "changelog.d" / "README.md",
+    )
+)
 
 
 def _typed(start):
@@ -43,9 +51,31 @@ def test_targets_are_as_they_are_told(target):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page):
-    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", text)
+    broken = []
+    for target, anchor in links:
+        path = page.parent / target if target else page
+        if not path.exists() or (anchor and anchor not in _anchors(path)):
+            broken.append(f"{target}#{anchor}")
 
-    assert [one for one in targets if not (page.parent / one).exists()] == []
+    assert broken == []
+
+
+def _anchors(path):
+    """Return what headings are linked by, as GitHub makes it of their words."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    words = (re.sub(r"[^\w\- ]", "", one.lower()) for one in headings)
+    return {one.strip().replace(" ", "-") for one in words}
+
+
+def test_links_of_metadata_lead_to_files_of_this_repository():
+    """What a package says of itself names no page that is not there."""
+    for path in (ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")):
+        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+
+        assert (path.parent / project["readme"]).exists()
+        assert all((path.parent / one).exists() for one in project["license-files"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

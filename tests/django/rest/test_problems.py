@@ -28,6 +28,7 @@ from claimkit.errors import (
 )
 from claimkit.webhooks.signing import HOP
 from claimkit_django.http.hops import site_id
+from claimkit_django.http.problems import TYPES
 from claimkit_django.rest.problems import problem_of
 from claimkit_django.rest.views import ApiView
 
@@ -90,6 +91,15 @@ def test_a_problem_has_all_members_and_its_type_resolves(client):
 
     assert body["type"] == "http://testserver/api/v1/problems/not_found/"
     assert client.get(body["type"]).json()["code"] == "not_found"
+
+
+@pytest.mark.parametrize("code", TYPES)
+def test_the_type_of_every_problem_resolves(client, code):
+    """Also by the prefix that a problem itself has, whatever the site mounts the API under."""
+    told = client.get(f"/api/v1/problems/{code}/").json()
+
+    assert (told["code"], told["title"]) == (code, TYPES[code].title)
+    assert told["remedy"]
 
 
 def test_validation_errors_have_dotted_paths(client):
