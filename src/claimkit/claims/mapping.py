@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claimkit.claims.payers import KnownPayers, fold_payer, suggest_payers
 from claimkit.claims.procedures import INPATIENT, ProcedureGroups
@@ -22,6 +22,7 @@ from claimkit.errors import MappingRefused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from claimkit.claims.lone import LoneClaims
     from claimkit.claims.model import Claim, ClaimEvent
     from claimkit.claims.payers import DirectoryEntry
 
@@ -136,6 +137,19 @@ class ClaimMapping:
             if groups[billed] != claim.procedure_group:
                 claim.base_group, claim.procedure_group = group, groups[billed]
 
+    def apply_lone(self, lone: LoneClaims) -> None:
+        """Do the same to claims that came as columns, by replacing columns."""
+        if not self.rules:
+            return
+        payers = lone.claim("payer")
+        bases = _told_first(lone.claim("base_payer"), payers)
+        stated = list(zip(lone.claim("payer_name"), lone.claim("payer_id"), bases, strict=True))
+        _rename(lone, "payer", stated, {one: self.payer(*one) for one in set(stated)}, bases)
+        bases = _told_first(lone.claim("base_group"), lone.claim("procedure_group"))
+        billed = list(zip(lone.claim("procedure_code"), bases, strict=True))
+        groups = {one: self.group(*one) for one in set(billed)}
+        _rename(lone, "procedure_group", billed, groups, bases)
+
     def renamed(self, events: Iterable[ClaimEvent]) -> list[ClaimEvent]:
         """Return those events that are called otherwise by these rules, under their new names."""
         found = []
@@ -171,6 +185,31 @@ class ClaimMapping:
                     )
                 seen.append(at)
                 at = self._next(at)
+
+
+#: Attribute of a claim → where its value without rules is kept.
+_BASES = {"payer": "base_payer", "procedure_group": "base_group"}
+
+
+def _told_first(one: Sequence[str], other: Sequence[str]) -> list[str]:
+    return [first or then for first, then in zip(one, other, strict=True)]
+
+
+def _rename(
+    lone: LoneClaims,
+    name: str,
+    stated: Sequence[tuple[str, ...]],
+    names: Mapping[Any, str],
+    bases: Sequence[str],
+) -> None:
+    """Give a column the tenant's names, and keep what was there where they differ."""
+    old, new = lone.claim(name), list(map(names.__getitem__, stated))
+    if new != old:
+        lone.claims[_BASES[name]] = [
+            base if then != now else kept
+            for base, then, now, kept in zip(bases, old, new, lone.claim(_BASES[name]), strict=True)
+        ]
+        lone.claims[name] = new
 
 
 def _id(rule: MappingRule) -> bool:

@@ -137,7 +137,8 @@ def patient_token(member_id: str, key: bytes) -> str:
     """
     if len(key) < 16:
         raise ConfigError("a patient key must have at least 16 bytes")
-    folded = "".join(filter(str.isalnum, member_id)).upper()
+    plain = member_id if member_id.isalnum() else "".join(filter(str.isalnum, member_id))
+    folded = plain.upper()
     if not folded:
         return ""
     short = key if len(key) <= 64 else hashlib.blake2b(key).digest()

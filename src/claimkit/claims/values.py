@@ -32,6 +32,11 @@ __all__ = [
 
 _T = TypeVar("_T")
 
+#: Amounts as nearly all exports write them: ``1234.50``, ``$1,234.50``.
+_USUAL_MONEY = re.compile(r"\$?(\d{1,3}(?:,\d{3})+|\d{1,10})\.(\d\d)\Z", re.ASCII)
+#: Ten digits and their commas.
+_USUAL_LENGTH = 13
+
 #: Longest text that a claim keeps (names, places) and longest identifier (CLP01 has 38).
 MAX_TEXT = 200
 MAX_IDENTIFIER = 64
@@ -92,15 +97,14 @@ class MoneyMemo(Memo["Cents | None"]):
         super().__init__(parse_money, blanks=blanks)
 
     def __missing__(self, cell: str) -> Cents | None:
-        whole, _, fraction = cell.partition(".")
-        if len(fraction) == 2 and len(whole) <= 10 and cell.isascii():
-            digits = whole + fraction
-            if digits.isdigit() and whole:
-                cents = self[cell] = int(digits)
-                if len(self) > self._limit:
-                    self.clear()
-                return cents
-        return super().__missing__(cell)
+        usual = _USUAL_MONEY.match(cell)
+        # Beyond ten digits nothing is usual, and any text may be one that means "no value".
+        if usual is None or len(usual[1]) > _USUAL_LENGTH or self._blanks:
+            return super().__missing__(cell)
+        if len(self) >= self._limit:
+            self.clear()
+        cents = self[cell] = int(usual[1].replace(",", "") + usual[2])
+        return cents
 
 
 def clean(cell: str) -> str:

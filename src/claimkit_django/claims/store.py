@@ -120,9 +120,9 @@ class OrmClaimStore:
         ):
             # Under the turn: rules that changed while the file was on its way are in force.
             mapping = self._mappings.load(tenant_id)
-            if mapping.rules:
-                batch.unfold()
             mapping.apply(batch.claims)
+            if batch.lone is not None:
+                mapping.apply_lone(batch.lone)
             news = self._news(tenant_id, batch, upload, known_on)
             # Whole claims are loaded only where something changes.
             touched = news.stored & {one.event.claim_key for one in news.statements}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from claimkit.claims.csv import CsvReader
 from claimkit.claims.ledger import facts_of, fold, statements_in
 from claimkit.claims.lone_statements import lone_claim_keys, lone_news
+from claimkit.claims.mapping import ClaimMapping, MappingRule, Match, Subject
 from claimkit.claims.model import ClaimEvent, ClaimPosition
 from claimkit.claims.newcomers import claim_keys
 from claimkit.claims.normalize import NormalizeContext, builtin_normalizers
@@ -154,6 +155,47 @@ def test_normalizers_do_the_same_to_columns(text, how):
 
     assert all_of(by_column) == all_of(by_row)
     assert profiles[0].profile() == profiles[1].profile()
+
+
+RULES = ClaimMapping(
+    [
+        MappingRule(subject=Subject.PAYER, match=Match.PREFIX, value="Blue", target="Lakes"),
+        MappingRule(subject=Subject.PAYER, match=Match.EXACT, value="PI:071012", target="Seven"),
+        MappingRule(
+            subject=Subject.PROCEDURE_GROUP, match=Match.PREFIX, value="9921", target="visits"
+        ),
+    ]
+)
+
+
+@given(exports())
+def test_rules_name_columns_as_they_name_records(text):
+    """Twice, as a store may, which changes nothing more."""
+    by_row, by_column = (
+        normalized(read(text, ReadOptions(), columnar=columnar)[0]) for columnar in (False, True)
+    )
+    for batch in (*by_row, *by_column) * 2:
+        RULES.apply(batch.claims)
+        if batch.lone is not None:
+            RULES.apply_lone(batch.lone)
+    for batch in by_column:
+        batch.unfold()
+
+    assert all_of(by_column) == all_of(by_row)
+
+
+def test_a_batch_holds_four_times_as_many_claims_as_columns():
+    header = "Claim ID,Payer,DOS,Charge,Ins Paid,Status\n"
+    good = "".join(f"P{n},Blue Lake,01/05/2026,9.00,8.00,paid\n" for n in range(100))
+    few = "P7,Blue Lake,01/05/2026,9.00,,paid\n" * 30
+    how = ReadOptions(batch_size=10, max_problems=1_000, max_problem_share=1.0)
+    batches, _ = read(header + good + few + good, how, columnar=True)
+
+    held = [(len(one.lone or ()), len(one.claims)) for one in batches]
+
+    assert all(alone <= 40 and records <= 10 for alone, records in held)
+    assert max(alone for alone, _ in held) > 30
+    assert sum(map(sum, held)) == 200
 
 
 def rows_of(kind, columns):

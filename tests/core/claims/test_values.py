@@ -47,12 +47,31 @@ def test_a_cell_that_cannot_be_taken_is_not_remembered():
 @given(st.integers(0, 10**12 - 1))
 def test_the_short_way_for_plain_amounts_is_the_long_way(cents):
     text = f"{cents // 100}.{cents % 100:02}"
+    grouped = f"${cents // 100:,}.{cents % 100:02}"
 
     assert MoneyMemo()[text] == parse_money(text) == cents
+    assert MoneyMemo()[grouped] == parse_money(grouped) == cents
+
+
+def test_an_amount_that_means_no_value_is_none():
+    assert MoneyMemo(blanks=["0.01"])["0.01"] is None
 
 
 @pytest.mark.parametrize(
-    "cell", ["²5.00", "٣.00", "12345678901.00", ".00.", "5.0x", "-.05", "+1.00"]
+    "cell",
+    [
+        "²5.00",
+        "٣.00",
+        "12345678901.00",
+        "$12,345,678,901.00",
+        "1,23.00",
+        "$$1.00",
+        "$.50",
+        ".00.",
+        "5.0x",
+        "-.05",
+        "+1.00",
+    ],
 )
 def test_the_short_way_takes_nothing_that_the_long_way_refuses(cell):
     def by(way):

@@ -7,9 +7,11 @@ import random
 import pytest
 from django.core.files.base import ContentFile
 
+from claimkit.claims.mapping import MappingRule, Match, Subject
 from claimkit.drift.cube import TABLES
 from claimkit.types import TenantKey
 from claimkit_django.claims.intake import run_import
+from claimkit_django.claims.mappings import apply_version, keep_rules
 from claimkit_django.claims.models import RejectedRow, Upload
 from claimkit_django.claims.store import OrmClaimStore
 from claimkit_django.runtime import open_store
@@ -24,6 +26,12 @@ HEADER = (
 PAYERS = ("Meridian Health", '"Lakeside, Mutual"', "MERIDIAN HEALTH", "")
 MONEY = ("120.00", '"$1,250.00"', "0.00", "", "much", "-5.00")
 STATUSES = ("paid", "paid", "paid", "Denied", "pending", "reversed", "who knows", "")
+
+
+RULES = [
+    MappingRule(subject=Subject.PAYER, match=Match.PREFIX, value="Lakeside", target="Lakes"),
+    MappingRule(subject=Subject.PROCEDURE_GROUP, match=Match.EXACT, value="99213", target="visit"),
+]
 
 
 def odd_export(seed, count=120, *, amount="120.00"):
@@ -115,12 +123,14 @@ def cube_of(tenant, name):
     )
 
 
-@pytest.mark.parametrize("batch_size", [25, 5_000])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    ("seed", "batch_size", "rules"),
+    [(1, 25, []), (2, 25, RULES), (1, 5_000, RULES), (2, 5_000, [])],
+)
 def test_the_same_whether_claims_come_as_columns_or_as_records(
-    seed, batch_size, northside, lakeview, make_upload, settings, monkeypatch
+    seed, batch_size, rules, northside, lakeview, make_upload, settings, monkeypatch
 ):
-    """New claims, the same file again, and a corrected one."""
+    """New claims, the same file again, and a corrected one; with and without the tenant's rules."""
     settings.CLAIMKIT = {
         **settings.CLAIMKIT,
         "CLAIMS": {"BATCH_SIZE": batch_size, "MAX_PROBLEM_SHARE": 1.0},
@@ -135,6 +145,10 @@ def test_the_same_whether_claims_come_as_columns_or_as_records(
             came.append(len(batch.lone or ())) or add(self, tenant, batch, **values)
         ),
     )
+    for tenant in (northside, lakeview):
+        with enter(tenant):
+            kept = keep_rules(rules, actor="test")
+        apply_version(TenantKey(tenant.key), kept.uid)
     columns = taken(northside, make_upload, files)
 
     assert sum(came) > len(files) * 30
@@ -145,3 +159,4 @@ def test_the_same_whether_claims_come_as_columns_or_as_records(
     assert Upload.unscoped.filter(claims_new__gt=50).count() == 2
     assert columns[1:] == records[1:]
     assert columns[0] == records[0]
+    assert {one.payer for one, *_ in columns[0].values()} >= ({"Lakes"} if rules else set())
