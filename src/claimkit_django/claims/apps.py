@@ -31,6 +31,8 @@ class ClaimsApp(AppConfig):
     )
     #: What operators watch of this room: see :mod:`claimkit_django.vitals`.
     gauges = ("claimkit_django.claims.vitals.gauges",)
+    #: What ``claimkit_doctor --rows`` looks at.
+    row_checks = ("claimkit_django.claims.integrity.row_checks",)
     #: What this room adds to the reports room, where that is installed.
     export_sources = {"claims": "claimkit_django.claims.exports.ClaimExport"}
     report_parts = "claimkit_django.claims.exports.report_parts"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ __all__ = [
     "ADJUSTMENTS",
     "CLAIMS",
     "EVENTS",
+    "EVENTS_ALONE",
     "LINES",
     "Encoder",
     "adjustment_columns",
@@ -130,9 +132,15 @@ def _columns(
 
 EVENTS: Final = BulkTable(
     name=models.ClaimEvent._meta.db_table,
-    columns=("tenant_id", *_columns(_EVENT_PLAIN, _EVENT_TEXTS, _EVENT_NAMES, _EVENT_WORDS)),
+    columns=(
+        "tenant_id",
+        *_columns(_EVENT_PLAIN, _EVENT_TEXTS, _EVENT_NAMES, _EVENT_WORDS),
+        "stands_for_line",
+    ),
     key=("tenant_id", "claim_key", "event_key"),
 )
+#: The same for events whose lines stay as they are.
+EVENTS_ALONE: Final = replace(EVENTS, columns=EVENTS.columns[:-1])
 CLAIMS: Final = BulkTable(
     name=models.Claim._meta.db_table,
     columns=(
@@ -195,7 +203,7 @@ _CLAIM_DECODERS = {
 
 #: Field → its column, of events or positions.
 _Told = Mapping[str, Sequence[Any]]
-_EVENT_FIELDS: Final = EVENTS.columns[1:]
+_EVENT_FIELDS: Final = EVENTS_ALONE.columns[1:]
 _CLAIM_FIELDS: Final = CLAIMS.columns[1:-1]
 
 
@@ -230,7 +238,7 @@ class Encoder:
         self._tenant_id = tenant_id
 
     def event_columns(self, told: _Told) -> list[Sequence[Any]]:
-        """Return the columns of events, in the order of :data:`EVENTS`."""
+        """Return the columns of events, in the order of :data:`EVENTS_ALONE`."""
         return [
             [self._tenant_id] * len(told["claim_key"]),
             *(told[name] for name in _EVENT_PLAIN),
@@ -278,8 +286,8 @@ def clean(text: str) -> str:
 
 
 def event_of(row: Sequence[Any], names: Dictionary) -> ClaimEvent:
-    """Return the event of a row without its tenant."""
-    values = dict(zip(EVENTS.columns[1:], row, strict=True))
+    """Return the event of a row of :data:`EVENTS_ALONE` without its tenant."""
+    values = dict(zip(EVENTS_ALONE.columns[1:], row, strict=True))
     for name, _ in _EVENT_NAMES:
         values[name] = names.name(values[name])
     for name, word_of in _EVENT_DECODERS.items():

@@ -23,11 +23,13 @@ from claimkit.claims.store import ClaimTotals, Merged
 from claimkit_django.bulk import BulkTable, among
 from claimkit_django.claims import models
 from claimkit_django.claims.codes import OUTCOMES
+from claimkit_django.claims.lines import line_of_event
 from claimkit_django.claims.mapping_table import MappingTable
 from claimkit_django.claims.rows import (
     ADJUSTMENTS,
     CLAIMS,
     EVENTS,
+    EVENTS_ALONE,
     LINES,
     adjustment_of,
     event_of,
@@ -192,12 +194,22 @@ class OrmClaimStore:
                 "claim_key = %s ORDER BY event_key, ordinal",
                 [claim_key],
             )
+            alone = self._select(
+                ("event_key",), EVENTS, tenant_id, "claim_key = %s AND stands_for_line", [claim_key]
+            )
         for event_key, line, *one in reasons:
             adjustments[event_key, line].append(adjustment_of(one))
         for event_key, ordinal, *row in rows:
             found[event_key].append(line_of(row, adjustments[event_key, ordinal]))
         events = self.history(tenant, claim_key)
-        return [line for event in events for line in found[event.event_key]]
+        stand = {event_key for (event_key,) in alone}
+        return [
+            line
+            for event in events
+            for line in (
+                [line_of_event(event)] if event.event_key in stand else found[event.event_key]
+            )
+        ]
 
     def scan(self, tenant: TenantKey, *, batch_size: int = 5_000) -> Iterator[list[ClaimPosition]]:
         """Yield all positions of a tenant by claim key, in constant memory."""
@@ -365,7 +377,8 @@ class OrmClaimStore:
     ) -> dict[int, list[ClaimEvent]]:
         where, parameter = among(connections[self._using], "claim_key", keys)
         found: dict[int, list[ClaimEvent]] = defaultdict(list)
-        for row in self._select(EVENTS.columns[1:], EVENTS, tenant_id, where, [parameter]):
+        columns = EVENTS_ALONE.columns[1:]
+        for row in self._select(columns, EVENTS, tenant_id, where, [parameter]):
             found[row[0]].append(event_of(row, names))
         return found
 

@@ -13,24 +13,30 @@ __all__ = ["Visits"]
 #: What the payer does not count.
 _UNUSED = (Outcome.DENIED, Outcome.REVERSED)
 
-# A claim states its lines again and again: those of the latest statement that has any count.
+# A claim states its lines again and again: those of the latest statement that has any count. One
+# that stands for its line (claimkit_django.claims.lines) names the procedure itself.
 _SQL = """
 SELECT c.tenant_id, c.claim_key, c.patient_token, p.name AS payer, c.authorization_number,
-    COALESCE(NULLIF(l.procedure_code, ''), d.name) AS procedure, c.service_from AS service_on,
+    COALESCE(NULLIF(l.procedure_code, ''), b.name, d.name) AS procedure,
+    c.service_from AS service_on,
     CASE WHEN c.outcome IN ({unused}) THEN 0 ELSE COALESCE(SUM(l.units), 1) END AS units
 FROM {claim} c
 JOIN {name} p ON p.tenant_id = c.tenant_id AND p.code = c.payer
 LEFT JOIN {name} d ON d.tenant_id = c.tenant_id AND d.code = c.procedure_code
-LEFT JOIN {line} l ON l.tenant_id = c.tenant_id AND l.claim_key = c.claim_key
-    AND l.event_key = (
+LEFT JOIN {event} s ON s.tenant_id = c.tenant_id AND s.claim_key = c.claim_key
+    AND s.event_key = (
         SELECT e.event_key FROM {event} e
-        WHERE e.tenant_id = c.tenant_id AND e.claim_key = c.claim_key AND EXISTS (
-            SELECT 1 FROM {line} x WHERE x.tenant_id = e.tenant_id
-                AND x.claim_key = e.claim_key AND x.event_key = e.event_key)
+        WHERE e.tenant_id = c.tenant_id AND e.claim_key = c.claim_key
+            AND (e.stands_for_line OR EXISTS (
+                SELECT 1 FROM {line} x WHERE x.tenant_id = e.tenant_id
+                    AND x.claim_key = e.claim_key AND x.event_key = e.event_key))
         ORDER BY e.known_on DESC, e.position DESC, e.event_key DESC LIMIT 1)
+LEFT JOIN {name} b ON b.tenant_id = s.tenant_id AND b.code = s.procedure_code AND s.stands_for_line
+LEFT JOIN {line} l ON l.tenant_id = s.tenant_id AND l.claim_key = s.claim_key
+    AND l.event_key = s.event_key
 WHERE c.tenant_id = %s AND c.service_from IS NOT NULL AND c.patient_token IN ({patients})
 GROUP BY c.tenant_id, c.claim_key, c.patient_token, p.name, c.authorization_number,
-    COALESCE(NULLIF(l.procedure_code, ''), d.name), c.service_from, c.outcome
+    COALESCE(NULLIF(l.procedure_code, ''), b.name, d.name), c.service_from, c.outcome
 """
 
 

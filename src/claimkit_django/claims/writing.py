@@ -9,10 +9,12 @@ from django.db import connections
 
 from claimkit_django.bulk import OnConflict, among, insert_columns
 from claimkit_django.claims import models
+from claimkit_django.claims.lines import lines_beside, standing_for_lines, told_beside
 from claimkit_django.claims.rows import (
     ADJUSTMENTS,
     CLAIMS,
     EVENTS,
+    EVENTS_ALONE,
     LINES,
     Encoder,
     adjustment_columns,
@@ -95,7 +97,8 @@ class ClaimWriter:
         events = told_by_events(sorted(changeset.events, key=attrgetter("claim_key", "event_key")))
         claims = told_by_positions(sorted(changeset.positions, key=attrgetter("claim_key")))
         _, encoder = self._encoder(tenant_id, names, events, claims)
-        insert_columns(self._using, EVENTS, encoder.event_columns(events), OnConflict.REPLACE)
+        columns = encoder.event_columns(events)
+        insert_columns(self._using, EVENTS_ALONE, columns, OnConflict.REPLACE)
         insert_columns(self._using, CLAIMS, encoder.claim_columns(claims), OnConflict.REPLACE)
         note_change([tenant_id], models.Claim.shown_in, self._using)
 
@@ -112,12 +115,16 @@ class ClaimWriter:
         """Write claims with events and their lines; return the names with those that were new."""
         names, encoder = self._encoder(tenant_id, names, events, positions)
         insert_columns(self._using, CLAIMS, encoder.claim_columns(positions), on_conflict)
-        insert_columns(self._using, EVENTS, encoder.event_columns(events), on_event_conflict)
+        stands = standing_for_lines(events, lines)
+        columns = [*encoder.event_columns(events), stands]
+        insert_columns(self._using, EVENTS, columns, on_event_conflict)
         keys = (events["claim_key"], events["event_key"])
         if callable(lines):
-            insert_columns(self._using, LINES, lone_line_columns(tenant_id, *keys, lines))
+            some, told = told_beside(lines, stands, *keys)
+            insert_columns(self._using, LINES, lone_line_columns(tenant_id, *some, told))
             return names
-        ordered = list(zip(zip(*keys, strict=True), lines, strict=True))
+        beside = lines_beside(lines, stands)
+        ordered = list(zip(zip(*keys, strict=True), beside, strict=True))
         insert_columns(self._using, LINES, line_columns(tenant_id, ordered))
         insert_columns(self._using, ADJUSTMENTS, adjustment_columns(tenant_id, ordered))
         return names

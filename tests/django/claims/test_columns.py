@@ -6,13 +6,15 @@ import random
 
 import pytest
 from django.core.files.base import ContentFile
+from django.db import connection
 
 from claimkit.claims.mapping import MappingRule, Match, Subject
 from claimkit.drift.cube import TABLES
 from claimkit.types import TenantKey
+from claimkit_django.claims import writing
 from claimkit_django.claims.intake import run_import
 from claimkit_django.claims.mappings import apply_version, keep_rules
-from claimkit_django.claims.models import RejectedRow, Upload
+from claimkit_django.claims.models import Claim, RejectedRow, ServiceLine, Upload
 from claimkit_django.claims.store import OrmClaimStore
 from claimkit_django.runtime import open_store
 from claimkit_django.tenants.scope import enter
@@ -160,3 +162,39 @@ def test_the_same_whether_claims_come_as_columns_or_as_records(
     assert columns[1:] == records[1:]
     assert columns[0] == records[0]
     assert {one.payer for one, *_ in columns[0].values()} >= ({"Lakes"} if rules else set())
+
+
+def services_of(tenant):
+    """Return what rooms that count services are told, whoever the patients are."""
+    patients = f"SELECT patient_token FROM {connection.ops.quote_name(Claim._meta.db_table)}"
+    with enter(tenant), connection.cursor() as cursor:
+        cursor.execute(open_store().visits.sql(patients=patients), [tenant.pk])
+        return sorted(
+            (key, payer, number, code or "", str(day), float(units))
+            for _, key, _, payer, number, code, day, units in cursor.fetchall()
+        )
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_the_same_whether_lines_have_rows_or_statements_stand_for_them(
+    seed, northside, lakeview, make_upload, settings, monkeypatch
+):
+    settings.CLAIMKIT = {**settings.CLAIMKIT, "CLAIMS": {"MAX_PROBLEM_SHARE": 1.0}}
+    plain = odd_export(seed + 10).replace(b",59,", b",,").replace(b",2,", b",,")
+    files = [odd_export(seed), plain, odd_export(seed, amount="130.00"), plain]
+    stand = taken(northside, make_upload, files)
+    services = services_of(northside)
+    monkeypatch.setattr(
+        writing, "standing_for_lines", lambda events, _: [False] * len(events["claim_key"])
+    )
+    written = taken(lakeview, make_upload, files)
+
+    rows = {}
+    for tenant in (northside, lakeview):
+        with enter(tenant):
+            rows[tenant.key] = ServiceLine.objects.count()
+
+    assert rows["northside"] < rows["lakeview"] - 20
+    assert stand == written
+    assert services == services_of(lakeview)
+    assert len(services) > 50

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from django.core import checks
 from django.core.management.base import BaseCommand
+from django.db import DEFAULT_DB_ALIAS
 
 from claimkit.ops.health import Status
 from claimkit_django.ops.health import examine
+from claimkit_django.vitals import row_checks
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Iterator
+
+    from claimkit.ops.health import Vital
 
 __all__ = ["Command"]
 
@@ -39,12 +43,18 @@ class Command(BaseCommand):
         """Declare the arguments."""
         parser.add_argument("--strict", action="store_true", help="warnings fail too")
         parser.add_argument("--format", choices=("text", "json"), default="text")
+        parser.add_argument(
+            "--rows",
+            action="store_true",
+            help="also look whether rows that belong together are all there; reads whole tables",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Examine, tell, and judge."""
         del args
         # What is wrong comes first, wherever it was found; sorting keeps the rest in order.
-        found = sorted([*_settings(), *_health()], key=lambda one: _LEVELS.index(one["level"]))
+        told = [*_settings(), *_health(), *(_rows() if options["rows"] else ())]
+        found = sorted(told, key=lambda one: _LEVELS.index(one["level"]))
         levels = {one["level"] for one in found}
         if options["format"] == "json":
             self.stdout.write(json.dumps({"findings": found, "ok": _BAD not in levels}))
@@ -75,12 +85,22 @@ def _settings() -> Iterator[dict[str, str]]:
 
 
 def _health() -> Iterator[dict[str, str]]:
-    levels = {Status.FAILING: _BAD, Status.DEGRADED: _DOUBTFUL}
     for one in examine().answers:
-        figures = ", ".join(f"{name} {value}" for name, value in one.vital.figures.items())
-        yield {
-            "check": one.check,
-            "level": levels.get(one.vital.status, _GOOD),
-            "told": "; ".join(part for part in (one.vital.note, figures) if part) or "well",
-            "remedy": "",
-        }
+        yield _told(one.check, one.vital)
+
+
+def _rows() -> Iterator[dict[str, str]]:
+    """Yield what is found by reading whole tables, however long that takes."""
+    for one in row_checks(DEFAULT_DB_ALIAS):
+        yield _told(one.name, one.look())
+
+
+def _told(check: str, vital: Vital) -> dict[str, str]:
+    levels = {Status.FAILING: _BAD, Status.DEGRADED: _DOUBTFUL}
+    figures = ", ".join(f"{name} {value}" for name, value in vital.figures.items())
+    return {
+        "check": check,
+        "level": levels.get(vital.status, _GOOD),
+        "told": "; ".join(part for part in (vital.note, figures) if part) or "well",
+        "remedy": "",
+    }
