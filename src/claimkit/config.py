@@ -51,9 +51,8 @@ class ClaimsConfig:
     #: Who may send FHIR as signed webhooks: ``tenant:sender``, or ``tenant:sender:2`` once its key was
     #: changed; ``claimkit_intake_key`` says the key.
     signed_senders: tuple[str, ...] = ()
-    #: Claims per batch and transaction; up to four times as many rows of a CSV that are claims of
-    #: their own, which take less memory.
-    batch_size: int = 5_000
+    #: Most claims per batch and transaction; at most 5,000 unless each is one row of a CSV.
+    batch_size: int = 20_000
     #: Rejected rows after which a file is refused.
     max_problems: int = 1_000
     #: Share of rejected rows after which a file is refused, once 1,000 rows were read.

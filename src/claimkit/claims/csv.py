@@ -15,7 +15,7 @@ from claimkit.claims.lone import LoneClaims
 from claimkit.claims.lone_rows import LoneRows
 from claimkit.claims.model import ClaimBatch, ClaimKind, Notice, RowProblem
 from claimkit.claims.privacy import mask
-from claimkit.claims.readers import Confidence, refuse_foreign
+from claimkit.claims.readers import MOST_RECORDS, Confidence, refuse_foreign
 from claimkit.claims.records import Records, TextLines, split_rows
 from claimkit.claims.rows import IDENTIFYING_FIELDS, BadRow, ClaimRows
 from claimkit.claims.templates import choose_template, with_template
@@ -38,9 +38,6 @@ _DELIMITERS = (",", "\t", ";", "|")
 _HEADER_LINES = 60
 #: Fewer rows than this are read one by one.
 _FEW_ROWS = 8
-#: As columns so many claims take the memory of one record, so a batch holds more of them: all that
-#: is done once a batch, by stores and by what counts claims by cells, is done less often.
-_LIGHT = 4
 #: Rows from which the columns' date orders are decided.
 _SAMPLE_ROWS = 1_000
 #: Rows before the share of rejected ones counts.
@@ -60,6 +57,7 @@ class CsvReader:
 
     name = "csv"
     kinds: tuple[ClaimKind, ...] = (ClaimKind.CSV,)
+    makes_columns = True
 
     def sniff(self, head: bytes, filename: str) -> Confidence:
         """Judge a file's head: LIKELY with a known header row, POSSIBLE for any other text.
@@ -245,11 +243,12 @@ class _Reading:
                 yield header + 1, rows[header - number + 1 :]
 
     def _room(self, claims: ClaimRows) -> int:
-        """Return for how many claims as columns there is room in the batch."""
-        return _LIGHT * (self._options.batch_size - len(claims.claims)) - len(self._alone)
+        return self._options.batch_size - len(claims.claims) - len(self._alone)
 
     def _is_full(self, claims: ClaimRows) -> bool:
-        return self._room(claims) <= 0 or len(self._problems) >= self._options.batch_size
+        most = min(self._options.batch_size, MOST_RECORDS)
+        held = max(len(claims.claims), len(self._problems))
+        return self._room(claims) <= 0 or held >= most
 
     def _stopped(self, claims: ClaimRows) -> str:
         """Return why the file must stop here, where more rows were rejected since last asked."""
@@ -279,7 +278,7 @@ class _Reading:
                 claims.pass_by(at - done)
             self._take(claims, number + start + at, some[at])
             done, at = at + 1, alone.find(0, at + 1)
-            if self._is_full(claims) or (self._rejected > self._checked and self._limit(claims)):
+            if self._rejected > self._checked and (self._limit(claims) or self._is_full(claims)):
                 alone[done:] = bytes(len(some) - done)
                 self._alone.extend(piece, alone)
                 return start + done

@@ -24,7 +24,7 @@ from claimkit.claims.hashing import HashingStream
 from claimkit.claims.model import Added, ClaimKind, service_lines
 from claimkit.claims.normalize import ColumnNormalizer, NormalizeContext
 from claimkit.claims.quality import ProfileBuilder, QualityProfile
-from claimkit.claims.readers import SNIFF_BYTES, ReadOptions, choose_reader
+from claimkit.claims.readers import SNIFF_BYTES, ReadOptions, choose_reader, options_for
 from claimkit.errors import FileRefused
 from claimkit.events import ClaimsChanged, ClaimsImported
 from claimkit.types import day_of
@@ -343,7 +343,8 @@ class _Pass:
         self._reader = reader.name
         total = self._source.size()
         step = f"reading {self.name}"
-        for batch in self._until_refused(reader.read(cast("BinaryIO", self._source), options)):
+        read = reader.read(cast("BinaryIO", self._source), options_for(reader, options))
+        for batch in self._until_refused(read):
             for one in plugins.normalizers:
                 one.normalize(batch, context)
                 if batch.lone is not None and isinstance(one, ColumnNormalizer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from claimkit.claims.templates import CsvTemplate
 
 __all__ = [
+    "MOST_RECORDS",
     "SNIFF_BYTES",
     "ClaimReader",
     "Confidence",
     "ReadOptions",
     "choose_reader",
+    "options_for",
     "refuse_foreign",
 ]
 
+#: Most claims per batch that are records, whatever is asked for; as columns they take a quarter of
+#: the memory.
+MOST_RECORDS = 5_000
 #: How much of a file readers are shown before one is chosen.
 SNIFF_BYTES = 65_536
 
@@ -42,7 +47,7 @@ class Confidence(IntEnum):
 class ReadOptions:
     """How to read one file; readers ignore what does not concern them."""
 
-    #: Claims per batch; bounds memory. Up to four times as many where they come as columns.
+    #: Claims per batch; bounds memory.
     batch_size: int = 5_000
     #: Column header → canonical field, over the aliases (CSV).
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -91,6 +96,16 @@ _FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save the sheet as CSV and try again"),
     (b"%PDF", "a PDF", "Ask the sender for an 835, 837 or CSV file"),
 )
+
+
+def options_for(reader: ClaimReader, options: ReadOptions) -> ReadOptions:
+    """Return the options for a reader: smaller batches for one that makes records only.
+
+    A reader that puts claims into ``ClaimBatch.lone`` says so by an attribute ``makes_columns``.
+    """
+    if options.columnar and getattr(reader, "makes_columns", False):
+        return options
+    return replace(options, batch_size=min(options.batch_size, MOST_RECORDS))
 
 
 def choose_reader(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from claimkit.claims import csv
 from claimkit.claims.csv import CsvReader
 from claimkit.claims.ledger import facts_of, fold, statements_in
 from claimkit.claims.lone_statements import lone_claim_keys, lone_news
@@ -19,7 +20,7 @@ from claimkit.claims.model import ClaimEvent, ClaimPosition
 from claimkit.claims.newcomers import claim_keys
 from claimkit.claims.normalize import NormalizeContext, builtin_normalizers
 from claimkit.claims.quality import ProfileBuilder
-from claimkit.claims.readers import ReadOptions
+from claimkit.claims.readers import MOST_RECORDS, ReadOptions, options_for
 from claimkit.errors import FileRefused
 from claimkit.events import FactsChange
 
@@ -184,18 +185,38 @@ def test_rules_name_columns_as_they_name_records(text):
     assert all_of(by_column) == all_of(by_row)
 
 
-def test_a_batch_holds_four_times_as_many_claims_as_columns():
+def test_a_batch_holds_more_claims_as_columns_than_as_records(monkeypatch):
+    monkeypatch.setattr(csv, "MOST_RECORDS", 10)
     header = "Claim ID,Payer,DOS,Charge,Ins Paid,Status\n"
-    good = "".join(f"P{n},Blue Lake,01/05/2026,9.00,8.00,paid\n" for n in range(100))
-    few = "P7,Blue Lake,01/05/2026,9.00,,paid\n" * 30
-    how = ReadOptions(batch_size=10, max_problems=1_000, max_problem_share=1.0)
-    batches, _ = read(header + good + few + good, how, columnar=True)
+    alone = "".join(f"P{n},Blue Lake,01/05/2026,9.00,8.00,paid\n" for n in range(100))
+    # Neighbors of one claim are records.
+    pairs = "".join(f"Q{n // 2},Blue Lake,01/0{n % 2 + 1}/2026,9.00,8,paid\n" for n in range(100))
+    batches, _ = read(header + alone + pairs, ReadOptions(batch_size=40), columnar=True)
 
     held = [(len(one.lone or ()), len(one.claims)) for one in batches]
 
-    assert all(alone <= 40 and records <= 10 for alone, records in held)
     assert max(alone for alone, _ in held) > 30
-    assert sum(map(sum, held)) == 200
+    assert all(alone + records <= 40 for alone, records in held)
+    assert len([records for _, records in held if records >= 10]) > 1
+    assert sum(alone for alone, _ in held) < 100
+
+
+@pytest.mark.parametrize(
+    ("asked", "columnar", "makes", "given"),
+    [
+        (20_000, True, True, 20_000),
+        (20_000, True, False, MOST_RECORDS),
+        (20_000, False, True, MOST_RECORDS),
+        (17, False, False, 17),
+    ],
+)
+def test_readers_of_records_are_asked_for_smaller_batches(asked, columnar, makes, given):
+    reader = CsvReader()
+    reader.makes_columns = makes
+
+    options = options_for(reader, ReadOptions(batch_size=asked, columnar=columnar))
+
+    assert options == ReadOptions(batch_size=given, columnar=columnar)
 
 
 def rows_of(kind, columns):
