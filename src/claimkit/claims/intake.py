@@ -150,37 +150,74 @@ def import_claims(
         FileRefused: the file cannot be read as claims; nothing of it is in.
         UnknownName: no such reader.
     """
-    now = clock.now()
-    known = known_on or now.date()
-    pass_ = _Pass(stream, name=name, upload=upload, progress=progress, on_problem=on_problem)
     context = NormalizeContext(patient_key=patient_key, source_name=name)
+    keep = _Keeping(tenant, store, bus, clock, known_on, on_batch)
+    pass_ = _Pass(stream, name=name, upload=upload, progress=progress, on_problem=on_problem)
     batches = pass_.batches(plugins, _columnar(options, store, plugins), reader, context)
-    for batch in _without_cycles(batches):
-        with bus.transaction(store.atomic()):
-            merged = store.claims.add(tenant, batch, upload=pass_.upload, known_on=known)
-            pass_.added += merged.added
+    return keep.all(_without_cycles(batches), pass_)
+
+
+class _Keeping:
+    """Puts batches into the store, each with all that hangs on it in one transaction."""
+
+    def __init__(
+        self,
+        tenant: TenantKey,
+        store: Store,
+        bus: Bus,
+        clock: Clock,
+        known_on: dt.date | None,
+        on_batch: Callable[[ClaimBatch, Added], object] | None,
+    ) -> None:
+        self._tenant = tenant
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._now = clock.now()
+        self._known_on = known_on or self._now.date()
+        self._on_batch = on_batch
+
+    def all(self, batches: Iterator[ClaimBatch], pass_: _Pass) -> ImportReport:
+        """Add all batches of a file, tell that it is in, and report."""
+        for batch in batches:
+            pass_.added += self._add(batch, pass_.upload)
+        report = pass_.report()
+        self._tell(report)
+        return report
+
+    def _add(self, batch: ClaimBatch, upload: str) -> Added:
+        """Add a batch, stage what it changed, and say what it did."""
+        with self._bus.transaction(self._store.atomic()):
+            merged = self._store.claims.add(
+                self._tenant, batch, upload=upload, known_on=self._known_on
+            )
             if merged.changes:
-                bus.stage(
+                self._bus.stage(
                     ClaimsChanged(
-                        tenant=tenant, at=now, changes=merged.changes, known_day=day_of(known)
+                        tenant=self._tenant,
+                        at=self._now,
+                        changes=merged.changes,
+                        known_day=day_of(self._known_on),
                     )
                 )
-            if on_batch is not None:
-                on_batch(batch, merged.added)
-    report = pass_.report()
-    with bus.transaction(store.atomic()):
-        bus.stage(
-            ClaimsImported(
-                tenant=tenant,
-                at=clock.now(),
-                upload=report.upload,
-                new=report.added.new,
-                changed=report.added.changed,
-                same=report.added.same,
-                rejected=report.rejected,
+            if self._on_batch is not None:
+                self._on_batch(batch, merged.added)
+        return merged.added
+
+    def _tell(self, report: ImportReport) -> None:
+        """Tell that the file is in."""
+        with self._bus.transaction(self._store.atomic()):
+            self._bus.stage(
+                ClaimsImported(
+                    tenant=self._tenant,
+                    at=self._clock.now(),
+                    upload=report.upload,
+                    new=report.added.new,
+                    changed=report.added.changed,
+                    same=report.added.same,
+                    rejected=report.rejected,
+                )
             )
-        )
-    return report
 
 
 def _columnar(options: ReadOptions | None, store: Store, plugins: Plugins) -> ReadOptions:

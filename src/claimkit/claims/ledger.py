@@ -47,7 +47,7 @@ __all__ = [
     "Changeset",
     "Statement",
     "claim_key",
-    "day_number",
+    "day_numbers",
     "events_of",
     "facts_of",
     "fold",
@@ -245,9 +245,9 @@ def _first_stands(position: ClaimPosition) -> bool:
     return first is None or last is None or (last - first).days <= PARTS_DAYS
 
 
-def day_number(date: dt.date | None) -> Day | None:
-    """Return the number of a day, None of none."""
-    return _DAY_OF[date]
+def day_numbers(dates: Iterable[dt.date | None]) -> list[Day | None]:
+    """Return the numbers of days, None of none."""
+    return list(map(_DAY_OF.__getitem__, dates))
 
 
 class _DayNumbers(dict["dt.date | None", "Day | None"]):

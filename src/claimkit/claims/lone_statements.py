@@ -53,7 +53,11 @@ class LoneNews:
 
 def lone_claim_keys(lone: LoneClaims) -> list[int]:
     """Return the keys of the claims; see :func:`~claimkit.claims.statements.claim_key`."""
-    return _hashes(map(folded_number, lone.claim("patient_control_number")))
+    numbers = lone.claim("patient_control_number")
+    text = "".join(numbers)
+    # Nearly all are letters and digits, so that only their case is folded.
+    plain = text.isascii() and text.isalnum() and all(numbers)
+    return _hashes(list(map(str.upper if plain else folded_number, numbers)))
 
 
 def lone_news(
@@ -162,11 +166,13 @@ def _kind(outcome: Outcome, status: str, frequency: str) -> EventKind:
     return EventKind.NOTED if outcome is Outcome.OTHER else EventKind.DECIDED
 
 
-def _hashes(texts: Iterable[str]) -> list[int]:
+def _hashes(texts: Sequence[str]) -> list[int]:
     """Return what :func:`~claimkit.claims.statements.claim_key` makes of each, at once."""
-    digests = [
-        blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts
-    ]
+    try:
+        raw = list(map(str.encode, texts))
+    except UnicodeEncodeError:
+        raw = [text.encode("utf-8", "surrogatepass") for text in texts]
+    digests = [blake2b(one, digest_size=8).digest() for one in raw]
     return list(unpack(f">{len(digests)}q", b"".join(digests)))
 
 

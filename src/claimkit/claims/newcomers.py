@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from claimkit.claims.decisions import DUPLICATE, REWORK
-from claimkit.claims.ledger import day_number
+from claimkit.claims.ledger import day_numbers
 from claimkit.claims.model import ClaimKind, EventKind, Outcome
 from claimkit.claims.statements import claim_key, is_alone, keys_alone, kind_of
 from claimkit.events import ClaimFacts, FactsChange
@@ -72,15 +72,14 @@ class Newcomers:
     def changes(self) -> list[FactsChange]:
         """Return what drift may know of them, as :func:`~claimkit.claims.ledger.facts_of` says."""
         its = self.positions
-        facts = map(
-            ClaimFacts,
+        columns = (
             its["payer"],
             its["procedure_group"],
             its["facility"],
             its["line_of_business"],
-            map(day_number, its["submitted_on"]),
-            map(day_number, its["first_decided_on"]),
-            map(day_number, its["paid_on"]),
+            day_numbers(its["submitted_on"]),
+            day_numbers(its["first_decided_on"]),
+            day_numbers(its["paid_on"]),
             [one._value_ for one in its["first_outcome"]],
             its["first_category"],
             its["first_reason"],
@@ -91,11 +90,13 @@ class Newcomers:
             its["provider"],
             ["with number" if one else "without number" for one in its["authorization_number"]],
             # Nothing was taken back and no other decision followed.
-            repeat(True),
+            repeat(True, len(self)),
             its["procedure_code"],
-            map(day_number, its["service_from"]),
+            day_numbers(its["service_from"]),
         )
-        return [FactsChange(None, one) for one in facts]
+        # Made as plain tuples are, in C: the classes' own ways are a call of Python for each.
+        facts = map(tuple.__new__, repeat(ClaimFacts), zip(*columns, strict=True))
+        return list(map(tuple.__new__, repeat(FactsChange), zip(repeat(None), facts, strict=False)))
 
 
 def claim_keys(claims: Sequence[Claim]) -> list[int]:

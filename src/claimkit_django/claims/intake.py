@@ -90,10 +90,10 @@ def run_import(
             notes.fail(error.code, str(error))
         except FileNotFoundError:
             notes.fail("file_missing", "the stored file is gone. Upload it again")
-        except Exception:
+        except Exception as error:
             # Isolation point: the row must not say "processing" for ever.
             logger.exception("import failed", extra={"upload": uid, "tenant": tenant})
-            _fail_somehow(notes, using)
+            _fail_somehow(notes, using, _NO_ROOM if _is_full(error) else _UNFORESEEN)
             raise
         finished: Upload = Upload.objects.using(using).get(uid=uid)
         return finished
@@ -313,7 +313,31 @@ class _Notes:
         )
 
 
-def _fail_somehow(notes: _Notes, using: str) -> None:
+#: Code and words for people where the program, and not the file, is what failed.
+_UNFORESEEN = (
+    "internal_error",
+    "something unexpected stopped the import; what was read so far is in. "
+    "Start it again, and ask the operator if it fails again",
+)
+_NO_ROOM = (
+    "database_full",
+    "the database has no room left; what was read so far is in, in whole batches. "
+    "Ask the operator to make room, then start it again",
+)
+#: SQLSTATE of PostgreSQL, and code of SQLite.
+_DISK_FULL, _SQLITE_FULL = "53100", 13
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether the database stopped because its disk is full."""
+    cause = error.__cause__
+    return isinstance(error, DatabaseError) and (
+        getattr(cause, "sqlstate", "") == _DISK_FULL
+        or getattr(cause, "sqlite_errorcode", 0) == _SQLITE_FULL
+    )
+
+
+def _fail_somehow(notes: _Notes, using: str, why: tuple[str, str]) -> None:
     """Mark the upload as failed, even if the connection is what failed."""
     connection = connections[using]
     if not connection.in_atomic_block:
@@ -321,10 +345,6 @@ def _fail_somehow(notes: _Notes, using: str) -> None:
     elif connection.needs_rollback:
         return
     try:
-        notes.fail(
-            "internal_error",
-            "something unexpected stopped the import; what was read so far is in. "
-            "Start it again, and ask the operator if it fails again",
-        )
+        notes.fail(*why)
     except DatabaseError:
         logger.exception("upload could not be marked as failed")

@@ -9,15 +9,18 @@ import errno
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +31,7 @@ from claimkit.events import ClaimsChanged
 from claimkit.testing.strategies import batches
 from claimkit.types import TenantKey, day_of
 from claimkit_django.claims.intake import run_import
+from claimkit_django.claims.integrity import row_checks
 from claimkit_django.claims.models import Adjustment, Claim, ClaimEvent, ServiceLine, Upload
 from claimkit_django.runtime import open_store
 from claimkit_django.tenants.models import Tenant
@@ -296,6 +300,88 @@ def test_a_storage_without_room_fails_the_run_and_not_the_file(settings, tmp_pat
     ended = run_import(NORTHSIDE, waiting.uid)
 
     assert (stopped.status, stopped.error_code) == ("failed", "internal_error")
+    assert counts_of(ended) == counts_of(undisturbed)
+    assert_like_undisturbed()
+
+
+@contextmanager
+def scarce_sqlite(path):
+    """The database may grow by a page or two more."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA page_count")
+        (pages,) = cursor.fetchone()
+        cursor.execute(f"PRAGMA max_page_count = {pages + 2}")
+        try:
+            yield
+        finally:
+            cursor.execute("PRAGMA max_page_count = 1073741823")
+
+
+@contextmanager
+def scarce_postgres(path):
+    """The claims are on a disk of their own, of 512 KiB."""
+    table = connection.ops.quote_name(Claim._meta.db_table)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k,mode=0777", "tiny", path], check=True)
+    try:
+        shutil.chown(path, "postgres")
+        path.chmod(0o700)
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE TABLESPACE tiny LOCATION '{path}'")
+            try:
+                cursor.execute(f"ALTER TABLE {table} SET TABLESPACE tiny")
+                yield
+            finally:
+                cursor.execute(f"ALTER TABLE {table} SET TABLESPACE pg_default")
+                cursor.execute("DROP TABLESPACE tiny")
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+def can_mount():
+    """Whether this machine lets the tests have a disk of their own, and the server is here."""
+    if connection.vendor == "sqlite":
+        return True
+    with tempfile.TemporaryDirectory() as path:
+        mounted = (
+            shutil.which("mount")
+            and not subprocess.run(
+                ["mount", "-t", "tmpfs", "tiny", path], check=False, capture_output=True
+            ).returncode
+        )
+        if mounted:
+            subprocess.run(["umount", path], check=True)
+    return bool(mounted) and str(connection.settings_dict["HOST"]).startswith("/")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("not can_mount()", reason="a small disk needs the right to mount one")
+@pytest.mark.django_db(transaction=True)
+def test_a_database_without_room_keeps_whole_batches_and_says_so(northside, lakeview, make_upload):
+    content = export(count=200 * BATCH)
+
+    def upload(tenant):
+        file = ContentFile(content, name="export.csv")
+        return make_upload(tenant, file=file, bytes_total=len(content), name="export.csv")
+
+    undisturbed = run_import(LAKEVIEW, upload(lakeview).uid)
+    waiting = upload(northside)
+    disk = Path(tempfile.mkdtemp(dir="/tmp"))
+    scarce = scarce_sqlite if connection.vendor == "sqlite" else scarce_postgres
+    try:
+        with scarce(disk), pytest.raises(DatabaseError, match=r"(?i)full|no space"):
+            run_import(NORTHSIDE, waiting.uid)
+    finally:
+        disk.rmdir()
+    stopped = Upload.unscoped.get(uid=waiting.uid)
+    left = rows_of(NORTHSIDE)
+
+    assert (stopped.status, stopped.error_code) == ("failed", "database_full")
+    assert "make room" in stopped.error_message
+    assert left[Claim] == stopped.claims_new < undisturbed.claims_new
+    assert [one.look().figures for one in row_checks("default")] == [{}]
+
+    ended = run_import(NORTHSIDE, waiting.uid)
+
     assert counts_of(ended) == counts_of(undisturbed)
     assert_like_undisturbed()
 
