@@ -143,8 +143,7 @@ def import_claims(
         on_batch: Told of each batch inside its transaction, after the store took it.
 
     Returns:
-        What became of the file. Where the reader gave up after some batches, these stay in and
-        ``stopped`` says why; the same file, repaired, completes them.
+        What became of the file; ``stopped`` says why the reader gave up where batches are in.
 
     Raises:
         FileRefused: the file cannot be read as claims; nothing of it is in.
