@@ -96,11 +96,15 @@ def lines_beside(
 
 
 def told_beside(
-    told: Callable[[str], Sequence[Any]], stands: Sequence[bool], *keys: Sequence[int]
-) -> tuple[list[list[int]], Callable[[str], Sequence[Any]]]:
+    told: Callable[[str], Sequence[Any]],
+    stands: Sequence[bool],
+    claim_keys: Sequence[int],
+    event_keys: Sequence[int],
+) -> tuple[list[int], list[int], Callable[[str], Sequence[Any]]]:
     """Return the same of columns: the keys of events whose lines need rows, and these lines."""
     needed = [not one for one in stands]
     return (
-        [list(compress(column, needed)) for column in keys],
+        list(compress(claim_keys, needed)),
+        list(compress(event_keys, needed)),
         lambda name: list(compress(told(name), needed)),
     )

@@ -120,8 +120,9 @@ class ClaimWriter:
         insert_columns(self._using, EVENTS, columns, on_event_conflict)
         keys = (events["claim_key"], events["event_key"])
         if callable(lines):
-            some, told = told_beside(lines, stands, *keys)
-            insert_columns(self._using, LINES, lone_line_columns(tenant_id, *some, told))
+            claim_keys, event_keys, told = told_beside(lines, stands, *keys)
+            columns = lone_line_columns(tenant_id, claim_keys, event_keys, told)
+            insert_columns(self._using, LINES, columns)
             return names
         beside = lines_beside(lines, stands)
         ordered = list(zip(zip(*keys, strict=True), beside, strict=True))
