@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from claimkit.claims import model
 from claimkit.ops.health import Status
 from claimkit.testing.factories import make_batch, make_claim, make_line
 from claimkit.types import TenantKey
@@ -28,7 +29,7 @@ def claims(northside, lakeview):
             TenantKey(tenant.key),
             make_batch(
                 [
-                    make_claim(lines=[make_line(adjustments=[("CO", "45", 11_000, None)])]),
+                    make_claim(lines=[make_line(adjustments=[model.Adjustment("CO", "45", 1)])]),
                     make_claim(patient_control_number="PCN-2", lines=[make_line()]),
                 ]
             ),
