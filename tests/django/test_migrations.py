@@ -83,11 +83,12 @@ def lived_in(transactional_db, northside, lakeview, make_member, settings):
     """Two tenants with claims, rejected rows, a cube and runs, and a member."""
     make_member("dora", (northside, "owner"), (lakeview, "viewer"))
     lines = io.StringIO()
-    lines.write("Claim ID,Payer,CPT,DOS,Submitted,Decided,Status,Billed,Allowed,Paid\n")
+    # With units, so that lines say more than their statements and have rows.
+    lines.write("Claim ID,Payer,CPT,Units,DOS,Submitted,Decided,Status,Billed,Allowed,Paid\n")
     for number in range(60):
         day = dt.date(2026, 1, 5) + dt.timedelta(days=number)
         paid = "80.00" if number % 20 else "much"
-        lines.write(f"A{number},Meridian,99213,{day},{day},{day},paid,120.00,100.00,{paid}\n")
+        lines.write(f"A{number},Meridian,99213,2,{day},{day},{day},paid,120.00,100.00,{paid}\n")
     for tenant in (northside, lakeview):
         with enter(tenant):
             upload = Upload(name="export.csv", known_on=dt.date(2026, 4, 1))

@@ -7,12 +7,18 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from django.core.management import call_command
 
-from claimkit.claims.ledger import statements_in
+from claimkit.claims.ledger import claim_key, statements_in
 from claimkit.claims.model import Adjustment, ClaimKind
-from claimkit.testing.factories import make_claim, make_line
+from claimkit.testing.factories import make_batch, make_claim, make_line
+from claimkit.types import TenantKey
 from claimkit_django.claims.lines import line_of_event, lines_beside, standing_for_lines
+from claimkit_django.claims.models import ClaimEvent, ServiceLine
 from claimkit_django.claims.rows import told_by_events
+from claimkit_django.runtime import open_store
+from claimkit_django.tenants.scope import enter
+from tests.projects.database import ROW_LEVEL_SECURITY
 
 SAYS_MORE = [
     {"number": "2"},
@@ -76,3 +82,41 @@ def test_a_statement_of_two_lines_or_none_stands_for_neither():
 
     assert standing_for_lines(told, [[]]) == [False]
     assert standing_for_lines(told, [[lines[0][0], replace(lines[0][0])]]) == [False]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ROW_LEVEL_SECURITY, reason="the application's role owns no table")
+@pytest.mark.django_db(transaction=True)
+def test_lines_get_their_rows_before_the_mark_goes(northside):
+    """Code of the release before reads them there, and so does this one afterwards."""
+    tenant, claims = TenantKey(northside.key), open_store().claims
+    numbers = [f"PCN-{number}" for number in range(3)]
+    claims.add(
+        tenant,
+        make_batch(
+            [make_claim(patient_control_number=one, lines=[make_line()]) for one in numbers]
+        ),
+        upload="upl_1",
+        known_on=dt.date(2026, 4, 1),
+    )
+
+    def lines():
+        return [claims.lines(tenant, claim_key(one)) for one in numbers]
+
+    def rows():
+        with enter(northside):
+            marked = ClaimEvent.objects.filter(stands_for_line=True).count()
+            return marked, ServiceLine.objects.count()
+
+    before = lines()
+
+    assert before == [[make_line()]] * 3
+    assert rows() == (3, 0)
+
+    try:
+        call_command("migrate", "claimkit_claims", "0005", verbosity=0)
+    finally:
+        call_command("migrate", verbosity=0)
+
+    assert rows() == (0, 3)
+    assert lines() == before
