@@ -304,38 +304,41 @@ def test_a_storage_without_room_fails_the_run_and_not_the_file(settings, tmp_pat
     assert_like_undisturbed()
 
 
+def ran(statement):
+    """Run one statement; the connection may be another one than for the statement before."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone() if cursor.description else None
+
+
 @contextmanager
 def scarce_sqlite(path):
-    """The database may grow by a megabyte and a half."""
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA page_count")
-        (pages,) = cursor.fetchone()
-        cursor.execute(f"PRAGMA max_page_count = {pages + 400}")
-        try:
-            yield
-        finally:
-            cursor.execute("PRAGMA max_page_count = 1073741823")
+    """The database may grow by half a megabyte."""
+    (pages,) = ran("PRAGMA page_count")
+    ran(f"PRAGMA max_page_count = {pages + 128}")
+    try:
+        yield
+    finally:
+        ran("PRAGMA max_page_count = 1073741823")
 
 
 @contextmanager
 def scarce_postgres(path):
     """The claims are on a disk of their own, with room for half a megabyte more."""
     table = connection.ops.quote_name(Claim._meta.db_table)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_table_size(%s::regclass)", [Claim._meta.db_table])
-        size = f"size={cursor.fetchone()[0] // 1024 + 512}k"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tiny", path], check=True)
+    (size,) = ran(f"SELECT pg_table_size('{table}'::regclass) / 1024 + 512")
+    disk = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tiny", path]
+    subprocess.run(disk, check=True)
     try:
         shutil.chown(path, "postgres")
         path.chmod(0o700)
-        with connection.cursor() as cursor:
-            cursor.execute(f"CREATE TABLESPACE tiny LOCATION '{path}'")
-            try:
-                cursor.execute(f"ALTER TABLE {table} SET TABLESPACE tiny")
-                yield
-            finally:
-                cursor.execute(f"ALTER TABLE {table} SET TABLESPACE pg_default")
-                cursor.execute("DROP TABLESPACE tiny")
+        ran(f"CREATE TABLESPACE tiny LOCATION '{path}'")
+        try:
+            ran(f"ALTER TABLE {table} SET TABLESPACE tiny")
+            yield
+        finally:
+            ran(f"ALTER TABLE {table} SET TABLESPACE pg_default")
+            ran("DROP TABLESPACE tiny")
     finally:
         subprocess.run(["umount", path], check=True)
 
