@@ -52,7 +52,7 @@ class ClaimsConfig:
     #: changed; ``claimkit_intake_key`` says the key.
     signed_senders: tuple[str, ...] = ()
     #: Most claims per batch and transaction; at most 5,000 unless each is one row of a CSV.
-    batch_size: int = 20_000
+    batch_size: int = 10_000
     #: Rejected rows after which a file is refused.
     max_problems: int = 1_000
     #: Share of rejected rows after which a file is refused, once 1,000 rows were read.

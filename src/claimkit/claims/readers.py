@@ -25,7 +25,7 @@ __all__ = [
     "refuse_foreign",
 ]
 
-#: Most claims per batch that are records, whatever is asked for; as columns they take a quarter of
+#: Most claims per batch that are records, whatever is asked for; as columns they take a part of
 #: the memory.
 MOST_RECORDS = 5_000
 #: How much of a file readers are shown before one is chosen.
