@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from django.db.models import Model
 
-__all__ = ["data_version", "note_change", "state_columns", "states_of"]
+__all__ = ["data_version", "note_change", "rooms_shown", "state_columns", "states_of"]
 
 #: Once in so many changes the rows of a room are folded.
 _FOLD = 64
@@ -52,18 +52,19 @@ def data_version(tenant_id: int, rooms: Sequence[str], using: str) -> str:
     return _told(dict(rows.order_by().values_list("room").annotate(Sum("changes"))), rooms)
 
 
-def state_columns(tenant: str) -> dict[str, Subquery]:
-    """Return annotations that read the states of all rooms along with another query.
+def state_columns(tenant: str, rooms: Iterable[str]) -> dict[str, Subquery]:
+    """Return annotations that read the states of rooms along with another query.
 
     Args:
         tenant: Path of the tenant's id in that query, such as ``tenant_id``.
+        rooms: Their names.
     """
     rows = _model()._default_manager.filter(tenant_id=OuterRef(tenant)).order_by()
     return {
         f"{_COLUMN}{room}": Subquery(
             rows.filter(room=room).values("room").annotate(state=Sum("changes")).values("state")
         )
-        for room in _rooms()
+        for room in rooms
     }
 
 
@@ -76,9 +77,9 @@ def _told(sums: dict[str, int | None], rooms: Sequence[str]) -> str:
     return ",".join(f"{room}:{sums.get(room) or 0}" for room in sorted(rooms))
 
 
-def _rooms() -> list[str]:
+def rooms_shown() -> tuple[str, ...]:
     """Return the rooms that show rows of tenants, by what their models say."""
-    return sorted({getattr(model, "shown_in", "") for model in apps.get_models()} - {""})
+    return tuple(sorted({getattr(model, "shown_in", "") for model in apps.get_models()} - {""}))
 
 
 def _fold(newest: Model, using: str) -> None:

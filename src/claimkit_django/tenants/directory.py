@@ -14,8 +14,8 @@ from claimkit.types import TenantKey
 from claimkit_django import runtime
 from claimkit_django.conf import config
 from claimkit_django.http.networks import client_address
-from claimkit_django.tenants.changes import state_columns
-from claimkit_django.tenants.models import Membership, Tenant
+from claimkit_django.tenants.models import Tenant
+from claimkit_django.tenants.permits import memberships_of
 from claimkit_django.trail import SYSTEM, Actor, record
 
 if TYPE_CHECKING:
@@ -52,11 +52,9 @@ def permitted_tenants(user: Any) -> dict[TenantKey, Tenant]:
     """Return the active tenants that a person is a member of, by key; one query."""
     if not user.is_authenticated or not user.is_active:
         return {}
-    mine = Membership.objects.filter(user_id=user.pk, tenant__active=True)
-    # What the API needs to know next comes along: the role, and the state of the data.
-    rows = mine.select_related("tenant").annotate(**state_columns("tenant_id"))
     permitted: dict[TenantKey, Tenant] = {}
-    for member in rows:
+    # What the API needs to know next comes along: the role, and the state of the data.
+    for member in memberships_of(user.pk):
         member.tenant.known_member = member
         permitted[TenantKey(member.tenant.key)] = member.tenant
     return permitted

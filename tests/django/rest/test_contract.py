@@ -57,13 +57,11 @@ expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "412", "41
 expected-statuses = ["400", "401", "403", "404", "406", "415", "428"]
 
 [[operations]]
-include-path = "/api/v1/memberships/"
-include-method = "POST"
+include-name = "POST /api/v1/memberships/"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "409", "422"]
 
 [[operations]]
-include-path = "/api/v1/tenants/{key}/"
-include-method = "PATCH"
+include-name = "PATCH /api/v1/tenants/{key}/"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "404", "412"]
 """
 
