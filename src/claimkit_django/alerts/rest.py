@@ -121,10 +121,13 @@ class JudgeSerializer(serializers.Serializer[Any]):
         """Refuse money without a day, a day without money, and money that was lost."""
         if (attrs["recovered"] is None) != (attrs["recovered_on"] is None):
             raise serializers.ValidationError(
-                {"recovered_on": "recovered money needs the day, and a day needs the money"}
+                {"recovered_on": "recovered money needs the day, and a day needs the money"},
+                code="inconsistent",
             )
         if attrs["recovered"] is not None and attrs["recovered"] < 0:
-            raise serializers.ValidationError({"recovered": "this is not negative"})
+            raise serializers.ValidationError(
+                {"recovered": "this is not negative"}, "amount_negative"
+            )
         return attrs
 
 

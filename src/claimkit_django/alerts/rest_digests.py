@@ -21,6 +21,7 @@ from claimkit_django.rest.fields import ClockField
 from claimkit_django.rest.filters import Ordering
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
+from claimkit_django.rest.parsers import JSON_ONLY
 from claimkit_django.rest.schema import operation
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class DigestSerializer(serializers.ModelSerializer[Digest]):
         refuse_strangers(uids)
         for channel in Channel.objects.filter(uid__in=uids):
             if not takes_digests(channel.kind):
-                raise serializers.ValidationError({"channels": f"{channel.kind} takes no digests"})
+                raise serializers.ValidationError(
+                    {"channels": f"{channel.kind} takes no digests"}, code="channel_unfit"
+                )
         return attrs
 
 
@@ -104,6 +107,7 @@ class DigestViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, GuardedWrit
     """What is open and what was muted, once a day or week, by the tenant's clock."""
 
     tag = "alerts"
+    parser_classes = JSON_ONLY
     model = Digest
     roles: ClassVar[Mapping[str, Role]] = READ_BY_ALL
     serializer_class = DigestSerializer

@@ -96,7 +96,9 @@ def refuse_strangers(uids: Iterable[str]) -> None:
     named = set(uids)
     known = set(Channel.objects.filter(uid__in=named).values_list("uid", flat=True))
     if named - known:
-        raise serializers.ValidationError({"channels": f"there is no channel {min(named - known)}"})
+        raise serializers.ValidationError(
+            {"channels": f"there is no channel {min(named - known)}"}, code="does_not_exist"
+        )
 
 
 def save_named(what: Channel | serializers.BaseSerializer[Any]) -> None:

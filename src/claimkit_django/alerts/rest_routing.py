@@ -35,6 +35,7 @@ from claimkit_django.conf import config
 from claimkit_django.rest.filters import Ordering, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
+from claimkit_django.rest.parsers import JSON_ONLY
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.tenants.directory import actor_of
@@ -146,7 +147,7 @@ class RouteSerializer(serializers.ModelSerializer[Route]):
         ]
         if (ends[0] is None) != (ends[1] is None) or (ends[0] is not None and ends[0] == ends[1]):
             raise serializers.ValidationError(
-                {"quiet_until": "quiet hours have a begin and another end"}
+                {"quiet_until": "quiet hours have a begin and another end"}, code="inconsistent"
             )
         return attrs
 
@@ -186,13 +187,18 @@ class SilenceSerializer(serializers.ModelSerializer[Silence]):
         """Refuse a silence of everything, one that never was, and one without end."""
         attrs.setdefault("begins_at", timezone.now())
         if attrs["ends_at"] <= max(attrs["begins_at"], timezone.now()):
-            raise serializers.ValidationError({"ends_at": "a silence ends after it begins"})
+            raise serializers.ValidationError(
+                {"ends_at": "a silence ends after it begins"}, code="inconsistent"
+            )
         most = config().alerts.max_silence_days
         if attrs["ends_at"] - attrs["begins_at"] > dt.timedelta(days=most):
-            raise serializers.ValidationError({"ends_at": f"a silence lasts {most} days at most"})
+            raise serializers.ValidationError(
+                {"ends_at": f"a silence lasts {most} days at most"}, code="silence_too_long"
+            )
         if not any(attrs.get(name) for name in ("payers", "kinds", "dimensions", "fingerprint")):
             raise serializers.ValidationError(
-                {"payers": "name payers, kinds, dimensions or one alert's fingerprint"}
+                {"payers": "name payers, kinds, dimensions or one alert's fingerprint"},
+                code="silence_of_everything",
             )
         return attrs
 
@@ -277,6 +283,7 @@ class ChannelViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, Guarded):
     """Ways of telling people; for admins, who alone may see where notifications go."""
 
     tag = "alerts"
+    parser_classes = JSON_ONLY
     model = Channel
     roles: ClassVar[Mapping[str, Role]] = _ADMINS
     serializer_class = ChannelSerializer
@@ -369,6 +376,7 @@ class RouteViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, GuardedWrite
     """Which alerts go to which channels, and how often; asked by priority, then by age."""
 
     tag = "alerts"
+    parser_classes = JSON_ONLY
     model = Route
     roles: ClassVar[Mapping[str, Role]] = READ_BY_ALL
     serializer_class = RouteSerializer
@@ -400,6 +408,7 @@ class SilenceViewSet(
     """What nobody wants to hear of for a while; silences are ended, never deleted."""
 
     tag = "alerts"
+    parser_classes = JSON_ONLY
     model = Silence
     roles: ClassVar[Mapping[str, Role]] = ANALYST_WRITES
     serializer_class = SilenceSerializer

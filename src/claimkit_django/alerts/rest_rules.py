@@ -34,6 +34,7 @@ from claimkit_django.conf import config
 from claimkit_django.rest.filters import Ordering, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
+from claimkit_django.rest.parsers import JSON_ONLY
 from claimkit_django.rest.schema import operation
 from claimkit_django.runtime import open_store, plugins
 
@@ -79,7 +80,9 @@ class AlertRuleSerializer(serializers.ModelSerializer[Rule]):
         try:
             rule_of(Rule(**values))
         except ConfigError as error:
-            raise serializers.ValidationError({"clear_threshold": error.message}) from None
+            raise serializers.ValidationError(
+                {"clear_threshold": error.message}, code=error.code
+            ) from None
         return attrs
 
 
@@ -161,6 +164,7 @@ class RuleViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, GuardedWrites
     """How severe alerts are, and what opens none; the first that takes a signal decides."""
 
     tag = "alerts"
+    parser_classes = JSON_ONLY
     model = Rule
     roles: ClassVar[Mapping[str, Role]] = READ_BY_ALL
     #: A preview replays three months.

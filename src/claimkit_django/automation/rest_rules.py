@@ -24,6 +24,7 @@ from claimkit_django.conf import config
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
+from claimkit_django.rest.parsers import JSON_ONLY
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.runtime import past_events, plugins
@@ -240,6 +241,7 @@ class AutomationRuleViewSet(
     """What happens when, by priority; what a rule did stays when it is removed."""
 
     tag = "automation"
+    parser_classes = JSON_ONLY
     model = Rule
     roles: ClassVar[Mapping[str, Role]] = {
         **READ,

@@ -24,6 +24,8 @@ from claimkit_django.claims.tasks import queue_mapping
 from claimkit_django.rest.filters import Ordering, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
+from claimkit_django.rest.parsers import JSON_ONLY
+from claimkit_django.rest.problems import Conflict
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.tenants.directory import actor_of
@@ -202,8 +204,11 @@ class MappingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSe
     """Versions of the tenant's rules, the latest first; the highest applied one is in force."""
 
     tag = "mappings"
+    parser_classes = JSON_ONLY
     model = MappingVersion
     roles: ClassVar[Mapping[str, Role]] = ANALYST_WRITES
+    #: Set where an action needs the row in some state; for the schema.
+    conflicts = False
     serializer_class = MappingSerializer
     lookup_value_regex = "map_[0-9a-z]{1,28}"
     orderings: ClassVar[Mapping[str, Ordering]] = {"number": Ordering(SortKey("number"))}
@@ -269,13 +274,15 @@ class MappingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSe
         responses={202: MappingSerializer},
         examples=[_KEPT],
     )
-    @action(detail=True, methods=["post"], filter_backends=[], pagination_class=None)
+    @action(
+        detail=True, methods=["post"], filter_backends=[], pagination_class=None, conflicts=True
+    )
     def restore(self, request: Request, uid: str) -> Response:  # noqa: ARG002
         """Put the rules of an earlier version in force again, as a further version."""
         refuse_unknown(request, ())
         earlier = self.get_object()
         if earlier.status != MappingVersion.Status.APPLIED:
-            raise exceptions.ValidationError("this version was never in force")
+            raise Conflict("this version was never in force")
         return self._queued(restore_version(earlier.number, actor=actor_of(request.user)))
 
     def _queued(self, version: MappingVersion) -> Response:

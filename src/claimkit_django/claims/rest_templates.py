@@ -16,6 +16,7 @@ from claimkit_django.claims.models import CsvTemplate
 from claimkit_django.rest.filters import Ordering
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
+from claimkit_django.rest.parsers import JSON_ONLY
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.tenants.directory import actor_of
@@ -133,6 +134,7 @@ class CsvTemplateViewSet(
     """How known exports are read; a file is recognized by its header."""
 
     tag = "templates"
+    parser_classes = JSON_ONLY
     model = CsvTemplate
     roles: ClassVar[Mapping[str, Role]] = ANALYST_WRITES
     serializer_class = CsvTemplateSerializer

@@ -67,7 +67,8 @@ class AskSerializer(serializers.ModelSerializer[BacktestRun]):
         """Refuse nights in the wrong order."""
         start, end = attrs.get("start"), attrs.get("end")
         if start and end and start > end:
-            raise exceptions.ValidationError({"start": ["The first night is after the last one."]})
+            reversed_ = {"start": ["The first night is after the last one."]}
+            raise exceptions.ValidationError(reversed_, code="inconsistent")
         return attrs
 
 

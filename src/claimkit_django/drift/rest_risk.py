@@ -14,6 +14,7 @@ from claimkit.types import SystemClock, TenantKey
 from claimkit_django.drift.risk import AskedClaim, name_asked, run_risk, tell_rules
 from claimkit_django.rest.fields import MoneyField
 from claimkit_django.rest.filters import refuse_unknown
+from claimkit_django.rest.parsers import JSON_ONLY
 from claimkit_django.rest.schema import operation
 from claimkit_django.runtime import open_store
 from claimkit_django.tenants.rest import ANALYST_WRITES, READ, TenantView
@@ -60,7 +61,9 @@ class PlannedClaimSerializer(serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Ask for a payer: without one nothing can be said."""
         if not attrs["payer"] and not attrs["payer_id"]:
-            raise exceptions.ValidationError({"payer": ["name the payer, or its id"]}, "required")
+            raise exceptions.ValidationError(
+                {"payer": ["name the payer, or its id"]}, "payer_missing"
+            )
         return attrs
 
 
@@ -80,7 +83,7 @@ class AskRiskSerializer(serializers.Serializer[Any]):
         """Refuse more events than one transaction should hold."""
         if attrs["tell_rules"] and len(attrs["claims"]) > _MOST_TOLD:
             raise exceptions.ValidationError(
-                {"claims": [f"rules are told of {_MOST_TOLD} claims at a time"]}, "max_length"
+                {"claims": [f"rules are told of {_MOST_TOLD} claims at a time"]}, "too_many_told"
             )
         return attrs
 
@@ -249,6 +252,7 @@ class RiskView(TenantView):
     """How probable a denial of planned claims is; nothing of them is kept."""
 
     tag = "drift"
+    parser_classes = JSON_ONLY
     roles: ClassVar[Mapping[str, Role]] = {
         name: role for name, role in ANALYST_WRITES.items() if name in {"POST", "OPTIONS"}
     }

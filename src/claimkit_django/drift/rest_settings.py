@@ -24,6 +24,7 @@ from claimkit_django.rest.fields import MoneyField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import link
 from claimkit_django.rest.pagination import SortKey
+from claimkit_django.rest.parsers import JSON_ONLY
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.runtime import open_store
@@ -85,6 +86,7 @@ class DriftSettingsView(TenantView):
     """The tenant's settings of the watch."""
 
     tag = "drift"
+    parser_classes = JSON_ONLY
     roles: ClassVar[Mapping[str, Role]] = _ADMIN_WRITES
 
     @operation(
@@ -114,7 +116,9 @@ class DriftSettingsView(TenantView):
         try:
             rebuilding = choose(tenant, **sent.validated_data, actor=actor_of(request.user))
         except UnknownName as error:
-            raise serializers.ValidationError({"detail": [error.message]}) from None
+            raise serializers.ValidationError(
+                {"detail": [error.message]}, code=error.code
+            ) from None
         if rebuilding:
             queue_rebuild(tenant)
         return Response(_settings(tenant, rebuilding=rebuilding))
@@ -336,9 +340,11 @@ class ContractViewSet(mixins.ListModelMixin, ApiViewSet, TenantRowsView):
         try:
             text = sent.validated_data["file"].read().decode("utf-8-sig")
             found = import_contracts(tenant, text)
-        except (FileRefused, UnicodeDecodeError) as error:
-            known = error.message if isinstance(error, FileRefused) else "the file is no UTF-8"
-            raise serializers.ValidationError({"file": [known]}) from None
+        except UnicodeDecodeError:
+            told = "the file is no UTF-8"
+            raise serializers.ValidationError({"file": [told]}, FileRefused.code) from None
+        except FileRefused as error:
+            raise serializers.ValidationError({"file": [error.message]}, error.code) from None
         queue_rebuild(tenant)
         problems = [
             {

@@ -143,7 +143,8 @@ class ReportAskSerializer(serializers.Serializer[Any]):
         kind = PeriodKind(attrs["kind"])
         if (kind is PeriodKind.CUSTOM) != ("last" in attrs):
             raise exceptions.ValidationError(
-                {"last": ["A custom period has a last day, and no other period has."]}
+                {"last": ["A custom period has a last day, and no other period has."]},
+                code="inconsistent",
             )
         try:
             attrs["period"] = (

@@ -21,7 +21,7 @@ from claimkit_django.conf import config
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PARSERS", "FormParser", "StrictJsonParser"]
+__all__ = ["JSON_ONLY", "PARSERS", "FormParser", "StrictJsonParser"]
 
 _MAX_DEPTH = 64
 
@@ -77,6 +77,8 @@ class FormParser(UnlimitedFormParser):
 
 #: What a view reads unless it says otherwise.
 PARSERS = (StrictJsonParser, FormParser, MultiPartParser)
+#: What a view reads whose bodies hold objects, empty lists or null: no form can write them.
+JSON_ONLY = (StrictJsonParser,)
 
 
 def _read(stream: IO[bytes]) -> bytes:
@@ -109,7 +111,8 @@ def _refuse_depth(value: Any) -> None:
     """Refuse nesting that somebody else's recursion would choke on, and text that cannot be stored.
 
     Raises:
-        ParseError: deeper than 64, or half a surrogate pair, or a NUL.
+        ParseError: deeper than 64, or half a surrogate pair.
+        ValidationError: a NUL, which JSON can write and no database keeps.
     """
     level = [value]
     for _ in range(_MAX_DEPTH):
@@ -119,13 +122,18 @@ def _refuse_depth(value: Any) -> None:
                 following += [*one, *one.values()]
             elif isinstance(one, list):
                 following += one
-            elif isinstance(one, str) and not _is_storable(one):
-                raise exceptions.ParseError("the body holds text that is not valid Unicode, or NUL")
+            elif isinstance(one, str):
+                _refuse_text(one)
         if not following:
             return
         level = following
     raise exceptions.ParseError("the body is nested too deep")
 
 
-def _is_storable(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+def _refuse_text(text: str) -> None:
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise exceptions.ParseError("the body holds text that is not valid Unicode")
+    if "\0" in text:
+        raise exceptions.ValidationError(
+            "the body holds a NUL character, which cannot be kept", "null_characters_not_allowed"
+        )

@@ -113,6 +113,20 @@ class LoopDetected(exceptions.APIException):
     default_code = "loop_detected"
 
 
+#: What a schema says too: the codes of fields, and of the request around them. A body that is
+#: refused for anything else was understood (RFC 9110 §15.5.21).
+_MALFORMED = frozenset(
+    (
+        *("blank", "date", "datetime", "empty", "incorrect_type", "invalid", "invalid_choice"),
+        *("invalid_image", "invalid_unicode", "make_aware", "max_decimal_places", "max_digits"),
+        *("max_length", "max_string_length", "max_value", "max_whole_digits", "min_length"),
+        *("min_value", "no_match", "no_name", "not_a_dict", "not_a_list", "null", "overflow"),
+        *("required", "surrogate_characters_not_allowed"),
+        *("empty_parameter", "repeated_parameter", "unknown_parameter"),
+    )
+)
+#: Methods whose bodies can be understood and nevertheless refused.
+_WRITES = frozenset({"POST", "PUT", "PATCH"})
 #: First match wins: exception class → problem type.
 _DRF: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.ParseError, "parse_error"),
@@ -156,7 +170,7 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response:
     view: APIView = context["view"]
     request = context.get("request")
     set_rollback()
-    problem = problem_of(error)
+    problem = problem_of(error, writes=getattr(request, "method", "") in _WRITES)
     if problem is None:
         # What Django does for an unhandled exception: error trackers listen to the signal.
         got_request_exception.send(sender=type(view), request=getattr(request, "_request", None))
@@ -172,12 +186,19 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response:
     return response
 
 
-def problem_of(error: Exception) -> Problem | None:
-    """Return the problem for an exception that is somebody's mistake, None for one of ours."""
+def problem_of(error: Exception, *, writes: bool = False) -> Problem | None:
+    """Return the problem for an exception that is somebody's mistake, None for one of ours.
+
+    Args:
+        error: The exception.
+        writes: Whether a body was sent. One that is well-formed, and refused for what is in the
+            data or for how its fields go together, is a 422 and not a 400.
+    """
     if isinstance(error, exceptions.ValidationError):
-        return _invalid(tuple(_flatten(error.detail)))
+        return _invalid(tuple(_flatten(error.detail)), writes=writes)
     if isinstance(error, ValidationError):
-        return _invalid(tuple(_flatten(exceptions.ValidationError(error.messages).detail)))
+        flat = tuple(_flatten(exceptions.ValidationError(error.messages).detail))
+        return _invalid(flat, writes=writes)
     for kind, code in _DRF:
         if isinstance(error, kind) and isinstance(error, exceptions.APIException):
             return Problem.of(code, _text(error))
@@ -186,24 +207,27 @@ def problem_of(error: Exception) -> Problem | None:
             # Their texts are for developers and can quote the request; the type's remedy is public.
             return Problem.of(code)
     if isinstance(error, ClaimkitError):
-        return _of_claimkit(error)
+        return _of_claimkit(error, writes=writes)
     return None
 
 
-def _of_claimkit(error: ClaimkitError) -> Problem | None:
+def _of_claimkit(error: ClaimkitError, *, writes: bool) -> Problem | None:
     for kind, code in _CLAIMKIT:
         if isinstance(error, kind):
             hidden = code == "not_found"
             return Problem.of(code, "" if hidden else str(error), code="" if hidden else error.code)
     if isinstance(error, (UnknownName, ValueError)):
-        return Problem.of("invalid", str(error), code=error.code)
+        refused = "unprocessable" if writes else "invalid"
+        return Problem.of(refused, str(error), code=error.code)
     return None
 
 
-def _invalid(errors: tuple[FieldProblem, ...]) -> Problem:
+def _invalid(errors: tuple[FieldProblem, ...], *, writes: bool) -> Problem:
     named = [f"{one.attr}: {one.detail}" if one.attr else one.detail for one in errors[:1]]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return Problem.of("invalid", "".join(named) + more, errors=errors)
+    understood = writes and bool(errors) and _MALFORMED.isdisjoint(one.code for one in errors)
+    kind = "unprocessable" if understood else "invalid"
+    return Problem.of(kind, "".join(named) + more, errors=errors)
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[FieldProblem]:

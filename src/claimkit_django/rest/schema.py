@@ -98,6 +98,12 @@ _HEADERS: dict[str, dict[str, Any]] = {
 _REQUIRED = frozenset({"If-Match"})
 
 
+#: What a text must hold one of. Written out: JSON Schema's `\\s` leaves out what Python strips too.
+_NOT_BLANK = r"[^\s\x1c-\x1f\x85]"
+#: Where the schema of a text says more than how long it is.
+_SAID = frozenset({"enum", "format", "pattern", "$ref", "allOf", "oneOf"})
+
+
 class FieldProblemSerializer(serializers.Serializer[Any]):
     """What is wrong with one field, parameter or header."""
 
@@ -155,8 +161,11 @@ class KitSchema(AutoSchema):
         takes_none = not getattr(field, "allow_empty", True)
         if direction == "request" and takes_none and told.get("type") == "array":
             told.setdefault("minItems", 1)
+        if direction == "request" and _must_say_something(field) and told.keys().isdisjoint(_SAID):
+            told["pattern"] = _NOT_BLANK
         if isinstance(field, serializers.DecimalField) and "pattern" in told:
-            told["pattern"] = told["pattern"].replace(r"-?\d{0,", r"-?\d{1,")
+            sign = "-?" if field.min_value is None or field.min_value < 0 else ""
+            told["pattern"] = told["pattern"].replace(r"-?\d{0,", rf"{sign}\d{{1,")
         return told
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
@@ -182,9 +191,9 @@ class KitSchema(AutoSchema):
         if getattr(self.view, "conflicts", False):
             statuses.append(409)
         if self.method in {"POST", "PUT", "PATCH"}:
-            statuses += [413, 415]
+            statuses += [413, 415, 422]
         if "Idempotency-Key" in headers:
-            statuses += [409, 422]
+            statuses.append(409)
         if "If-Match" in headers:
             statuses += [409, 412, 428]
         statuses += getattr(self.view, "also_answers", {}).get(self.method, ())
@@ -194,6 +203,13 @@ class KitSchema(AutoSchema):
         view: Any = self.view
         headers: dict[str, str] = view.request_headers(self.method)
         return headers
+
+
+def _must_say_something(field: Any) -> bool:
+    """Whether a text of white space alone is refused: it is cut off, and nothing is left."""
+    return (
+        isinstance(field, serializers.CharField) and field.trim_whitespace and not field.allow_blank
+    )
 
 
 def operation(**told: Any) -> Callable[[Any], Any]:

@@ -170,7 +170,7 @@ def test_rules_see_a_score_only_where_they_shall(client, told):
 def test_more_claims_than_rules_are_told_of_are_refused(client):
     answer = ask(client, *([ASKED] * 101), tell_rules=True)
 
-    assert answer.status_code == 400
+    assert answer.status_code == 422
 
 
 def test_calibration_is_told_with_its_parts(client):

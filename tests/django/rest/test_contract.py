@@ -55,14 +55,6 @@ expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "412", "41
 
 [checks.missing_required_header]
 expected-statuses = ["400", "401", "403", "404", "406", "415", "428"]
-
-[[operations]]
-include-name = "POST /api/v1/memberships/"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "409", "422"]
-
-[[operations]]
-include-name = "PATCH /api/v1/tenants/{key}/"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "404", "412"]
 """
 
 

@@ -219,6 +219,27 @@ def test_exceptions_of_each_layer_have_their_problem(error, status, code):
     assert (found.type.status, found.code) == (status, code)
 
 
+TAKEN = {"name": [exceptions.ErrorDetail("it is taken", "unique")]}
+MISSING = {"kind": [exceptions.ErrorDetail("this field is required", "required")]}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (exceptions.ValidationError(TAKEN), 422),
+        (exceptions.ValidationError({"steps": [TAKEN, {}]}), 422),
+        (exceptions.ValidationError(MISSING), 400),
+        (exceptions.ValidationError(TAKEN | MISSING), 400),
+        (exceptions.ValidationError([]), 400),
+        (UnknownName.of("reader", "x21", ["x12"]), 422),
+    ],
+)
+def test_what_the_schema_allows_and_the_site_refuses_is_422_where_a_body_was_sent(error, status):
+    assert problem_of(error, writes=True).type.status == status
+    # A parameter that is wrong is a bad request, whatever is wrong with it.
+    assert problem_of(error).type.status == 400
+
+
 @pytest.mark.parametrize("error", [TenantForbidden("southside"), Http404("southside")])
 def test_what_is_hidden_is_not_told_in_the_detail(error):
     assert "southside" not in problem_of(error).detail
