@@ -244,8 +244,7 @@ def test_a_list_costs_the_same_whatever_its_length(world):
 
 #: Address, statements beside signing in, and those of the system that this one replaces. Its health
 #: check asked 1, of which none can be spared: readiness is to ask the database; ``livez`` asks none
-#: (ops/test_views.py). What it asked for webhooks and for a night of detection is beside ours in
-#: webhooks/test_deliveries.py and drift/test_queries.py.
+#: (ops/test_views.py). What it asked for webhooks is beside ours in webhooks/test_deliveries.py.
 QUERIES = [
     # The first is the membership, with its tenant and the state of the data.
     ("claims/", 2, 5),
