@@ -42,6 +42,9 @@ class Link:
     digest: str
     #: What was done, of what JSON has and instants; None where it is gone.
     entry: Mapping[str, Any] | None
+    #: Whether it is gone on purpose, as old as it had to be kept: its digest is taken as it stands,
+    #: and the next link that has its entry shows whether it was that.
+    is_removed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,7 @@ def _fault(head: Head, link: Link) -> str:
     if link.number != head.number + 1:
         return "missing"
     if link.entry is None:
-        return "entry_missing"
+        return "" if link.is_removed else "entry_missing"
     return "" if make_link(head, link.entry).digest == link.digest else "changed"
 
 

@@ -43,6 +43,15 @@ class RetentionClass:
     key: str = "pk"
     #: Models with the field that refers to the row; they go first, in this order.
     children: Sequence[tuple[type[Any], str]] = ()
+    #: The only thing that :attr:`expired` looks at, a date or time without NULL. Where the table is
+    #: cut by month of it (``migrations_kit.PartitionByMonth``), whole months go at once, as long as
+    #: no tenant with rows in them is held.
+    by_month: str = ""
+    #: Nothing goes but whole months, so nothing where the table is not cut.
+    only_by_month: bool = False
+    #: Name of a partition's table, instant and alias → what is done before it goes, in the same
+    #: transaction; raises :class:`~claimkit.errors.StoreError` where it must stay.
+    before_month_goes: Callable[[str, dt.datetime, str], None] | None = None
     #: File field that is emptied, where the row stays; empty: rows go, with all their files.
     empties: str = ""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from claimkit.audit import Break, Head, Link, verify
+from claimkit_django.audit.cuts import Cut, last_cut
 from claimkit_django.audit.models import AuditEntry, AuditHead, AuditLink
 from claimkit_django.audit.record import unlinked
 from claimkit_django.conf import config
@@ -62,12 +63,13 @@ def verify_chain(
     """
     row = AuditHead.unscoped.using(using).filter(tenant_id=tenant_id).first()
     kept = Head(number=row.number, digest=row.digest) if row is not None else Head()
-    head, broken = verify(_links(tenant_id, using), kept)
+    gone = last_cut(tenant_id, using)
+    head, broken = verify(_links(tenant_id, gone, using), kept)
     if broken is None and head != kept:
         # Links that the head does not count were not added by us.
         broken = Break(number=kept.number + 1, reason="not_counted")
     if broken is None and anchor is not None:
-        head, broken = verify(_links(tenant_id, using), anchor)
+        head, broken = verify(_links(tenant_id, gone, using), anchor)
     patience = dt.timedelta(minutes=config().audit.link_minutes)
     late = unlinked(using).filter(tenant_id=tenant_id, at__lt=now - patience)
     return ChainReport(
@@ -89,17 +91,21 @@ def copy_faults(using: str) -> Iterator[str]:
             yield f"link {number} of the audit chain of tenant {tenant_id} is {reason}"
 
 
-def _links(tenant_id: int, using: str) -> Iterator[Link]:
-    after = 0
+def _links(tenant_id: int, gone: Cut, using: str) -> Iterator[Link]:
+    after, rest = 0, gone.entries
     while True:
         mine = AuditLink.unscoped.using(using).filter(tenant_id=tenant_id, number__gt=after)
-        rows = list(mine.order_by("number")[:_BATCH])
-        entries = _entries(tenant_id, [row.entry_key for row in rows], using)
-        for row in rows:
-            yield Link(number=row.number, digest=row.digest, entry=entries.get(row.entry_key))
+        rows = list(mine.order_by("number").values_list("number", "digest", "entry_key")[:_BATCH])
+        entries = _entries(tenant_id, [key for *_, key in rows], using)
+        for number, digest, key in rows:
+            entry = entries.get(key)
+            # As many as went on purpose; the first of the others is the break.
+            is_removed = entry is None and number <= gone.up_to and rest > 0
+            rest -= is_removed
+            yield Link(number=number, digest=digest, entry=entry, is_removed=is_removed)
         if len(rows) < _BATCH:
             return
-        after = rows[-1].number
+        after = rows[-1][0]
 
 
 def _entries(tenant_id: int, keys: list[int], using: str) -> dict[int, Mapping[str, object]]:

@@ -12,6 +12,7 @@ from claimkit_django.migrations_kit.backfill import Backfill
 from claimkit_django.migrations_kit.constraints import AddConstraintSafely, RemoveConstraintSafely
 from claimkit_django.migrations_kit.indexes import AddIndexSafely, RemoveIndexSafely
 from claimkit_django.migrations_kit.locks import LockNotObtained, Patience, Patiently
+from claimkit_django.migrations_kit.partitions import PartitionByMonth
 from claimkit_django.migrations_kit.policies import AddTenantPolicy
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "AppendOnly",
     "Backfill",
     "LockNotObtained",
+    "PartitionByMonth",
     "Patience",
     "Patiently",
     "RemoveConstraintSafely",

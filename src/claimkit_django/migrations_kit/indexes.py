@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.db.migrations.operations import AddIndex, RemoveIndex
 
-from claimkit_django.migrations_kit.locks import is_online, refuse_transaction
+from claimkit_django.migrations_kit.locks import execute_patiently, is_online, refuse_transaction
+from claimkit_django.migrations_kit.table_shape import partitions_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
 
@@ -55,6 +58,31 @@ def _index_is_valid(schema_editor: BaseDatabaseSchemaEditor, name: str) -> bool 
     return None if row is None else bool(row[0])
 
 
+def _parts(schema_editor: Any, model: Any) -> list[str]:
+    if schema_editor.collect_sql:
+        return []
+    table, using = model._meta.db_table, schema_editor.connection.alias
+    return [name for name, *_ in partitions_of(table, using)]
+
+
+def _make_in_parts(schema_editor: Any, model: Any, index: Any, parts: Sequence[str]) -> None:
+    """Make an index of a partitioned table: there is none ``CONCURRENTLY``, but in each part there is."""
+    quote = schema_editor.quote_name
+    name, table = quote(index.name), f"ON {quote(model._meta.db_table)}"
+    whole = str(index.create_sql(model, schema_editor))
+    one_by_one = str(index.create_sql(model, schema_editor, concurrently=True))
+    # 63 characters are all that a name has.
+    mine = {part: f"{index.name[:46]}_{part[-16:]}" for part in parts}
+    for part, own in mine.items():
+        statement = one_by_one.replace(name, quote(own), 1).replace(table, f"ON {quote(part)}", 1)
+        build_index(schema_editor, own, statement)
+    if _index_is_valid(schema_editor, index.name) is None:
+        statement = whole.replace(table, f"ON ONLY {quote(model._meta.db_table)}", 1)
+        execute_patiently(schema_editor, statement)
+    for own in mine.values():
+        execute_patiently(schema_editor, f"ALTER INDEX {name} ATTACH PARTITION {quote(own)}")
+
+
 class _Concurrent:
     """What making an index and dropping it have in common."""
 
@@ -62,6 +90,10 @@ class _Concurrent:
 
     def _make(self, schema_editor: Any, model: Any, index: Any) -> None:
         if is_online(schema_editor):
+            parts = _parts(schema_editor, model)
+            if parts:
+                _make_in_parts(schema_editor, model, index, parts)
+                return
             statement = index.create_sql(model, schema_editor, concurrently=True)
             build_index(schema_editor, index.name, str(statement))
         else:
@@ -70,6 +102,11 @@ class _Concurrent:
 
     def _drop(self, schema_editor: Any, model: Any, index: Any) -> None:
         if is_online(schema_editor):
+            if _parts(schema_editor, model):
+                # PostgreSQL drops an index of many parts under a lock, or not at all.
+                quoted = schema_editor.quote_name(index.name)
+                execute_patiently(schema_editor, f"DROP INDEX IF EXISTS {quoted}")
+                return
             drop_index(schema_editor, index.name)
         else:
             with transaction.atomic(using=schema_editor.connection.alias):

@@ -12,6 +12,8 @@
 ``claimkit_ops.W006``  a database is reached without TLS (``check --deploy``)
 ``claimkit_ops.W007``  a database has a known password (``check --deploy``)
 ``claimkit_ops.W008``  row-level security is off on PostgreSQL (``check --deploy``)
+``claimkit_ops.W009``  a table that is cut by month has no partition for the next month
+``claimkit_ops.W010``  a class goes by whole months only, and its table is not cut by month
 ====================  ========================================================================
 """
 
@@ -26,7 +28,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from claimkit.errors import ClaimkitError, ConfigError, did_you_mean
 from claimkit_django.conf import read_config
-from claimkit_django.ops import posture
+from claimkit_django.ops import months, posture
 from claimkit_django.ops.metrics import is_installed
 from claimkit_django.ops.platform import channels
 from claimkit_django.vitals import health_checks
@@ -48,6 +50,7 @@ def register_checks() -> None:
     checks.register(check_channels)
     checks.register(check_access, deploy=True)
     checks.register(check_metrics)
+    checks.register(months.check_months, checks.Tags.database)
     checks.register(posture.check_broker, deploy=True)
     checks.register(posture.check_databases, deploy=True)
     checks.register(posture.check_row_security, deploy=True)

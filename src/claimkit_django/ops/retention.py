@@ -6,6 +6,9 @@ its own that first asks for legal holds (:mod:`claimkit_django.tenants.holds`), 
 over a run that is under way, and an interrupted run has done what it said. Files go after the
 commit: one that stays is found by nobody, a row without its file would be.
 
+Where a table is cut by month (``migrations_kit.PartitionByMonth``), whole months of all tenants go at
+once, each in one transaction, unless a tenant with rows in them is held.
+
 The cube holds counts and sums and nobody's details; it keeps the figures of claims that went.
 """
 
@@ -17,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Count, F, FileField
 from django.utils import timezone
 
@@ -25,17 +28,20 @@ from claimkit.errors import ConfigError, UnknownName
 from claimkit_django import trail
 from claimkit_django.conf import config
 from claimkit_django.migrations_kit.append_only import removal
+from claimkit_django.migrations_kit.partitions import drop_month, months_of
 from claimkit_django.retention import retention_classes
 from claimkit_django.tenants.changes import note_change
 from claimkit_django.tenants.holds import HoldPlaced, held_tenants, require_no_hold
 from claimkit_django.tenants.models import RetentionMark, Tenant
+from claimkit_django.tenants.scope import across_tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from django.db.models import QuerySet
 
     from claimkit.types import Progress
+    from claimkit_django.migrations_kit.partitions import Month
     from claimkit_django.retention import RetentionClass
 
 __all__ = ["Policy", "Removed", "apply_retention", "policies"]
@@ -124,6 +130,10 @@ def apply_retention(
         if policy.days is None or (only and policy.kept.name not in only):
             continue
         before = now - dt.timedelta(days=policy.days)
+        if policy.kept.by_month:
+            found += _Months(policy.kept, before, using, keys).remove(held, is_dry_run=is_dry_run)
+        if policy.kept.only_by_month:
+            continue
         rows = _expired(policy.kept, before, using)
         counts = rows.order_by().values_list("tenant_id").annotate(count=Count("*"))
         for tenant_id, count in sorted(counts):
@@ -148,6 +158,65 @@ def _expired(kept: RetentionClass, before: dt.datetime, using: str) -> QuerySet[
         raise ValueError("nothing of this class is ever removed")
     rows: QuerySet[Any] = kept.model.unscoped.using(using).filter(kept.expired(before))
     return rows
+
+
+class _Months:
+    """The removal of whole months of a class, of all tenants at once."""
+
+    def __init__(
+        self, kept: RetentionClass, before: dt.datetime, using: str, keys: Mapping[int, str]
+    ) -> None:
+        self._kept, self._before, self._using, self._keys = kept, before, using, keys
+        self._table = kept.model._meta.db_table
+
+    def remove(self, held: Collection[int], *, is_dry_run: bool) -> list[Removed]:
+        """Remove each month that is old enough and in which no tenant is held; tell of the others."""
+        found: list[Removed] = []
+        for month in months_of(self._table, self._using):
+            if month.until is None or month.until > self._before.astimezone(dt.UTC).date():
+                continue
+            rows = self._count(month.table)
+            is_held = bool(held & rows.keys())
+            if not (is_dry_run or is_held):
+                is_held = not self._drop(month, rows)
+            found += [
+                Removed(
+                    name=self._kept.name,
+                    tenant=self._keys.get(tenant_id, ""),
+                    before=dt.datetime.combine(month.until, dt.time(), tzinfo=dt.UTC),
+                    rows=count,
+                    is_held=is_held,
+                )
+                for tenant_id, count in sorted(rows.items())
+            ]
+        return found
+
+    def _count(self, part: str) -> dict[int, int]:
+        connection = connections[self._using]
+        with across_tenants(), connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT tenant_id, count(*) FROM {connection.ops.quote_name(part)}"
+                " GROUP BY tenant_id"
+            )
+            return dict(cursor.fetchall())
+
+    def _drop(self, month: Month, rows: Mapping[int, int]) -> bool:
+        """Drop a month, unless a hold is placed meanwhile; return whether it went."""
+
+        def also() -> None:
+            for tenant_id in rows:
+                require_no_hold(tenant_id, self._using)
+            if self._kept.before_month_goes is not None:
+                self._kept.before_month_goes(month.table, self._before, self._using)
+            for tenant_id, count in sorted(rows.items()):
+                _note(self._kept, tenant_id, self._before, count, self._using)
+
+        try:
+            with across_tenants():
+                drop_month(self._table, month, using=self._using, also=also)
+        except HoldPlaced:
+            return False
+        return True
 
 
 class _Batches:
@@ -194,29 +263,31 @@ class _Batches:
             files += _files_of(rows)
             with removal(kept.model._meta.db_table, using):
                 count = rows._raw_delete(using)
-        self._tell(count)
+        _note(kept, self._tenant_id, self._before, count, using)
         transaction.on_commit(partial(_forget, files), using=using, robust=True)
         return int(count)
 
     def _of(self, model: type[Any]) -> Any:
         return model.unscoped.using(self._using).filter(tenant_id=self._tenant_id)
 
-    def _tell(self, count: int) -> None:
-        """Note in the batch's transaction what went."""
-        name, using = self._kept.name, self._using
-        marks = RetentionMark.unscoped.using(using)
-        mark = {"tenant_id": self._tenant_id, "name": name}
-        marks.bulk_create([RetentionMark(**mark, until=self._before)], ignore_conflicts=True)
-        marks.filter(**mark).update(until=self._before, rows=F("rows") + count)
-        if self._kept.model.shown_in:
-            note_change([self._tenant_id], self._kept.model.shown_in, using)
-        trail.record(
-            "retention.applied",
-            tenant_id=self._tenant_id,
-            target=name,
-            changes={"rows": (count, 0), "before": (None, self._before.isoformat())},
-            using=using,
-        )
+
+def _note(
+    kept: RetentionClass, tenant_id: int, before: dt.datetime, count: int, using: str
+) -> None:
+    """Note in the transaction that removes rows what went."""
+    marks = RetentionMark.unscoped.using(using)
+    mark = {"tenant_id": tenant_id, "name": kept.name}
+    marks.bulk_create([RetentionMark(**mark, until=before)], ignore_conflicts=True)
+    marks.filter(**mark).update(until=before, rows=F("rows") + count)
+    if kept.model.shown_in:
+        note_change([tenant_id], kept.model.shown_in, using)
+    trail.record(
+        "retention.applied",
+        tenant_id=tenant_id,
+        target=kept.name,
+        changes={"rows": (count, 0), "before": (None, before.isoformat())},
+        using=using,
+    )
 
 
 def _files_of(rows: QuerySet[Any], only: str = "") -> list[tuple[Any, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import DEFAULT_DB_ALIAS
 
+from claimkit_django.ops.months import add_all_months
 from claimkit_django.ops.platform import watch
 from claimkit_django.ops.retention import apply_retention
 
@@ -12,7 +13,12 @@ try:
 except ImportError:  # Celery is an extra.
     shared_task = None
 
-__all__ = ["remove_old", "watch_once"]
+__all__ = ["make_months", "remove_old", "watch_once"]
+
+
+def make_months(using: str = DEFAULT_DB_ALIAS) -> int:
+    """Make the months ahead of tables that are cut by month; return how many were made."""
+    return len(add_all_months(using))
 
 
 def remove_old(using: str = DEFAULT_DB_ALIAS) -> int:
@@ -31,6 +37,11 @@ if shared_task is not None:
     apply_retention_task = shared_task(
         name="claimkit.ops.apply_retention", acks_late=True, ignore_result=True
     )(remove_old)
+    #: For the beat schedule, once a night, where tables are cut by month and the workers' role owns
+    #: them.
+    make_months_task = shared_task(
+        name="claimkit.ops.make_months", acks_late=True, ignore_result=True
+    )(make_months)
     #: For the beat schedule, every minute; runs that overlap tell each thing once.
     watch_platform = shared_task(name="claimkit.ops.watch_platform", ignore_result=True)(watch_once)
-    __all__ += ["apply_retention_task", "watch_platform"]
+    __all__ += ["apply_retention_task", "make_months_task", "watch_platform"]

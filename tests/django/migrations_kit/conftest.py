@@ -66,10 +66,8 @@ def _owner():
         pytest.skip("the application's role owns no table")
 
 
-@pytest.fixture
-def worklist(transactional_db):
-    made = Worklist()
-    made.apply(
+def make_worklist():
+    return Worklist().apply(
         migrations.CreateModel(
             "Case",
             [
@@ -81,9 +79,17 @@ def worklist(transactional_db):
             options={"db_table": TABLE},
         )
     )
-    yield made
+
+
+def drop_worklist():
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE {TABLE}")
+
+
+@pytest.fixture
+def worklist(transactional_db):
+    yield make_worklist()
+    drop_worklist()
 
 
 @pytest.fixture
