@@ -168,7 +168,7 @@ class Week:
             reach: For each family and payer the longest window that may be used.
         """
         if not self.plateaus:
-            yield from self._tenant_hits(night, reach[Family.TENANT])
+            yield from self._tenant_hits(night, reach)
         looks = {
             Family.DENIAL: self._denial_hits,
             Family.SPEED: self._speed_hits,
@@ -199,10 +199,16 @@ class Week:
         reach = {each: np.full(len(self._history.payers), night + 1) for each in Family}
         return any((hit.family, hit.payer) == (family, payer) for hit in self.hits(night, reach))
 
-    def _tenant_hits(self, night: int, reach: NDArray[np.int64]) -> Iterator[Hit]:
+    def _tenant_hits(self, night: int, reach: Mapping[Family, NDArray[np.int64]]) -> Iterator[Hit]:
         if self.is_ready.sum() < 2:
             return
-        rise = scan_all(self.streams, night, reach=int(reach[ALL]), budgets=self._budgets)
+        rise = scan_all(
+            self.streams,
+            night,
+            reach=int(reach[Family.TENANT][ALL]),
+            budgets=self._budgets,
+            is_told=reach[Family.DENIAL] <= 0,
+        )
         if rise is not None and rise.score > min(rise.limits):
             yield Hit(
                 family=Family.TENANT,

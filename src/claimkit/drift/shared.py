@@ -54,6 +54,8 @@ _NOTHING = 1e8
 _FARTHEST = 2
 _MIN_MIXED = 3
 _CHANCE = 3.0
+#: A payer is spared by a change of which it lacks half by this many standard deviations.
+_SPARED = 1.5
 _MIN_RATIO, _MAX_RATIO = 0.4, 3.0
 
 
@@ -142,6 +144,9 @@ def shared_shift(change: Floats, variance: Floats, prior: Prior) -> Shared:
     left = np.where(alone, 1.0, others)
     size = np.where(alone, 0.0, (weighted - weight * change) / left)
     agreement = (precision * (change > middle / 2)).sum(1) / precision.sum(1)
+    # What some changed and others did not is theirs, and neither taken out nor told of all.
+    few = _is_of_few(change, variance + prior.unlike**2, middle)
+    size, agreement = np.where(few, 0.0, size), np.where(few[:, 0], 0.0, agreement)
     center = _undoubted(middle[:, 0], 1 / np.sqrt(total[:, 0]), agreement)
     ratio, uncertain = _shrunk(size, 1 / left, center, prior)
     uncertain = uncertain + unrest
@@ -152,6 +157,23 @@ def shared_shift(change: Floats, variance: Floats, prior: Prior) -> Shared:
         error=1 / np.sqrt(total[:, 0]),
         agreement=agreement,
     )
+
+
+def _is_of_few(change: Floats, variance: Floats, middle: Floats) -> NDArray[np.bool_]:
+    """Return where a change is rather that of some payers than of all; window by 1 by series.
+
+    Of the payers that can tell, k show the change and d beyond doubt not even half of it. That all
+    share it takes one cause, and d payers that are spared for reasons of their own; that they do not
+    takes k causes. Where a payer's own cause is as rare as a common one, fewer causes are likelier, and
+    the change is that of few while k <= d + 1: two of two are all, two of three are those two.
+    """
+    half, error = np.abs(middle) / 2, np.sqrt(variance)
+    shown = change * np.sign(middle)
+    is_spared = shown < half - _SPARED * error
+    count = ((half > error) & ~is_spared).sum(1, keepdims=True)
+    spared = is_spared.sum(1, keepdims=True)
+    few: NDArray[np.bool_] = (spared > 0) & (count <= spared + 1)
+    return few
 
 
 def _unrest(rest: Floats, variance: Floats) -> Floats:

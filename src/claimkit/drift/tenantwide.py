@@ -63,18 +63,27 @@ class Rise:
 
 
 def scan_all(
-    streams: Streams, night: int, *, reach: int, budgets: tuple[float, ...]
+    streams: Streams,
+    night: int,
+    *,
+    reach: int,
+    budgets: tuple[float, ...],
+    is_told: NDArray[np.bool_] | None = None,
 ) -> Rise | None:
     """Return the rise of all payers that stands out most in the windows that end on ``night``.
 
     Scored are the denials of all payers but the one with the largest excess, so that no single one
-    can raise them, where the typical payer's change is a rise that most payers show.
+    can raise them, where the typical payer's change is a rise that most payers show. Payers that were
+    told of by name (``is_told``) are not told of again as part of all.
     """
     end = night - streams.start + 1
     windows = [days for days in WINDOWS if days <= min(end, reach)]
     if len(streams.history.payers) < _MIN_PAYERS or not windows:
         return None
-    score = _scores(streams, end, windows)
+    others = np.ones(len(streams.history.payers), np.bool_) if is_told is None else ~is_told
+    if others.sum() < _MIN_PAYERS:
+        return None
+    score = _scores(streams, end, windows, others)
     shared = streams.shared(end, windows)
     score[(shared.agreement < AGREEMENT) | (shared.size <= 0)] = NO_SCORE
     reasons = score.shape[1] - 1
@@ -92,14 +101,15 @@ def scan_all(
     )
 
 
-def _scores(streams: Streams, end: int, windows: Sequence[int]) -> Floats:
+def _scores(streams: Streams, end: int, windows: Sequence[int], among: NDArray[np.bool_]) -> Floats:
     """Return the score of each window and series, without the payer whose excess is largest."""
     baseline, starts = streams.baseline, [end - days for days in windows]
     observed = streams.payer_observed[..., [end]] - streams.payer_observed[..., starts]
     expected = streams.payer_expected[..., [end]] - streams.payer_expected[..., starts]
     payers, series = observed.shape[:2]
     counted = streams.claims[:payers, [end]] - streams.claims[:payers, starts]
-    claims = np.broadcast_to(counted[:, None], observed.shape)
+    claims = np.broadcast_to(counted[:, None], observed.shape)[among]
+    observed, expected = observed[among], expected[among]
     top = (observed - expected).argmax(0)[None]
 
     def others(values: Floats) -> Floats:
@@ -112,8 +122,10 @@ def _scores(streams: Streams, end: int, windows: Sequence[int]) -> Floats:
     slow = np.array(
         [[baseline.dispersion.slow(days, level) for days in windows] for level in (0, 2)]
     )
-    spread = slow[np.minimum(np.arange(series), 1)] + 1 / known.sum(0)[:, None] + _USUAL_SD**2
-    factor = np.full((series, len(windows)), float(baseline.typical_payer.mean()))
+    spread = (
+        slow[np.minimum(np.arange(series), 1)] + 1 / known[among].sum(0)[:, None] + _USUAL_SD**2
+    )
+    factor = np.full((series, len(windows)), float(baseline.typical_payer[among].mean()))
     rest = others(observed)
     score = signed_root(rest, others(expected) * (1 + dead_zone), others(claims), factor, spread)
     score[rest < _MIN_EVENTS] = NO_SCORE

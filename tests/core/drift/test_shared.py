@@ -28,9 +28,17 @@ class QuietBaseline:
 
 def shared_of(observed):
     """All payers expect 400 denials, of one reason."""
-    expected = np.full((1, PAYERS, 2), 400.0)
+    payers = len(observed)
+
+    class Baseline(QuietBaseline):
+        typical_payer = np.ones(payers)
+        typical_payer_reason = np.ones((payers, 1))
+        payer_denials = np.full(payers, 1e6)
+        payer_reasons = np.full((payers, 1), 1e6)
+
+    expected = np.full((1, payers, 2), 400.0)
     counts = np.repeat(np.asarray(observed, np.float64)[None, :, None], 2, axis=2)
-    return shared_change(QuietBaseline(), counts, expected, [28])
+    return shared_change(Baseline(), counts, expected, [28])
 
 
 def test_nothing_shared_leaves_every_payer_as_it_is():
@@ -61,6 +69,22 @@ def test_a_payer_does_not_correct_itself():
     alone = shared_of([532.0] * (PAYERS - 1) + [400.0])
 
     assert alone.ratio[0, -1, 0] > alone.ratio[0, 0, 0]
+
+
+@pytest.mark.parametrize(("changed", "of"), [(2, 3), (3, 5)])
+def test_what_few_share_is_taken_out_of_none_of_them(changed, of):
+    made = shared_of([600.0] * changed + [400.0] * (of - changed))
+
+    assert made.ratio == pytest.approx(1.0)
+    assert made.agreement == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(("changed", "of"), [(2, 2), (3, 3), (3, 4), (5, 7)])
+def test_what_most_share_is_taken_out_of_each_of_them(changed, of):
+    made = shared_of([600.0] * changed + [400.0] * (of - changed))
+
+    assert made.ratio[0, :changed, 0] == pytest.approx(1.5, abs=0.15)
+    assert made.agreement[0, 0] > 0.65
 
 
 def test_a_single_payer_has_nobody_to_be_compared_with():

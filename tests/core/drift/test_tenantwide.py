@@ -92,6 +92,18 @@ def test_what_all_of_a_few_payers_do_is_told(make_world, payers):
     assert ALL_PAYERS in {one.segment.payer for one in told}
 
 
+@pytest.mark.parametrize("changed", [("ALBATROSS", "BITTERN"), ("BITTERN", "CORMORANT")])
+def test_two_of_three_payers_are_those_two(make_world, changed):
+    """Two causes are likelier than one that spares the third."""
+    world = make_world(seed=72, per_day=150, payers=("ALBATROSS", "BITTERN", "CORMORANT"))
+    for payer in changed:
+        world.deny_more(world.of(payer=payer), since=345, points=0.12)
+
+    told = {one.segment.payer for one in detect(world.cube(), world.last) if one.tier is Tier.ALERT}
+
+    assert told == set(changed)
+
+
 def test_one_of_two_payers_is_itself(make_world):
     world = make_world(seed=80, per_day=60, payers=("ALBATROSS", "BITTERN"))
     world.deny_more(world.of(payer="ALBATROSS"), since=345, points=0.12)
