@@ -144,7 +144,7 @@ def _segment(history: History, incident: Incident) -> Segment:
 
 def _denial_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
     history, baseline = run.history, incident.week.baseline
-    start = _start(incident)
+    start = incident.measured_from
     totals = total(history, baseline, start, night + 1)
     found = measure(history, baseline, totals, incident.payer, incident.cells, incident.reason)
     since_onset = total(history, baseline, incident.onset, night + 1)
@@ -225,7 +225,7 @@ def _speed_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
 
 def _allowed_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
     history, allowed = run.history, incident.week.allowed
-    start, end = _start(incident), night + 1
+    start, end = incident.measured_from, night + 1
     rows = history.paid.rows(start, end)
     where = _cells(history, incident)
     mine = np.isin(history.paid.cell[rows], where)
@@ -264,7 +264,7 @@ def _allowed_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
 
 def _tenant_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
     history, baseline = run.history, incident.week.baseline
-    totals = total(history, baseline, _start(incident), night + 1)
+    totals = total(history, baseline, incident.measured_from, night + 1)
     found = measure_all(baseline, totals, incident.reason)
     since_onset = total(history, baseline, incident.onset, night + 1)
     value, basis = _claim_value(history, incident, night)
@@ -298,10 +298,6 @@ _NUMBERS = {
     Family.ALLOWED: _allowed_numbers,
     Family.TENANT: _tenant_numbers,
 }
-
-
-def _start(incident: Incident) -> int:
-    return incident.told + 1 if incident.is_settled else incident.onset
 
 
 def _cells(history: History, incident: Incident) -> np.ndarray:
@@ -341,7 +337,7 @@ def _why(run: Run, incident: Incident, told: dt.date, limit: float, basis: str) 
     history, baseline, plateau = run.history, incident.week.baseline, incident.plateau
     base = (baseline.span.start, baseline.span.end)
     if plateau is not None:
-        base = (plateau.start, plateau.end)
+        base = (plateau.learned_from, plateau.end)
     budget = run.config.budget if incident.alerted is not None else run.config.watch_budget
     first = date_words(date_of(history.first + base[0]))
     last = date_words(date_of(history.first + base[1] - 1))
