@@ -27,6 +27,7 @@ __all__ = [
     "OTHER_CATEGORIES",
     "OTHER_GROUPS",
     "UNKNOWN_BAND",
+    "Arrivals",
     "Decisions",
     "History",
     "Payments",
@@ -98,6 +99,15 @@ class Payments:
         return slice(int(self.offsets[start]), int(self.offsets[max(start, end)]))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrivals:
+    """Claims submitted, sorted by day; columns of equal length."""
+
+    day: NDArray[np.int32]
+    cell: NDArray[np.int32]
+    claims: NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class History:
     """Days ``0 .. days - 1``, of which day 0 is ``first`` and the last one is the night.
@@ -110,6 +120,7 @@ class History:
         decided: Decisions.
         paid: Payments.
         inflow: Claims submitted, payer by day.
+        arrived: The same by cell.
     """
 
     payers: Sequence[str]
@@ -125,6 +136,7 @@ class History:
     decided: Decisions
     paid: Payments
     inflow: NDArray[np.float64]
+    arrived: Arrivals
 
     @property
     def cells(self) -> int:
@@ -187,6 +199,7 @@ def make_history(cube: Mapping[str, Cells], *, as_of: Day) -> History | None:
         decided=_decisions(decided, grid.of(decided), reason, first, days),
         paid=_payments(grid.place(money), grid, first, days),
         inflow=_inflow(inflow, payers, first, days),
+        arrived=_arrivals(grid.place(inflow), grid, first),
     )
 
 
@@ -328,3 +341,13 @@ def _inflow(cells: Cells, payers: Sequence[str], first: Day, days: int) -> NDArr
     kept = payer >= 0
     key = payer[kept] * days + cells.numbers["submitted_day"][kept] - first
     return sum_by(key, cells.measures["claims"][kept].astype(np.float64), len(payers), days)
+
+
+def _arrivals(cells: Cells, grid: _Grid, first: Day) -> Arrivals:
+    day, cell = cells.numbers["submitted_day"] - first, grid.of(cells)
+    order = np.argsort(_packed(day, cell), kind="stable")
+    return Arrivals(
+        day=day[order].astype(np.int32),
+        cell=cell[order].astype(np.int32),
+        claims=cells.measures["claims"][order].astype(np.float64),
+    )

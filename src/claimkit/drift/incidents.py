@@ -23,6 +23,7 @@ from claimkit.drift.findings import Signal
 from claimkit.drift.localize import find_onset, localize, measure, total
 from claimkit.drift.nights import REFIT_DAYS, Family, Week, scan_length, week_start
 from claimkit.drift.plateau import SETTLE_DAYS, Plateau
+from claimkit.drift.recoding import recode
 from claimkit.drift.speed import delay, make_at_risk, slow_since
 from claimkit.drift.streams import SCAN_WINDOW
 from claimkit.drift.tenantwide import measure_all
@@ -146,6 +147,10 @@ class Run:
         if self._week is None or self._week[0] != start:
             self._week = (start, Week(self.history, self.at_risk, start, self.config))
         return self._week[1]
+
+    def past(self, incident: Incident) -> History:
+        """Return the history with groups under the names that they had by an incident's week."""
+        return recode(self.history, incident.week.moves)
 
     def adopt(self, incident: Incident) -> None:
         """Take an incident that is open already, from an earlier run; in the order they were told."""
@@ -359,7 +364,7 @@ def _later(pace: Plateau, week: Week) -> Plateau:
 
 def _measure_denials(run: Run, incident: Incident, night: int) -> None:
     """Localize anew on all days since onset, unless what is found there is no rise."""
-    history, baseline, payer = run.history, incident.week.baseline, incident.payer
+    history, baseline, payer = run.past(incident), incident.week.baseline, incident.payer
     incident.is_settled = night >= incident.told + SETTLE_DAYS
     if night > incident.told:
         told = (incident.cells, incident.reason)
@@ -395,7 +400,7 @@ def _measure_speed(run: Run, incident: Incident, night: int) -> None:
 
 def delay_of(run: Run, incident: Incident, night: int, days: int) -> tuple[float, float, float]:
     """Return by how many days decisions come later than on the level before, error, usual mean."""
-    history, span, payer = run.history, incident.week.span, incident.payer
+    history, span, payer = run.past(incident), incident.week.span, incident.payer
     shift, error, usual = delay(history, run.at_risk, span, payer, night, days)
     if incident.plateau is None:
         return shift, error, usual
@@ -405,7 +410,7 @@ def delay_of(run: Run, incident: Incident, night: int, days: int) -> tuple[float
 
 
 def _measure_allowed(run: Run, incident: Incident, night: int) -> None:
-    history, allowed, payer = run.history, incident.week.allowed, incident.payer
+    history, allowed, payer = run.past(incident), incident.week.allowed, incident.payer
     cells = localize_drop(history, allowed, payer, incident.onset, night + 1)
     incident.is_settled = night >= incident.told + SETTLE_DAYS
     start = incident.measured_from
@@ -420,7 +425,7 @@ def _measure_allowed(run: Run, incident: Incident, night: int) -> None:
 def _measure_tenant(run: Run, incident: Incident, night: int) -> None:
     baseline = incident.week.baseline
     incident.is_settled = night >= incident.told + SETTLE_DAYS
-    totals = total(run.history, baseline, incident.measured_from, night + 1)
+    totals = total(run.past(incident), baseline, incident.measured_from, night + 1)
     effect = measure_all(baseline, totals, incident.reason)
     if effect.claims >= 1:
         incident.effect, incident.error = effect.size, effect.error
@@ -461,16 +466,16 @@ def _end_evidence(run: Run, incident: Incident, night: int, days: int, half: flo
     start, end = night - days + 1, night + 1
     if incident.family is Family.ALLOWED:
         drop = measure_drop(
-            run.history, incident.week.allowed, incident.payer, incident.cells, start, end
+            run.past(incident), incident.week.allowed, incident.payer, incident.cells, start, end
         )
         return ((drop.size - half) ** 2 - drop.size**2) / (2 * drop.error**2)
     baseline = incident.week.baseline
-    totals = total(run.history, baseline, start, end)
+    totals = total(run.past(incident), baseline, start, end)
     if incident.family is Family.TENANT:
         effect = measure_all(baseline, totals, incident.reason)
     else:
         effect = measure(
-            run.history, baseline, totals, incident.payer, incident.cells, incident.reason
+            run.past(incident), baseline, totals, incident.payer, incident.cells, incident.reason
         )
     normal = max(effect.expected * (1 + run.config.dead_zone), 1e-6)
     still = normal + max(half, 1e-6) * effect.claims

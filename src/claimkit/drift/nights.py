@@ -18,6 +18,7 @@ from claimkit.drift.baseline import Span, fit_baseline
 from claimkit.drift.findings import Signal
 from claimkit.drift.localize import localize, total
 from claimkit.drift.plateau import lower_allowed, raise_baseline, slow_speed
+from claimkit.drift.recoding import find_moves, recode
 from claimkit.drift.scan import scan, scan_swaps
 from claimkit.drift.speed import fit_speed, scan_speed
 from claimkit.drift.streams import SCAN_WINDOW, Level, make_streams, thresholds
@@ -121,7 +122,9 @@ class Week:
     def __init__(self, history: History, at_risk: AtRisk, start: int, config: DriftConfig) -> None:
         end = start - scan_length(history, start, config)
         span = Span(max(0, end - config.baseline_days), end, min(history.days, start + REFIT_DAYS))
-        self._history = history
+        #: What moved to another name by then, and the past with it where it is now.
+        self.moves = find_moves(history, start)
+        self._history = history = recode(history, self.moves)
         self._config = config
         self._budgets = (config.budget, config.watch_budget)
         self.span = span

@@ -37,6 +37,7 @@ from claimkit.types import date_of
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterator
 
     from claimkit.drift.findings import Evidence
     from claimkit.drift.history import History
@@ -143,7 +144,7 @@ def _segment(history: History, incident: Incident) -> Segment:
 
 
 def _denial_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
-    history, baseline = run.history, incident.week.baseline
+    history, baseline = run.past(incident), incident.week.baseline
     start = incident.measured_from
     totals = total(history, baseline, start, night + 1)
     found = measure(history, baseline, totals, incident.payer, incident.cells, incident.reason)
@@ -224,7 +225,7 @@ def _speed_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
 
 
 def _allowed_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
-    history, allowed = run.history, incident.week.allowed
+    history, allowed = run.past(incident), incident.week.allowed
     start, end = incident.measured_from, night + 1
     rows = history.paid.rows(start, end)
     where = _cells(history, incident)
@@ -263,7 +264,7 @@ def _allowed_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
 
 
 def _tenant_numbers(run: Run, incident: Incident, night: int) -> _Numbers:
-    history, baseline = run.history, incident.week.baseline
+    history, baseline = run.past(incident), incident.week.baseline
     totals = total(history, baseline, incident.measured_from, night + 1)
     found = measure_all(baseline, totals, incident.reason)
     since_onset = total(history, baseline, incident.onset, night + 1)
@@ -334,7 +335,7 @@ def _claim_value(history: History, incident: Incident, night: int) -> tuple[floa
 
 
 def _why(run: Run, incident: Incident, told: dt.date, limit: float, basis: str) -> tuple[str, ...]:
-    history, baseline, plateau = run.history, incident.week.baseline, incident.plateau
+    history, baseline, plateau = run.past(incident), incident.week.baseline, incident.plateau
     base = (baseline.span.start, baseline.span.end)
     if plateau is not None:
         base = (plateau.learned_from, plateau.end)
@@ -358,6 +359,7 @@ def _why(run: Run, incident: Incident, told: dt.date, limit: float, basis: str) 
             f"This payer's denials vary {factor:.1f} times as much as independent claims would; "
             "the score allows for that."
         )
+    reasons.extend(_moved(history, incident))
     reasons.append(basis)
     if incident.is_revised:
         reasons.append(
@@ -370,3 +372,15 @@ def _why(run: Run, incident: Incident, told: dt.date, limit: float, basis: str) 
             "will be measured again on decisions after them."
         )
     return tuple(reasons)
+
+
+def _moved(history: History, incident: Incident) -> Iterator[str]:
+    """Yield what is in an incident's place under another name than it used to be."""
+    there = set(history.cell_group[_cells(history, incident)].tolist())
+    for move in incident.week.moves:
+        if move.target in there:
+            yield (
+                f"Claims of {history.groups[move.source]} have come as "
+                f"{history.groups[move.target]} since "
+                f"{date_words(date_of(history.first + move.day))}; both are looked at together."
+            )
