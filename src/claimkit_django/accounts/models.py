@@ -28,7 +28,8 @@ class ApiToken(Tracked, models.Model):
     """
 
     audited = Audited(
-        kind="api_token", shown=("user_id", "prefix", "scope", "expires_at", "revoked_at")
+        kind="api_token",
+        shown=("user_id", "prefix", "scope", "personal", "expires_at", "revoked_at"),
     )
 
     class Scope(models.TextChoices):
@@ -51,6 +52,8 @@ class ApiToken(Tracked, models.Model):
     #: SHA-256 of the whole.
     digest = models.CharField(max_length=64)
     scope = models.CharField(max_length=16, choices=Scope.choices, default=Scope.READ)
+    #: Whether it may also take what singles out a patient: see :attr:`allows_personal`.
+    personal = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     #: To the minute or so: noting each request would make every read a write.
@@ -90,3 +93,12 @@ class ApiToken(Tracked, models.Model):
     def allows(self, method: str) -> bool:
         """Whether its scope includes the method; the API asks this of whatever signed in."""
         return method in _READS or self.scope == self.Scope.WRITE
+
+    @property
+    def allows_personal(self) -> bool:
+        """Whether its scope includes downloads of what singles out a patient, as ``allows`` does.
+
+        Numbers of claims and authorizations in exports, and rejected rows as they were sent. The
+        role of its person must include them too.
+        """
+        return self.personal

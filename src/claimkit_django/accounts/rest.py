@@ -45,6 +45,7 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
             "name",
             "prefix",
             "scope",
+            "personal",
             "created_at",
             "expires_at",
             "last_used_at",
@@ -68,6 +69,10 @@ class IssueSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField(max_length=100, help_text="What will use it.")
     scope = serializers.ChoiceField(choices=ApiToken.Scope.choices, default=ApiToken.Scope.READ)
+    personal = serializers.BooleanField(
+        default=False,
+        help_text="Whether it may download what singles out a patient, where the role may.",
+    )
     days = serializers.IntegerField(
         min_value=1, max_value=_MAX_DAYS, default=90, help_text="Days until it expires."
     )
@@ -78,6 +83,7 @@ _TOKEN: dict[str, Any] = {
     "name": "nightly upload",
     "prefix": "ckl_Ab12Cd",
     "scope": "write",
+    "personal": False,
     "created_at": "2026-04-06T09:00:00Z",
     "expires_at": "2026-07-05T09:00:00Z",
     "last_used_at": None,
@@ -154,6 +160,7 @@ class TokenViewSet(
             tenant=self.tenant,
             name=asked.validated_data["name"],
             scope=asked.validated_data["scope"],
+            personal=asked.validated_data["personal"],
             expires_at=timezone.now() + dt.timedelta(days=asked.validated_data["days"]),
         )
         body = {**self.get_serializer(row).data, "token": text}

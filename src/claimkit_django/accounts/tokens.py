@@ -18,7 +18,13 @@ _NOTED_EVERY = dt.timedelta(minutes=1)
 
 
 def issue_token(
-    *, user: Any, tenant: Tenant, name: str, scope: str, expires_at: dt.datetime
+    *,
+    user: Any,
+    tenant: Tenant,
+    name: str,
+    scope: str,
+    expires_at: dt.datetime,
+    personal: bool = False,
 ) -> tuple[ApiToken, str]:
     """Make a token; the text is returned this once and kept nowhere."""
     text = new_token()
@@ -27,6 +33,7 @@ def issue_token(
         tenant=tenant,
         name=name,
         scope=scope,
+        personal=personal,
         expires_at=expires_at,
         prefix=shown(text),
         digest=digest_of(text),

@@ -400,6 +400,7 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
         Correct the rows, and send the file as a new upload: the columns in front are ignored.
         """
         refuse_unknown(request, ())
+        self.refuse_personal()
         upload = self.get_object()
         note_download(upload)
         body = io.BytesIO()

@@ -46,6 +46,7 @@ __all__ = [
     "ask_export",
     "check_wanted",
     "find_source",
+    "has_personal",
     "prune_exports",
     "readable_sources",
     "run_export",
@@ -114,6 +115,16 @@ def find_source(name: str, using: str = DEFAULT_DB_ALIAS) -> ExportSource:
     if name not in known:
         raise UnknownName.of("export", name, known)
     return known[name]
+
+
+def has_personal(source: str, names: Sequence[str], using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Whether columns by these names may single out a patient.
+
+    Raises:
+        UnknownName: no installed room offers the source.
+    """
+    offered = find_source(source, using).columns
+    return any(one.is_personal for one in offered if one.name in set(names))
 
 
 def check_wanted(

@@ -21,7 +21,7 @@ from claimkit.errors import ClaimkitError
 from claimkit.reports.exports import FORMATS
 from claimkit.tenants import Role
 from claimkit_django.reports.downloads import file_answer
-from claimkit_django.reports.exports import Wanted, ask_export, readable_sources
+from claimkit_django.reports.exports import Wanted, ask_export, has_personal, readable_sources
 from claimkit_django.reports.models import ExportRun
 from claimkit_django.reports.rest import (
     ERROR_SCHEMA,
@@ -218,7 +218,12 @@ class ExportSourcesView(TenantView):
             "sources": [
                 {
                     "name": name,
-                    "columns": [one for one in source.columns if role.includes(one.least_role)],
+                    "columns": [
+                        one
+                        for one in source.columns
+                        if role.includes(one.least_role)
+                        and (self.may_take_personal or not one.is_personal)
+                    ],
                 }
                 for name, source in sorted(readable_sources(role).items())
             ],
@@ -272,6 +277,8 @@ class ExportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
         values = dict(asked.validated_data)
         wanted = Wanted(form=values.pop("format"), **values)
         try:
+            if has_personal(wanted.source, wanted.columns):
+                self.refuse_personal()
             row = ask_export(wanted, role=self.role or Role.VIEWER, actor=actor_of(request.user))
         except ClaimkitError as error:
             names = {"export": "source", "column": "columns"}
@@ -305,6 +312,8 @@ class ExportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
         row = self.get_object()
         if not row.file:
             raise Http404("the export is not made, or it has expired; ask for it again")
+        if has_personal(row.source, row.columns):
+            self.refuse_personal()
         form = FORMATS[row.form]
         answer = file_answer(row, f"{row.source}-{row.uid}.{form.extension}", form.media_type)
         with transaction.atomic():

@@ -160,6 +160,28 @@ class ApiView(APIView):
         if allows is not None and not allows(request.method):
             self.permission_denied(request, "the scope of this token does not include it")
 
+    @property
+    def may_take_personal(self) -> bool:
+        """Whether the caller's token, if it is by one, may download what singles out a patient.
+
+        As with methods, the API asks this of whatever signed in; people, and tokens of the site's
+        own that do not say, are held to their role alone.
+        """
+        return bool(getattr(self.request.auth, "allows_personal", True))
+
+    def refuse_personal(self) -> None:
+        """Refuse a token that may not download what singles out a patient.
+
+        Raises:
+            PermissionDenied: the scope of the token does not include it.
+        """
+        if not self.may_take_personal:
+            self.permission_denied(
+                self.request,
+                "the scope of this token does not include what singles out a patient; "
+                "make one with personal=true",
+            )
+
     def determine_version(
         self, request: Request, *_args: Any, **_kwargs: Any
     ) -> tuple[str | None, Any]:

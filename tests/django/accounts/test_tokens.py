@@ -185,3 +185,13 @@ def test_a_wrong_wish_names_the_field(anna, northside, asked):
 
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["attr"] in {"name", "days", "scope"}
+
+
+def test_a_token_may_take_what_singles_out_a_patient_only_if_its_maker_says_so(anna, northside):
+    client = signed_in(anna, northside)
+    made = [
+        client.post(TOKENS, {"name": "warehouse", **more}, format="json").json()["personal"]
+        for more in ({}, {"personal": True})
+    ]
+
+    assert made == [False, True]

@@ -8,10 +8,12 @@ import json
 import pytest
 from django.core.cache import caches
 from django.urls import include, path
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from claimkit.tenants import Role
 from claimkit.types import TenantKey
+from claimkit_django.accounts.tokens import issue_token
 from claimkit_django.reports.exports import prune_exports, run_export
 from claimkit_django.reports.models import ExportRun, ReportRun, ReportSchedule
 from claimkit_django.reports.runs import run_report
@@ -299,3 +301,70 @@ def test_another_tenants_export_is_not_there(clinic, lakeview, client_of):
     assert asked.status_code == 202
     assert client.get(f"{EXPORTS}{row.uid}/").status_code == 404
     assert client.get(f"{EXPORTS}{row.uid}/file/").status_code == 404
+
+
+# -- what singles out a patient ---------------------------------------------------------------------
+
+
+def bearer(clinic, make_member, *, personal, role=Role.OWNER):
+    """Return a client that signs in by a token."""
+    _, text = issue_token(
+        user=make_member(f"{role}-{personal}", (clinic, role)),
+        tenant=clinic,
+        name="nightly",
+        scope="write",
+        personal=personal,
+        expires_at=timezone.now() + dt.timedelta(days=1),
+    )
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {text}")
+    return client
+
+
+def ask_numbers(client):
+    columns = ["uid", "patient_control_number"]
+    asked = {"source": "claims", "format": "csv", "columns": columns}
+    return client.post(EXPORTS, asked, format="json")
+
+
+def test_a_token_takes_what_singles_out_a_patient_only_within_its_scope(clinic, make_member):
+    may, may_not = (bearer(clinic, make_member, personal=one) for one in (True, False))
+    refused, taken = ask_numbers(may_not), ask_numbers(may)
+
+    assert refused.status_code == 403
+    assert "personal=true" in refused.content.decode()
+    assert taken.status_code == 202
+
+    run_export(TenantKey(clinic.key), taken.json()["uid"])
+    file = f"{EXPORTS}{taken.json()['uid']}/file/"
+
+    assert may_not.get(file).status_code == 403
+    assert may.get(file).status_code == 200
+
+
+def test_a_role_is_not_widened_by_the_scope_of_a_token(clinic, make_member):
+    client = bearer(clinic, make_member, personal=True, role=Role.VIEWER)
+
+    assert ask_numbers(client).status_code == 403
+
+
+def test_sources_show_a_token_the_columns_that_it_may_have(clinic, make_member):
+    shown = {}
+    for personal in (True, False):
+        answer = bearer(clinic, make_member, personal=personal).get(f"{EXPORTS}sources/").json()
+        claims = next(one for one in answer["sources"] if one["name"] == "claims")
+        shown[personal] = {one["name"] for one in claims["columns"]}
+
+    assert shown[True] - shown[False] == {
+        "patient_control_number",
+        "payer_claim_control_number",
+        "authorization_number",
+    }
+
+
+def test_without_the_scope_the_other_columns_are_exported(clinic, make_member):
+    client = bearer(clinic, make_member, personal=False)
+    asked = client.post(EXPORTS, {"source": "claims", "format": "csv"}, format="json")
+
+    assert asked.status_code == 202
+    assert "patient_control_number" not in asked.json()["columns"]
