@@ -11,7 +11,10 @@ from claimkit.tenants import current_tenant
 if TYPE_CHECKING:
     from django.db.models import Model
 
-__all__ = ["export_path", "report_path"]
+__all__ = ["FOLDERS", "export_path", "folder_of", "report_path"]
+
+#: Where reports lie, and exports.
+FOLDERS = ("reports", "exports")
 
 
 def report_path(instance: Model, filename: str) -> str:
@@ -34,6 +37,15 @@ def export_path(instance: Model, filename: str) -> str:
     return _path("exports", filename)
 
 
+def folder_of(folder: str) -> str:
+    """Return where files of the tenant in scope lie.
+
+    Raises:
+        TenantRequired: no tenant is in scope.
+    """
+    return f"claimkit/{current_tenant()}/{folder}"
+
+
 def _path(folder: str, filename: str) -> str:
     suffix = PurePosixPath(filename).suffix
-    return f"claimkit/{current_tenant()}/{folder}/{secrets.token_hex(16)}{suffix}"
+    return f"{folder_of(folder)}/{secrets.token_hex(16)}{suffix}"

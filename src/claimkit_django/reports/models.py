@@ -69,7 +69,8 @@ class ReportRun(TenantModel):
     headline = models.TextField(blank=True)
     #: Of the document, without the time at which it was made.
     content_hash = models.CharField(max_length=64, blank=True)
-    #: What is different from the period before: findings that came and went, and key figures.
+    #: What is different from the period before: findings that came and went, and key figures; and
+    #: what each number is made of.
     changes = models.JSONField(default=dict, blank=True)
     actor = models.CharField(max_length=150, blank=True)
     #: Runs so far; also the token by which a run knows that a later one took over.
@@ -146,12 +147,16 @@ class ReportMail(TenantModel):
     """A report on its way to one mailbox."""
 
     class Status(models.TextChoices):
-        """``refused``: the mail server said never; ``failed``: tried as often as allowed."""
+        """``refused``: the mail server said never; ``failed``: tried as often as allowed.
+
+        ``bounced``: the server took it, and it came back.
+        """
 
         PENDING = "pending", _("Pending")
         SENT = "sent", _("Sent")
         REFUSED = "refused", _("Refused")
         FAILED = "failed", _("Failed")
+        BOUNCED = "bounced", _("Bounced")
 
     shown_in: ClassVar[str] = "reports"
 
@@ -177,12 +182,14 @@ class ReportMail(TenantModel):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "run", "address"], name="reports_mail_once"),
             models.CheckConstraint(
-                condition=Q(status__in=["pending", "sent", "refused", "failed"], attempts__gte=0),
+                condition=Q(
+                    status__in=["pending", "sent", "refused", "failed", "bounced"], attempts__gte=0
+                ),
                 name="reports_mail_status",
             ),
             models.CheckConstraint(
-                condition=Q(status="sent", sent_at__isnull=False)
-                | ~Q(status="sent") & Q(sent_at__isnull=True),
+                condition=Q(status__in=["sent", "bounced"], sent_at__isnull=False)
+                | ~Q(status__in=["sent", "bounced"]) & Q(sent_at__isnull=True),
                 name="reports_mail_sent",
             ),
             TenantForeignKey(

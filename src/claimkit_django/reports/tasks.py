@@ -12,6 +12,7 @@ from claimkit.errors import ClaimkitError
 from claimkit.types import TenantKey
 from claimkit_django.reports.exports import prune_exports, run_export
 from claimkit_django.reports.mails import send_due
+from claimkit_django.reports.orphans import remove_orphans
 from claimkit_django.reports.runs import run_report
 from claimkit_django.reports.schedules import make_due
 
@@ -89,8 +90,9 @@ def _due(using: str = DEFAULT_DB_ALIAS) -> int:
 
 
 def _prune(using: str = DEFAULT_DB_ALIAS) -> int:
-    """Remove expired exports; return how many."""
-    return prune_exports(now=timezone.now(), using=using)[0]
+    """Remove expired exports, and files that killed workers left; return how many files."""
+    now = timezone.now()
+    return prune_exports(now=now, using=using)[0] + remove_orphans(now=now, using=using)
 
 
 if shared_task is not None:

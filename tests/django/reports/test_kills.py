@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
@@ -17,10 +18,13 @@ from django.utils import timezone
 from claimkit.tenants import Role
 from claimkit.types import TenantKey
 from claimkit_django.reports.exports import Wanted, ask_export, prune_exports
+from claimkit_django.reports.files import report_path
 from claimkit_django.reports.models import ExportRun, ReportFile, ReportMail, ReportRun
+from claimkit_django.reports.orphans import remove_orphans
 from claimkit_django.reports.runs import dead_reports, run_report
+from claimkit_django.tenants.models import LegalHold
 from claimkit_django.tenants.scope import enter
-from tests.reporting import ask
+from tests.reporting import FEBRUARY, ask, make
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Makes one report or export, and kills itself where it is told to.
@@ -42,9 +46,18 @@ def cut(place, name, nth):
 
     setattr(place, name, instead)
 
+def cut_after(place, name):
+    act = getattr(place, name)
+
+    def instead(*args, **kwargs):
+        act(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(place, name, instead)
+
 kind, uid, name, nth = sys.argv[1:]
 place = runs if kind == "report" else exports
-cut(place, name, int(nth))
+cut(place, name, int(nth)) if int(nth) else cut_after(place, name)
 getattr(place, f"run_{kind}")(TenantKey("northside"), uid)
 """
 
@@ -100,3 +113,41 @@ def test_an_export_whose_worker_is_killed_is_given_up_and_says_so(clinic):
     ended = ExportRun.unscoped.get()
     assert (ended.status, ended.error_code) == ("failed", "run_died")
     assert "ask for it again" in ended.error_message
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["report", "export"])
+def test_what_a_killed_worker_left_in_the_storage_is_removed(clinic, storage, kind):
+    kept = make(clinic, FEBRUARY)
+    if kind == "report":
+        row, _ = ask(clinic, formats=["json", "html"])
+    else:
+        with enter(clinic):
+            row = ask_export(Wanted(source="findings", form="csv"), role=Role.OWNER)
+    before = storage()
+
+    # After the file is there, before anything tells of it.
+    ended_by = killed(kind, row.uid, "save_file", 0)
+
+    left = set(storage()) - set(before)
+    now = timezone.now()
+    assert (ended_by, len(left)) == (-signal.SIGKILL, 1)
+    # A run that is alive, or a file of today, may be of somebody who is about to tell.
+    assert remove_orphans(now=now) == 0
+    assert remove_orphans(now=now + dt.timedelta(hours=23)) == 0
+    assert remove_orphans(now=now + dt.timedelta(hours=25)) == 1
+    assert storage() == before
+    assert remove_orphans(now=now + dt.timedelta(hours=25)) == 0
+    assert ReportFile.unscoped.get().run == kept
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hold_keeps_what_nobody_knows(clinic, storage):
+    with enter(clinic):
+        default_storage.save(report_path(None, "report.json"), ContentFile(b"{}"))
+        LegalHold.objects.create(reason="audit", placed_by="user:1")
+    later = timezone.now() + dt.timedelta(days=2)
+
+    assert remove_orphans(now=later) == 0
+    assert len(storage()) == 1

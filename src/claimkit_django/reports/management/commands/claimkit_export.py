@@ -17,6 +17,7 @@ from claimkit.reports.exports import FORMATS, write_export
 from claimkit.reports.safe_harbor import coarsen, safe_columns
 from claimkit.tenants import Role
 from claimkit_django.reports.exports import Wanted, check_wanted, find_source, prune_exports
+from claimkit_django.reports.orphans import remove_orphans
 from claimkit_django.tenants.commands import find_active_tenant
 from claimkit_django.tenants.scope import enter
 from claimkit_django.terminal import progress_for
@@ -37,7 +38,9 @@ class Command(BaseCommand):
         which = parser.add_mutually_exclusive_group(required=True)
         which.add_argument("--tenant", metavar="KEY", help="whose rows")
         which.add_argument(
-            "--prune", action="store_true", help="remove exports of all tenants that have expired"
+            "--prune",
+            action="store_true",
+            help="remove exports of all tenants that have expired, and files that killed workers left",
         )
         parser.add_argument("--source", default="claims", help="what: claims, findings, … (claims)")
         parser.add_argument("--as", dest="form", choices=sorted(FORMATS), default="csv")
@@ -61,12 +64,14 @@ class Command(BaseCommand):
         """Write the rows; a file that cannot be finished is not left behind."""
         del args
         if options["prune"]:
-            removed, died = prune_exports(now=timezone.now(), using=options["database"])
-            told = {"removed": removed, "given_up": died}
+            now, using = timezone.now(), options["database"]
+            removed, died = prune_exports(now=now, using=using)
+            orphans = remove_orphans(now=now, using=using)
+            told = {"removed": removed, "given_up": died, "orphans": orphans}
             self.stdout.write(
                 json.dumps(told)
                 if options["format"] == "json"
-                else f"{removed} exports removed, {died} given up"
+                else f"{removed} exports removed, {died} given up, {orphans} files without a row removed"
             )
             return
         tenant = find_active_tenant(options["tenant"])

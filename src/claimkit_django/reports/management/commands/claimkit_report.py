@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS
 from claimkit.errors import ClaimkitError
 from claimkit.reports.periods import Period, PeriodKind, period_before, period_of
 from claimkit.types import SystemClock, TenantKey
+from claimkit_django.reports.bounces import MAX_BYTES, take_bounce
 from claimkit_django.reports.models import ReportFile
 from claimkit_django.reports.runs import ask_report, run_report
 from claimkit_django.reports.schedules import make_due
@@ -38,6 +40,11 @@ class Command(BaseCommand):
         which.add_argument("--tenant", metavar="KEY", help="make one report of this tenant")
         which.add_argument(
             "--due", action="store_true", help="make and mail what schedules want; for cron"
+        )
+        which.add_argument(
+            "--bounced",
+            action="store_true",
+            help="note a mail that came back: the notice (RFC 3464) is read from standard input",
         )
         parser.add_argument(
             "--kind",
@@ -72,6 +79,9 @@ class Command(BaseCommand):
         if options["due"]:
             self._due(options)
             return
+        if options["bounced"]:
+            self._bounced(options)
+            return
         tenant = find_active_tenant(options["tenant"])
         using = options["database"]
         try:
@@ -90,6 +100,13 @@ class Command(BaseCommand):
             raise CommandError("another worker is making this report; look at it in a minute")
         with enter(tenant):
             self._tell(made, options["format"], using)
+
+    def _bounced(self, options: dict[str, Any]) -> None:
+        try:
+            status = take_bounce(sys.stdin.buffer.read(MAX_BYTES), using=options["database"])
+        except ClaimkitError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(json.dumps({"status": status}) if options["format"] == "json" else status)
 
     def _due(self, options: dict[str, Any]) -> None:
         done = make_due(using=options["database"])
