@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from claimkit.types import Cents, TenantKey
 
 __all__ = [
+    "BehindSource",
+    "ClaimBehind",
+    "ClaimsBehind",
     "DenialSource",
     "DeniedClaim",
     "Mappings",
@@ -91,6 +94,53 @@ class DenialSource(Protocol):
         self, *, payer: str, groups: Sequence[str], since: dt.date, limit: int
     ) -> Sequence[DeniedClaim]:
         """Return claims of the tenant in scope that stand denied; see the claims room."""
+        ...
+
+
+class ClaimBehind(NamedTuple):
+    """A claim that a number counts, and the row of a file that told its first decision."""
+
+    #: Public identifier.
+    uid: str
+    payer: str
+    procedure_group: str
+    #: First day of the decision, and its label in the cube.
+    decided_on: dt.date
+    outcome: str
+    charge: Cents
+    #: Identifier of the upload, empty where the claim came another way; and the row, from 1.
+    upload: str
+    row: int
+
+
+class ClaimsBehind(NamedTuple):
+    """The claims that a number counts."""
+
+    #: How many, and what they add up to.
+    total: int
+    charge: Cents
+    allowed: Cents
+    paid: Cents
+    #: Upload of the latest statement about each → how many; most first.
+    uploads: Sequence[tuple[str, int]]
+    #: Some of them, by day and identifier.
+    claims: Sequence[ClaimBehind]
+
+
+class BehindSource(Protocol):
+    """Which claims are behind a sum over the cube's first decisions."""
+
+    def rows(
+        self,
+        *,
+        first: dt.date,
+        last: dt.date,
+        payers: Sequence[str],
+        groups: Sequence[str],
+        outcome: str,
+        limit: int,
+    ) -> ClaimsBehind:
+        """Return the claims of the tenant in scope; see the claims room."""
         ...
 
 
@@ -197,6 +247,11 @@ class OrmStore:
         return cast("QualityLog", self._part("quality"))
 
     @property
+    def behind(self) -> BehindSource:
+        """Claims behind numbers, where ``claimkit_django.claims`` is installed."""
+        return cast("BehindSource", self._part("behind"))
+
+    @property
     def denials(self) -> DenialSource:
         """Denied claims, where ``claimkit_django.claims`` is installed."""
         return cast("DenialSource", self._part("denials"))
@@ -217,7 +272,7 @@ class OrmStore:
         return cast("VisitSource", self._part("visits"))
 
     def has(self, part: str) -> bool:
-        """Whether an installed room provides ``part``: claims, cube, denials, findings, mappings, pending, quality or visits."""
+        """Whether an installed room provides ``part``: behind, claims, cube, denials, findings, mappings, pending, quality or visits."""
         return _find_part(part) is not None
 
     @contextmanager

@@ -12,6 +12,7 @@ from claimkit.cli.values import as_date
 from claimkit.drift.cube import DECISIONS
 from claimkit.drift.power import watched_payers
 from claimkit.errors import ConfigError, UnknownName
+from claimkit.reports.comparison import read_earlier
 from claimkit.reports.exports import FORMATS, choose_columns, write_export
 from claimkit.reports.period import compose_period
 from claimkit.reports.periods import Period, PeriodKind, period_before, period_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from claimkit.config import Config
     from claimkit.plugins import Plugins
+    from claimkit.reports.comparison import EarlierReport
     from claimkit.reports.document import Report
     from claimkit.stores import Store
 
@@ -50,13 +52,24 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--last", type=as_date, metavar="DATE", help="end of a custom period")
     parser.add_argument("--to", type=Path, metavar="FILE", help="where to (standard output)")
     parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="FILE",
+        help="an earlier report, written --as json, to stand beside",
+    )
+    parser.add_argument(
         "--as", dest="form", default="html", metavar="NAME", help="html, pdf, xlsx, … (html)"
     )
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``claimkit export``, besides files and store."""
-    parser.add_argument("--source", choices=sorted(_SOURCES), default="claims", help="(claims)")
+    parser.add_argument(
+        "--source",
+        choices=sorted(_SOURCES),
+        default="claims",
+        help="(claims); alerts and the audit trail are in the database of a site: manage.py claimkit_export",
+    )
     parser.add_argument("--as", dest="form", choices=sorted(FORMATS), default="csv", help="(csv)")
     parser.add_argument(
         "--columns", nargs="+", default=[], metavar="NAME", help="all but personal ones"
@@ -142,9 +155,23 @@ def _compose(arguments: argparse.Namespace, config: Config, store: Store) -> Rep
         decisions=decisions,
         payers=watched_payers(decisions, as_of=min(period.last, now.date()), config=config.drift),
         generated_at=now,
+        earlier=_earlier(arguments),
         today=now.date(),
         config=config.reports,
     )
+
+
+def _earlier(arguments: argparse.Namespace) -> EarlierReport | None:
+    path: Path | None = arguments.compare
+    if path is None:
+        return None
+    try:
+        return read_earlier(path.read_bytes(), tenant=arguments.tenant)
+    except OSError as error:
+        raise ConfigError(
+            f"the earlier report {path} cannot be read: {error.strerror}",
+            remedy="Name a file that was written with --as json",
+        ) from None
 
 
 def _period(arguments: argparse.Namespace, store: Store) -> Period:

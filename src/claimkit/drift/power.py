@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from claimkit.config import DriftConfig
     from claimkit.drift.cube import Cells
 
-__all__ = ["PayerState", "PayerWatch", "smallest_change", "watched_payers"]
+__all__ = ["RECENT_DAYS", "PayerState", "PayerWatch", "smallest_change", "watched_payers"]
 
-_RECENT_DAYS = 28
+#: Days whose decisions say how well a payer is watched.
+RECENT_DAYS = 28
 #: Threshold of a stream and over-dispersion that are typical of mid-sized tenants.
 _TYPICAL_THRESHOLD = 5.1
 _TYPICAL_DISPERSION = 1.3
@@ -113,7 +114,7 @@ def watched_payers(
     size = len(names)
     total = np.bincount(payer, claims, size)
     denied = np.bincount(payer[is_denied], claims[is_denied], size)
-    is_recent = day > today - _RECENT_DAYS
+    is_recent = day > today - RECENT_DAYS
     recent = np.bincount(payer[is_recent], claims[is_recent], size)
     first = np.full(size, today, np.int64)
     np.minimum.at(first, payer, day)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from claimkit.drift.wording import date_words
+from claimkit.errors import ConfigError
 from claimkit.reports.document import Column, Section, Table, ValueKind, format_value
 
 if TYPE_CHECKING:
@@ -13,7 +17,7 @@ if TYPE_CHECKING:
     from claimkit.drift.findings import Finding
     from claimkit.reports.document import KeyFigure, Value
 
-__all__ = ["EarlierReport", "came", "comparison_section", "went"]
+__all__ = ["EarlierReport", "came", "comparison_section", "read_earlier", "went"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,34 @@ class EarlierReport:
     figures: Mapping[str, Value] = field(default_factory=dict)
     #: Fingerprint → what the finding said.
     findings: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_earlier(text: str | bytes, *, tenant: str) -> EarlierReport:
+    """Return what a report said that was written as JSON.
+
+    Args:
+        text: The whole file.
+        tenant: Name of the tenant whose report it is to stand beside.
+
+    Raises:
+        ConfigError: it is no report as JSON, or one of another tenant.
+    """
+    try:
+        plain = json.loads(text)
+        as_of = dt.date.fromisoformat(plain["as_of"])
+        figures = {one["label"]: one["value"] for one in plain["key_figures"]}
+        findings = {one["fingerprint"]: one["summary"] for one in plain["findings"]}
+        whose = plain["tenant"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ConfigError(
+            "the earlier report is not one that was written as JSON",
+            remedy="Write it with --as json, and compare with that file",
+        ) from None
+    if whose != tenant:
+        raise ConfigError(
+            "the earlier report is about another tenant", remedy="Compare reports of one tenant"
+        )
+    return EarlierReport(words=date_words(as_of), figures=figures, findings=findings)
 
 
 def came(findings: Sequence[Finding], earlier: EarlierReport) -> list[str]:

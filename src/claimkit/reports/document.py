@@ -15,9 +15,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from claimkit.drift.wording import date_words
+from claimkit.reports.origins import AlertOrigin, CellOrigin, FileOrigin, FindingOrigin
 
 if TYPE_CHECKING:
     from claimkit.drift.findings import Finding
+    from claimkit.reports.origins import Trace
 
 __all__ = [
     "Bar",
@@ -205,6 +207,8 @@ class Report:
     sections: tuple[Section, ...] = ()
     #: The findings that the sections are about, in their order.
     findings: tuple[Finding, ...] = field(default=(), repr=False)
+    #: Where each number of key figures, tables and charts comes from.
+    traces: tuple[Trace, ...] = field(default=(), repr=False)
 
     @property
     def content_hash(self) -> str:
@@ -214,14 +218,18 @@ class Report:
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-_FIGURES = (RunChart, BarChart, MixChart, Waterfall, HeatMap)
+#: Values of which one place holds several types.
+_TYPED = (
+    *(RunChart, BarChart, MixChart, Waterfall, HeatMap),
+    *(CellOrigin, FindingOrigin, FileOrigin, AlertOrigin),
+)
 
 
 def as_plain(value: Any) -> Any:
-    """Return a document as what ``json.dumps`` takes; dates in ISO 8601, figures with their type."""
+    """Return a document as what ``json.dumps`` takes; dates in ISO 8601, figures and origins with their type."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain = {one.name: as_plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
-        if isinstance(value, _FIGURES):
+        if isinstance(value, _TYPED):
             plain["type"] = type(value).__name__
         return plain
     if isinstance(value, (list, tuple)):

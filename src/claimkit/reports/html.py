@@ -47,13 +47,13 @@ table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:
 caption{text-align:left;font-weight:600;padding-bottom:.4rem}
 th,td{padding:.4rem .75rem .4rem 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
 th{color:var(--muted);font-weight:600}
-.number{text-align:right}
+.number{text-align:right}.date,td.number{white-space:nowrap}
 details{margin:1rem 0}summary{cursor:pointer;font-weight:600}
 a{color:var(--accent)}
 footer{color:var(--muted);font-size:.85rem;padding-top:2rem;padding-bottom:3rem}
 footer code{font-size:.8rem;overflow-wrap:anywhere}
 @media(max-width:36rem){.headline{font-size:1.5rem}header{padding-top:1.5rem}}
-@media print{section{break-inside:avoid}figure,.scroll{overflow:visible}
+@media print{section{break-inside:avoid}h2,.tone,section>p,dl{break-after:avoid}figure,.scroll{overflow:visible}
 body{font-size:11pt}details{display:block;break-inside:avoid}}
 """
 #: Colors on paper; on screens they follow light and dark.
@@ -72,7 +72,6 @@ PRINT_COLORS = {
 _PRINT = "".join(f"--{name}:{color};" for name, color in PRINT_COLORS.items())
 #: Letters from which on a key figure gets a line of its own.
 _LONGEST_FIGURE = 120
-_TEXT_KINDS = (ValueKind.TEXT, ValueKind.DATE)
 
 
 def page(report: Report, *, more_css: str = "") -> str:
@@ -169,4 +168,6 @@ def _cells(row: Sequence[object], kinds: Sequence[ValueKind]) -> str:
 
 
 def _align(kind: ValueKind) -> str:
-    return "" if kind in _TEXT_KINDS else ' class="number"'
+    if kind is ValueKind.DATE:
+        return ' class="date"'
+    return "" if kind is ValueKind.TEXT else ' class="number"'

@@ -8,6 +8,7 @@ of the two periods, so the parts add up to the whole, whichever period comes fir
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Movement", "Totals", "movement_of"]
+__all__ = ["LEAST_DECIDED", "Movement", "Totals", "beyond_chance", "movement_of"]
+
+#: Decisions below which a share says nothing.
+LEAST_DECIDED = 10
+#: Standard errors within which a share counts as not moved.
+_CHANCE = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +71,27 @@ class Movement:
     by_volume: float
     by_mix: float
     by_payer: tuple[tuple[str, float], ...]
+
+    @property
+    def by_payer_ranked(self) -> list[tuple[str, float]]:
+        """``by_payer`` with the largest parts first, whichever way they go."""
+        return sorted(self.by_payer, key=lambda each: (-abs(each[1]), each[0]))
+
+
+def beyond_chance(denied: float, decided: float, was_denied: float, was_decided: float) -> float:
+    """Return by how much a denial rate moved, 0 where that may be chance or there is no earlier one.
+
+    Chance is two standard errors of the pooled rate.
+
+    >>> beyond_chance(40, 100, 8, 100), beyond_chance(12, 100, 8, 100)
+    (0.32, 0.0)
+    """
+    if was_decided < LEAST_DECIDED:
+        return 0.0
+    change = denied / decided - was_denied / was_decided
+    pooled = (denied + was_denied) / (decided + was_decided)
+    error = math.sqrt(max(pooled * (1 - pooled), 1e-9) * (1 / decided + 1 / was_decided))
+    return change if abs(change) > _CHANCE * error else 0.0
 
 
 def movement_of(decisions: Cells, period: Period, before: Period) -> Movement:

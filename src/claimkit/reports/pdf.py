@@ -31,7 +31,7 @@ _PAPER = """@page{size:Letter;margin:16mm 15mm 18mm;@bottom-right{content:counte
 font:9pt sans-serif;color:#555}}body{font-size:10pt}header,main,footer{max-width:none;padding:0}
 dl{display:block}dl div{display:inline-block;vertical-align:top;width:23.5%;min-height:46pt;margin:0 1% 8px 0;padding:6px 10px}
 dl div.long{display:block;width:auto}dd{font-size:13pt;font-weight:700}
-figure{overflow:visible}figure .chart{min-width:0}section{break-inside:auto;padding-top:14pt;margin-top:14pt}h2,.tone{break-after:avoid}figure,.scroll{break-inside:avoid}"""
+figure{overflow:visible}figure .chart{min-width:0}section{break-inside:auto;padding-top:14pt;margin-top:14pt}h2,.tone,section>p,dl,figcaption{break-after:avoid}figure,.scroll{break-inside:avoid}"""
 
 
 class PdfRenderer:

@@ -8,8 +8,7 @@ the last section.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from claimkit.config import ReportsConfig
@@ -28,16 +27,20 @@ from claimkit.reports.document import (
     ValueKind,
     Waterfall,
 )
-from claimkit.reports.movement import movement_of
+from claimkit.reports.movement import LEAST_DECIDED, beyond_chance, movement_of
 from claimkit.reports.periods import Period, PeriodKind, period_before
 from claimkit.reports.sections import (
+    end_of,
+    ended_section,
     files_section,
     finding_section,
     overview_section,
     payers_section,
+    sources_section,
     stake_of,
     watchlist_section,
 )
+from claimkit.reports.trace import Told, trace_period
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     from claimkit.drift.power import PayerWatch
     from claimkit.reports.comparison import EarlierReport
     from claimkit.reports.document import Value
-    from claimkit.reports.movement import Movement, Totals
+    from claimkit.reports.movement import Movement
     from claimkit.reports.sections import FileSummary
     from claimkit.types import Cents
 
@@ -64,10 +67,7 @@ _TITLES = {
 _PAYERS_SHOWN = 8
 _GROUPS_SHOWN = 8
 _CATEGORIES_SHOWN = 8
-#: Decisions below which a cell of the heat map says nothing.
-_LEAST_DECIDED = 10
-#: Standard errors within which a cell counts as not moved, and the move of a full color.
-_CHANCE = 2.0
+#: The move of a full color.
 _FULL_COLOR = 0.10
 
 
@@ -134,19 +134,10 @@ def compose_period(
     sections += [finding_section(one, number) for number, one in enumerate(told, start=1)]
     if earlier is not None:
         sections.append(comparison_section(figures, findings_told, earlier))
-    if over:
-        sections.append(_ended_section(over))
-    if watchlist:
-        sections.append(watchlist_section(watchlist))
-    if alerts is not None:
-        sections.append(_alerts_section(alerts))
-    if files:
-        sections.append(files_section(files))
-    if payers:
-        sections.append(payers_section(payers))
-    sections += [_method_section(), _sources_section(moved, (seen, before), findings_told)]
+    sections += _other_sections(over, watchlist, alerts, files, payers)
+    sections.append(_method_section())
     headline = _headline(told, moved, period)
-    return Report(
+    report = Report(
         title=_TITLES[period.kind] if seen is period else f"{_TITLES[period.kind]}, so far",
         tenant=tenant_name,
         as_of=seen.last,
@@ -156,6 +147,49 @@ def compose_period(
         sections=tuple(sections),
         findings=findings_told,
     )
+    return _traced(
+        report,
+        Told(
+            seen=seen,
+            before=before,
+            moved=moved,
+            alerts=told,
+            over=over,
+            watchlist=watchlist,
+            payers=payers,
+            watched_on=min(seen.last, today or seen.last),
+            files=files,
+            muted=[reason for reason, _ in alerts.muted] if alerts else (),
+        ),
+    )
+
+
+def _other_sections(
+    over: Sequence[Finding],
+    watchlist: Sequence[Finding],
+    alerts: AlertSummary | None,
+    files: Sequence[FileSummary],
+    payers: Sequence[PayerWatch],
+) -> Iterator[Section]:
+    """Yield what follows the findings, as far as there is something to tell."""
+    if over:
+        yield ended_section(over)
+    if watchlist:
+        yield watchlist_section(watchlist)
+    if alerts is not None:
+        yield _alerts_section(alerts)
+    if files:
+        yield files_section(files)
+    if payers:
+        yield payers_section(payers)
+
+
+def _traced(report: Report, told: Told) -> Report:
+    """Return the report with a trace of each number, and a section that tells of them."""
+    traces = trace_period(report, told)
+    both = (told.seen, told.before)
+    sources = sources_section(told.moved, both, report.findings, traces)
+    return replace(report, traces=traces, sections=(*report.sections, sources))
 
 
 def _seen(period: Period, today: dt.date | None) -> tuple[Period, Period]:
@@ -201,19 +235,15 @@ def _in_period(
         (one, state)
         for one, state in findings
         if (one.detected_on or one.as_of) <= period.last
-        and (state is FindingState.OPEN or (_end(one) or period.first) >= period.first)
+        and (state is FindingState.OPEN or (end_of(one) or period.first) >= period.first)
     ]
     return sorted(chosen, key=lambda each: (-each[0].dollars_per_month, each[0].fingerprint))
 
 
 def _is_open(finding: Finding, state: FindingState, period: Period) -> bool:
     """Whether it was still going on when the period ended."""
-    end = _end(finding)
+    end = end_of(finding)
     return state is FindingState.OPEN or (end is not None and end > period.last)
-
-
-def _end(finding: Finding) -> dt.date | None:
-    return finding.ended or finding.accepted_on
 
 
 def _headline(told: Sequence[Finding], moved: Movement, period: Period) -> str:
@@ -276,7 +306,7 @@ def _movement_sections(moved: Movement, before: Period) -> Iterator[Section]:
 
 
 def _money_section(moved: Movement, before: Period) -> Section:
-    ranked = sorted(moved.by_payer, key=lambda each: (-abs(each[1]), each[0]))
+    ranked = moved.by_payer_ranked
     shown = ranked[: _PAYERS_SHOWN - 2]
     rest = sum(value for _, value in ranked[_PAYERS_SHOWN - 2 :])
     parts = [("More or fewer claims", moved.by_volume), ("Another mix of claims", moved.by_mix)]
@@ -322,7 +352,7 @@ def _heat_section(moved: Movement) -> Section:
         title="Denial rate in percent, by payer and procedure group",
         description=(
             "Colored where it moved by more than chance since the period before; cells with fewer "
-            f"than {_LEAST_DECIDED} decisions are empty."
+            f"than {LEAST_DECIDED} decisions are empty."
         ),
         kind=ValueKind.SHARE,
         rows=tuple(payer or "unnamed payer" for payer in payers),
@@ -347,15 +377,10 @@ def _heat(moved: Movement, row: int, column: int) -> tuple[float | None, float |
     """Return a cell's rate and by how much it moved, 0 where that may be chance."""
     (decided, was_decided), (denied, was_denied) = moved.decided, moved.denied
     n, m = float(decided[row, column]), float(was_decided[row, column])
-    if n < _LEAST_DECIDED:
+    if n < LEAST_DECIDED:
         return None, None
-    rate = float(denied[row, column]) / n
-    if m < _LEAST_DECIDED:
-        return rate, 0.0
-    before = float(was_denied[row, column]) / m
-    pooled = (float(denied[row, column]) + float(was_denied[row, column])) / (n + m)
-    error = math.sqrt(max(pooled * (1 - pooled), 1e-9) * (1 / n + 1 / m))
-    return rate, rate - before if abs(rate - before) > _CHANCE * error else 0.0
+    no, was_no = float(denied[row, column]), float(was_denied[row, column])
+    return no / n, beyond_chance(no, n, was_no, m)
 
 
 def _payer_table(moved: Movement) -> Table:
@@ -405,27 +430,6 @@ def _reasons_section(moved: Movement) -> Section:
 # -- the rest ---------------------------------------------------------------------------------
 
 
-def _ended_section(findings: Sequence[Finding]) -> Section:
-    return Section(
-        anchor="ended",
-        heading="Over in this period",
-        tables=(
-            Table(
-                caption="Changes that ended, or that somebody took as normal",
-                columns=(
-                    Column(label="What"),
-                    Column(label="Since", kind=ValueKind.DATE),
-                    Column(label="Until", kind=ValueKind.DATE),
-                    Column(label="A month", kind=ValueKind.MONEY),
-                ),
-                rows=tuple(
-                    (one.summary, one.onset, _end(one), one.dollars_per_month) for one in findings
-                ),
-            ),
-        ),
-    )
-
-
 def _alerts_section(alerts: AlertSummary) -> Section:
     muted = sum(count for _, count in alerts.muted)
     rows: list[tuple[Value, ...]] = [
@@ -469,31 +473,3 @@ def _method_section() -> Section:
             "not lost money: part of them is recovered on appeal.",
         ),
     )
-
-
-def _sources_section(
-    moved: Movement, both: tuple[Period, Period], findings: Sequence[Finding]
-) -> Section:
-    rows: list[tuple[Value, ...]] = [
-        (f"First decisions, {date_words(one.first)} to {date_words(one.last)}", _counted(totals))
-        for one, totals in zip(both, (moved.now, moved.before), strict=True)
-    ]
-    rows += [
-        (f"Finding {one.fingerprint}", f"{one.detector}, {one.signal}, as of {one.as_of}")
-        for one in findings
-    ]
-    return Section(
-        anchor="sources",
-        heading="Where the numbers come from",
-        tables=(
-            Table(
-                caption="Cells and findings",
-                columns=(Column(label="Source"), Column(label="What it holds")),
-                rows=tuple(rows),
-            ),
-        ),
-    )
-
-
-def _counted(totals: Totals) -> str:
-    return f"{totals.decided:,} decided, {totals.denied:,} denied"

@@ -26,21 +26,29 @@ from claimkit.reports.document import (
     Table,
     ValueKind,
 )
+from claimkit.reports.origins import method_words, origin_words
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     from claimkit.drift.findings import Finding
     from claimkit.drift.power import PayerWatch
     from claimkit.reports.document import Figure, Value
+    from claimkit.reports.movement import Movement, Totals
+    from claimkit.reports.origins import Trace
+    from claimkit.reports.periods import Period
 
 __all__ = [
     "FileSummary",
     "Stake",
+    "end_of",
+    "ended_section",
     "files_section",
     "finding_section",
     "overview_section",
     "payers_section",
+    "sources_section",
     "stake_of",
     "watchlist_section",
 ]
@@ -64,6 +72,8 @@ class FileSummary:
     rejected: int
     #: Notice code → how often.
     notices: tuple[tuple[str, int], ...] = ()
+    #: Identifier of the upload, where the site keeps uploads.
+    upload: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +302,33 @@ def watchlist_section(findings: Sequence[Finding]) -> Section:
     )
 
 
+def end_of(finding: Finding) -> dt.date | None:
+    """Return the last day of a finding, None while it goes on."""
+    return finding.ended or finding.accepted_on
+
+
+def ended_section(findings: Sequence[Finding]) -> Section:
+    """Return the section of findings that are over."""
+    return Section(
+        anchor="ended",
+        heading="Over in this period",
+        tables=(
+            Table(
+                caption="Changes that ended, or that somebody took as normal",
+                columns=(
+                    Column(label="What"),
+                    Column(label="Since", kind=ValueKind.DATE),
+                    Column(label="Until", kind=ValueKind.DATE),
+                    Column(label="A month", kind=ValueKind.MONEY),
+                ),
+                rows=tuple(
+                    (one.summary, one.onset, end_of(one), one.dollars_per_month) for one in findings
+                ),
+            ),
+        ),
+    )
+
+
 def payers_section(payers: Sequence[PayerWatch]) -> Section:
     """Return the section of payers, with what could be seen of each."""
     rows: list[tuple[Value, ...]] = [
@@ -364,3 +401,50 @@ def files_section(files: Sequence[FileSummary]) -> Section:
             ),
         ),
     )
+
+
+def sources_section(
+    moved: Movement,
+    both: tuple[Period, Period],
+    findings: Sequence[Finding],
+    traces: Sequence[Trace],
+) -> Section:
+    """Return the section on where the numbers come from: by cells and findings, and key figures."""
+    rows: list[tuple[Value, ...]] = [
+        (f"First decisions, {date_words(one.first)} to {date_words(one.last)}", _counted(totals))
+        for one, totals in zip(both, (moved.now, moved.before), strict=True)
+    ]
+    rows += [
+        (f"Finding {one.fingerprint}", f"{one.detector}, {one.signal}, as of {one.as_of}")
+        for one in findings
+    ]
+    figures = tuple(
+        (one.label, method_words(one), "; ".join(map(origin_words, one.origins)) or "no finding")
+        for one in traces
+        if one.at.startswith("/key_figures/")
+    )
+    return Section(
+        anchor="sources",
+        heading="Where the numbers come from",
+        paragraphs=(
+            f"Each of the {len(traces):,} numbers of this report names what it is made of: in the "
+            "report as JSON, on the last sheet of the workbook, and over the API, which leads on to "
+            "the claims and the files.",
+        ),
+        tables=(
+            Table(
+                caption="Cells and findings",
+                columns=(Column(label="Source"), Column(label="What it holds")),
+                rows=tuple(rows),
+            ),
+            Table(
+                caption="Key figures",
+                columns=tuple(Column(label=label) for label in ("Figure", "How", "Made of")),
+                rows=figures,
+            ),
+        ),
+    )
+
+
+def _counted(totals: Totals) -> str:
+    return f"{totals.decided:,} decided, {totals.denied:,} denied"

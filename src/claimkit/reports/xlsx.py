@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import math
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from claimkit.errors import ConfigError
-from claimkit.reports.document import ValueKind
+from claimkit.reports.document import Column, Section, Table, ValueKind, format_value
+from claimkit.reports.origins import method_words, origin_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from claimkit.reports.document import KeyFigure, Report, Section, Table, Value
+    from claimkit.reports.document import KeyFigure, Report, Value
 
 __all__ = ["XlsxRenderer", "open_workbook"]
 
@@ -27,6 +29,8 @@ _FORMATS = {
     ValueKind.DATE: "yyyy-mm-dd",
 }
 _WIDEST, _NARROWEST = 60, 10
+#: Points of a line, and lines of the highest row that Excel takes.
+_LINE_HEIGHT, _MOST_LINES = 15, 27
 #: Characters that Excel does not take in the name of a sheet.
 _NOT_IN_NAMES = re.compile(r"[\[\]:*?/\\']")
 _LONGEST_NAME = 31
@@ -86,6 +90,8 @@ class XlsxRenderer:
             for section in report.sections:
                 for table in section.tables:
                     sheets.table(section, table)
+            if report.traces:
+                sheets.table(_NUMBERS, _numbers(report))
         finally:
             book.close()
         out.write(content.getbuffer())
@@ -144,14 +150,19 @@ class _Sheets:
 
     def table(self, section: Section, table: Table) -> None:
         sheet = self._add(section.heading)
+        widths = [_width(table, at) for at in range(len(table.columns))]
         for at, column in enumerate(table.columns):
             sheet.write_string(0, at, column.label, self._head)
-            sheet.set_column(at, at, _width(table, at))
+            sheet.set_column(at, at, widths[at])
         sheet.freeze_panes(1, 0)
         sheet.repeat_rows(0)
         for number, row in enumerate(table.rows, start=1):
             for at, (value, column) in enumerate(zip(row, table.columns, strict=True)):
                 self._value(sheet, number, at, value, column.kind)
+            # Not every program makes room for lines that wrap.
+            lines = max(_lines(value, width) for value, width in zip(row, widths, strict=True))
+            if lines > 1:
+                sheet.set_row(number, _LINE_HEIGHT * lines)
         if table.rows:
             sheet.autofilter(0, 0, len(table.rows), len(table.columns) - 1)
 
@@ -185,6 +196,37 @@ def _names(base: str) -> Iterator[str]:
         ending = f" {number}"
         yield base[: _LONGEST_NAME - len(ending)] + ending
         number += 1
+
+
+#: What the sheet of all numbers is called.
+_NUMBERS = Section(anchor="numbers", heading="Numbers")
+
+
+def _numbers(report: Report) -> Table:
+    """Return all numbers with what they are made of, a series by its length."""
+    rows = tuple(
+        (
+            one.id,
+            one.label,
+            f"{len(one.value)} values"
+            if isinstance(one.value, tuple)
+            else format_value(one.value, one.kind),
+            method_words(one),
+            "; ".join(map(origin_words, one.origins)) or "no finding",
+            one.at,
+        )
+        for one in report.traces
+    )
+    labels = ("Number", "What", "Value", "How", "Made of", "Place in the document")
+    columns = tuple(Column(label=label) for label in labels)
+    return Table(caption="Numbers", columns=columns, rows=rows)
+
+
+def _lines(value: Value, width: int) -> int:
+    """Return how many lines a value takes; words that do not fit leave some of each line empty."""
+    if not isinstance(value, str):
+        return 1
+    return min(_MOST_LINES, max(1, math.ceil(1.1 * len(value) / width)))
 
 
 def _width(table: Table, at: int) -> int:

@@ -17,6 +17,7 @@ class ClaimsApp(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
     #: What this room adds to :class:`claimkit_django.runtime.OrmStore`.
     store_parts = {
+        "behind": "claimkit_django.claims.behind.Behind",
         "claims": "claimkit_django.claims.store.OrmClaimStore",
         "denials": "claimkit_django.claims.denials.Denials",
         "mappings": "claimkit_django.claims.mapping_table.MappingTable",

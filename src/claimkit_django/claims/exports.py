@@ -109,6 +109,7 @@ def report_parts(period: Period, using: str) -> dict[str, Any]:
             name=one.name,
             claims=one.claims_new + one.claims_changed + one.claims_same,
             rejected=one.rows_rejected,
+            upload=one.uid,
             notices=tuple((issue["code"], 1) for issue in one.quality.get("issues", ())),
         )
         for one in uploads.order_by("-created_at", "-id")[:_MOST_FILES]

@@ -25,6 +25,7 @@ from claimkit.reports.periods import Period, PeriodKind, period_of
 from claimkit.types import from_cents
 from claimkit_django.reports.downloads import file_answer, report_name
 from claimkit_django.reports.models import ReportFile, ReportMail, ReportRun
+from claimkit_django.reports.rest_numbers import NumbersMixin
 from claimkit_django.reports.runs import ask_report
 from claimkit_django.reports.tasks import queue_report
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
@@ -179,7 +180,7 @@ class ReportMailSerializer(serializers.ModelSerializer[ReportMail]):
     """One mailbox, and whether it got the report."""
 
     #: Words, not choices: the schema would name two enumerations "status" by chance.
-    status = serializers.CharField(help_text="pending, sent, refused or failed.")
+    status = serializers.CharField(help_text="pending, sent, refused, failed or bounced.")
 
     class Meta:
         model = ReportMail
@@ -194,7 +195,11 @@ class ReportSerializer(serializers.ModelSerializer[ReportRun]):
     status = serializers.CharField(help_text="queued, running, success or failed.")
     error = serializers.SerializerMethodField()
     _links = LinksField(
-        {"self": ("report-detail", {"uid": "uid"}), "collection": ("report-list", {})}
+        {
+            "self": ("report-detail", {"uid": "uid"}),
+            "collection": ("report-list", {}),
+            "numbers": ("report-numbers", {"uid": "uid"}),
+        }
     )
 
     class Meta:
@@ -318,7 +323,11 @@ _REPORT: dict[str, Any] = {
     "created_at": "2026-04-01T10:00:00Z",
     "finished_at": "2026-04-01T10:00:02Z",
     "error": None,
-    "_links": {"self": f"/api/v1/reports/{_UID}/", "collection": "/api/v1/reports/"},
+    "_links": {
+        "self": f"/api/v1/reports/{_UID}/",
+        "collection": "/api/v1/reports/",
+        "numbers": f"/api/v1/reports/{_UID}/numbers/",
+    },
 }
 _MORE: dict[str, Any] = {
     "files": [
@@ -382,7 +391,9 @@ _QUEUED = OpenApiExample(
     list=operation(summary="List reports", examples=[_ONE]),
     retrieve=operation(summary="Follow a report and read its figures", examples=[_WHOLE]),
 )
-class ReportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet, TenantRowsView):
+class ReportViewSet(
+    NumbersMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet, TenantRowsView
+):
     """Reports of periods, the latest period first."""
 
     tag = "reports"

@@ -30,6 +30,7 @@ from claimkit.drift.wording import date_words
 from claimkit.errors import ClaimkitError, StoreError, UnknownName
 from claimkit.events import ReportEnded, ReportFailed, ReportReady
 from claimkit.reports.comparison import EarlierReport, came, went
+from claimkit.reports.document import as_plain
 from claimkit.reports.period import compose_period
 from claimkit.reports.periods import Period, PeriodKind, period_before
 from claimkit.tenants import use_tenant
@@ -385,6 +386,7 @@ def _changes(row: ReportRun, report: Report, using: str) -> dict[str, Any]:
         "figures_before": dict(earlier.figures),
         # Day up to which it tells, where the period had not ended.
         "up_to": report.as_of.isoformat() if report.as_of < row.last else None,
+        "numbers": as_plain(report.traces),
     }
 
 

@@ -145,3 +145,52 @@ def test_files_are_read_first(run, tmp_path):
 
     assert status == 0
     assert json.loads(out)["as_of"] == "2026-01-31"
+
+
+def test_a_report_stands_beside_an_earlier_one(store, run, tmp_path):
+    earlier = tmp_path / "december.json"
+    run(
+        *("report", "--store", store, "--first", "2025-12-01", "--as", "json"),
+        *("--to", str(earlier)),
+    )
+
+    status, out, _ = run("report", "--store", store, "--as", "json", "--compare", str(earlier))
+
+    assert status == 0
+    (section,) = [one for one in json.loads(out)["sections"] if one["anchor"] == "compared"]
+    assert section["heading"] == "Beside the report of 31 Dec 2025"
+    rows = {row[0]: row[1:3] for row in section["tables"][0]["rows"]}
+    assert rows["Decided"] == ["2", "0"]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (None, "cannot be read"),
+        (b"\xff\xfe", "not one that was written as JSON"),
+        (b"[" * 100_000, "not one that was written as JSON"),
+        (b"[]", "not one that was written as JSON"),
+        (b'{"as_of": "2025-12-31", "key_figures": [7]}', "not one that was written as JSON"),
+        (
+            b'{"as_of": "2025-12-31", "key_figures": [], "findings": [], "tenant": "lakeview"}',
+            "another tenant",
+        ),
+    ],
+)
+def test_what_is_no_earlier_report_is_one_clear_line(store, run, tmp_path, written, said):
+    earlier = tmp_path / "earlier.json"
+    if written is not None:
+        earlier.write_bytes(written)
+
+    status, out, err = run("report", "--store", store, "--compare", str(earlier))
+
+    assert (status, out) == (1, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_the_help_says_where_to_export_what_a_store_does_not_have(capfdbinary):
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+
+    assert b"manage.py claimkit_export" in b" ".join(capfdbinary.readouterr().out.split())

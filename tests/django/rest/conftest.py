@@ -59,6 +59,28 @@ def _middleware(settings):
     ]
 
 
+#: What a report keeps of a number.
+NUMBER = {
+    "id": "num_5c1f0b7a9d3e2468",
+    "label": "Decided",
+    "kind": "count",
+    "value": 100,
+    "at": "/key_figures/4/value",
+    "method": "value",
+    "origins": [
+        {
+            "type": "CellOrigin",
+            "measure": "claims",
+            "first": "2026-03-01",
+            "last": "2026-03-31",
+            "payers": [],
+            "procedure_groups": [],
+            "outcome": "",
+        }
+    ],
+}
+
+
 class House:
     """One tenant with its people and rows."""
 
@@ -138,8 +160,12 @@ class House:
             )
             self.template = CsvTemplate.objects.create(name="export of the practice")
             self.report = ReportRun.objects.create(
-                kind="monthly", first=dt.date(2026, 3, 1), last=dt.date(2026, 3, 31)
+                kind="monthly",
+                first=dt.date(2026, 3, 1),
+                last=dt.date(2026, 3, 31),
+                changes={"numbers": [NUMBER], "compared_with": "", "came": [], "went": []},
             )
+            self.number = NUMBER["id"]
             ReportFile.objects.create(
                 run=self.report,
                 renderer="html",

@@ -60,6 +60,8 @@ LEAST = {
     "POST /reports/": Role.ANALYST,
     "GET /reports/{uid}/": Role.VIEWER,
     "GET /reports/{uid}/files/{renderer}/": Role.VIEWER,
+    "GET /reports/{uid}/numbers/": Role.VIEWER,
+    "GET /reports/{uid}/numbers/{number}/": Role.VIEWER,
     "GET /reports/schedules/": Role.VIEWER,
     "POST /reports/schedules/": Role.ADMIN,
     "GET /reports/schedules/{uid}/": Role.VIEWER,
@@ -255,7 +257,9 @@ def address(operation, house):
         second = f"{first}/{second}"
     room = second if first == "webhooks" or second in objects else first
     return method.lower(), _ROOT + re.sub(
-        r"\{\w+\}", objects.get(room, ""), where.replace("{renderer}", "html")
+        r"\{\w+\}",
+        objects.get(room, ""),
+        where.replace("{renderer}", "html").replace("{number}", house.number),
     )
 
 

@@ -24,6 +24,8 @@ PATHS = {
     "/api/v1/reports/": {"get", "post"},
     "/api/v1/reports/{uid}/": {"get"},
     "/api/v1/reports/{uid}/files/{renderer}/": {"get"},
+    "/api/v1/reports/{uid}/numbers/": {"get"},
+    "/api/v1/reports/{uid}/numbers/{number}/": {"get"},
     "/api/v1/reports/schedules/": {"get", "post"},
     "/api/v1/reports/schedules/{uid}/": {"get", "patch", "delete"},
     "/api/v1/exports/": {"get", "post"},
