@@ -215,10 +215,14 @@ def as_delivery(row: Any, tenant: TenantKey) -> Delivery:
 def wait_for_notice(using: str, channel: str) -> Callable[[float], None]:
     """Return what waits for a NOTIFY on ``channel``, or for so many seconds; a hint, no promise.
 
-    Databases without NOTIFY just wait.
+    Databases without NOTIFY just wait. The first wait on a connection, also on one that replaced
+    another, only begins to listen and returns at once: what was committed before that woke nobody,
+    so the caller looks once more.
     """
+    listening: Any = None
 
     def wait(seconds: float) -> None:
+        nonlocal listening
         connection = connections[using]
         if connection.vendor != "postgresql":
             time.sleep(seconds)
@@ -226,7 +230,10 @@ def wait_for_notice(using: str, channel: str) -> Callable[[float], None]:
         connection.ensure_connection()
         raw: Any = connection.connection
         with connection.wrap_database_errors:
-            raw.execute(f"LISTEN {connection.ops.quote_name(channel)}")
+            if raw is not listening:
+                raw.execute(f"LISTEN {connection.ops.quote_name(channel)}")
+                listening = raw
+                return
             for _notice in raw.notifies(timeout=seconds, stop_after=1):
                 return
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 
 import pytest
 from django.db import DEFAULT_DB_ALIAS as USING
+from django.db import connection
 
 from claimkit.testing.conformance import OutboxConformance
 from claimkit.types import TenantKey
-from claimkit_django.outbox import DatabaseClock, as_delivery
+from claimkit_django.outbox import DatabaseClock, as_delivery, wait_for_notice
 from claimkit_django.tenants.scope import enter
 from claimkit_django.webhooks.models import Delivery, Endpoint, Message
 from claimkit_django.webhooks.store import WebhookOutbox
@@ -110,3 +112,32 @@ def test_the_clock_is_the_databases(monkeypatch):
     assert first.tzinfo is dt.UTC
     assert first <= clock.now()
     assert abs(first - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_committed_before_anybody_listened_is_looked_for_once_more():
+    if connection.vendor != "postgresql":
+        pytest.skip("other databases have no NOTIFY")
+    wait, began = wait_for_notice(USING, "marsupilami"), time.monotonic()
+
+    # Nothing is due, something is committed, and only then the worker begins to listen.
+    _notify("marsupilami")
+    wait(30)
+    # From here on a notice wakes it, one that came while it was busy too.
+    _notify("marsupilami")
+    wait(30)
+    # On a connection that replaced the first, it begins anew.
+    connection.close()
+    wait(30)
+
+    assert time.monotonic() - began < 20
+
+
+def _notify(channel):
+    """Commit a notice over another connection, as a producer does."""
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(f"NOTIFY {channel}")
+    finally:
+        other.close()

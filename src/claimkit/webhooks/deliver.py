@@ -236,6 +236,7 @@ def deliver(
     tally = Tally()
     running: set[Future[Tally]] = set()
     with ThreadPoolExecutor(threads, thread_name_prefix="claimkit-deliver") as pool:
+        _meet(pool, courier.arrive, threads)
         serve = partial(_here if threads == 1 else _in_pool, courier, pool)
         while not is_stopping():
             lanes = courier.lease(threads - len(running))
@@ -250,12 +251,7 @@ def deliver(
             done, running = wait_for(running, timeout=idle, return_when=FIRST_COMPLETED)
             tally = sum((one.result() for one in done), tally)
         done, _ = wait_for(running)
-        if threads > 1:
-            # Each thread must run it once, so none may take a second before all have a first.
-            meeting = threading.Barrier(threads)
-            wait_for([pool.submit(_leave, courier, meeting) for _ in range(threads)])
-        else:
-            courier.leave()
+        _meet(pool, courier.leave, threads)
     return sum((one.result() for one in done), tally)
 
 
@@ -270,9 +266,21 @@ def _here(courier: Courier, pool: ThreadPoolExecutor, leases: Sequence[Lease]) -
     return served
 
 
-def _leave(courier: Courier, meeting: threading.Barrier) -> None:
-    meeting.wait()
-    courier.leave()
+def _meet(pool: ThreadPoolExecutor, act: Callable[[], object], threads: int) -> None:
+    """Let each thread that serves lanes act once; errors come out."""
+    if threads == 1:
+        act()
+        return
+    # Each thread must run it once, so none may take a second before all have a first.
+    meeting = threading.Barrier(threads)
+
+    def together() -> None:
+        meeting.wait()
+        act()
+
+    done, _ = wait_for([pool.submit(together) for _ in range(threads)])
+    for one in done:
+        one.result()
 
 
 class Courier:
@@ -287,6 +295,8 @@ class Courier:
         config: Settings of the room.
         site: Who sends, for the header ``webhook-hop``: letters and digits that tell nothing else.
             Empty: no such header.
+        on_arrive: Called by each thread before it serves its first lane, so that no delivery waits
+            for what is loaded or opened once.
         on_leave: Called by each thread when it has served its last lane.
     """
 
@@ -300,9 +310,11 @@ class Courier:
         random: Random,
         config: WebhooksConfig,
         site: str = "",
+        on_arrive: Callable[[], object] = lambda: None,
         on_leave: Callable[[], object] = lambda: None,
     ) -> None:
         self.config = config
+        self._on_arrive = on_arrive
         self._site = site
         self._on_leave = on_leave
         self._outbox = outbox
@@ -360,6 +372,11 @@ class Courier:
                 settlements += [_released(one.lease, now) for one in parcels[place + 1 :]]
                 break
         return tally + self._write(endpoint.lane, attempts, settlements)
+
+    def arrive(self) -> None:
+        """Open what the calling thread will need, before anything waits for it."""
+        self._transport()
+        self._on_arrive()
 
     def leave(self) -> None:
         """Close what the calling thread has opened."""

@@ -264,8 +264,16 @@ def make_courier(using: str) -> Courier:
         random=Random(),  # noqa: S311 - scatters waits, protects nothing
         config=room,
         site=site_id(),
+        on_arrive=lambda: _open_all(using),
         on_leave=lambda: None if room.threads == 1 else connections[using].close(),
     )
+
+
+def _open_all(using: str) -> None:
+    """Connect, and load and derive what opens the keys of endpoints: the first use takes longest."""
+    with across_tenants():
+        Endpoint.unscoped.using(using).filter(pk=0).prefetch_related("keys").first()
+    open_sealed(seal(b"\0"))
 
 
 class _TracedTransport:

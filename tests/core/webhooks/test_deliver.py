@@ -325,6 +325,35 @@ def test_threads_serve_lanes_at_the_same_time_and_leave():
     assert len(set(left)) == 3
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_each_thread_has_opened_what_it_needs_before_anything_is_leased(threads):
+    post, arrived, seen = Post(), [], []
+    post.courier._on_arrive = lambda: arrived.append(threading.get_ident())
+    lease = post.courier.lease
+    post.courier.lease = lambda lanes: seen.append(len(arrived)) or lease(lanes)
+    post.open("a")
+    post.send("a")
+
+    assert deliver(post.courier, threads=threads) == Tally(done=1)
+    assert (len(set(arrived)), seen[0]) == (threads, threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_cannot_be_opened_is_an_error_and_takes_nothing(threads):
+    post = Post()
+
+    def refuse():
+        raise ConnectionError("no database")
+
+    post.courier._on_arrive = refuse
+    post.open("a")
+    [name] = post.send("a")
+
+    with pytest.raises(ConnectionError):
+        deliver(post.courier, threads=threads)
+    assert post.outbox.find(name).attempts == 0
+
+
 def test_it_waits_for_more_until_it_is_stopped():
     post = Post(poll_seconds=2.5)
     post.open("a")
