@@ -19,6 +19,7 @@ from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils.module_loading import import_string
 
+from claimkit.claims.store import ClaimStore
 from claimkit.errors import StoreError
 from claimkit.events import Bus
 from claimkit.plugins import load_plugins
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from claimkit.claims.mapping import ClaimMapping
-    from claimkit.claims.store import ClaimStore
     from claimkit.drift.cube import CubeStore
     from claimkit.drift.findings import FindingLog
     from claimkit.events import DataHold, Event, Listener
+    from claimkit.facts import ClaimFacts
     from claimkit.plugins import Plugins
     from claimkit.types import Cents, TenantKey
 
@@ -48,6 +49,7 @@ __all__ = [
     "PendingClaim",
     "PendingSource",
     "QualityLog",
+    "StoredClaims",
     "VisitSource",
     "make_bus",
     "open_store",
@@ -64,6 +66,16 @@ class QualityLog(Protocol):
 
     def holds(self, tenant: TenantKey) -> Sequence[DataHold]:
         """Return the doubts that alerts of a tenant wait for; one query."""
+        ...
+
+
+class StoredClaims(ClaimStore, Protocol):
+    """Claims of all tenants, which can also be read in the order of their days."""
+
+    def facts_by_day(
+        self, tenant: TenantKey, *, batch_size: int = 5_000
+    ) -> Iterator[list[ClaimFacts]]:
+        """Yield the facts of all claims of a tenant, the oldest first; see the claims room."""
         ...
 
 
@@ -227,9 +239,9 @@ class OrmStore:
         self._parts: dict[str, Any] = {}
 
     @property
-    def claims(self) -> ClaimStore:
+    def claims(self) -> StoredClaims:
         """Claims, where ``claimkit_django.claims`` is installed."""
-        return cast("ClaimStore", self._part("claims"))
+        return cast("StoredClaims", self._part("claims"))
 
     @property
     def cube(self) -> CubeStore:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from claimkit.claims.model import Added
 from claimkit.claims.standing import fold, in_order
@@ -44,11 +44,13 @@ if TYPE_CHECKING:
     from claimkit.types import Day
 
 __all__ = [
+    "FACT_FIELDS",
     "Changeset",
     "Statement",
     "claim_key",
     "day_numbers",
     "events_of",
+    "facts_in",
     "facts_of",
     "fold",
     "in_order",
@@ -58,6 +60,14 @@ __all__ = [
     "statements_in",
     "statements_of",
 ]
+
+#: Fields of a position that its facts are made of.
+FACT_FIELDS: Final = (
+    *("payer", "procedure_group", "facility", "line_of_business", "provider", "procedure_code"),
+    *("submitted_on", "first_decided_on", "decided_on", "paid_on", "service_from"),
+    *("first_outcome", "first_category", "first_reason", "reversals", "first_pass"),
+    *("charge", "allowed", "paid", "authorization_number"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,17 +240,48 @@ def facts_of(position: ClaimPosition) -> ClaimFacts:
         paid=position.paid,
         first_pass=position.first_pass,
         provider=position.provider,
-        first_stands=_first_stands(position),
+        first_stands=_first_stands(
+            position.first_decided_on, position.decided_on, position.reversals
+        ),
         procedure_code=position.procedure_code,
         service_day=_DAY_OF[position.service_from],
-        authorization="with number" if position.authorization_number else "without number",
+        authorization=_authorization(position.authorization_number),
     )
 
 
-def _first_stands(position: ClaimPosition) -> bool:
+def facts_in(told: Mapping[str, Sequence[Any]]) -> list[ClaimFacts]:
+    """Return the facts of claims that are told as columns: what :func:`facts_of` says of each.
+
+    A rebuild reads all claims, and a record for each is most of what that costs.
+
+    Args:
+        told: Field of :class:`~claimkit.claims.model.ClaimPosition` → its column; those in
+            :data:`FACT_FIELDS`, of equal length.
+    """
+    day = _DAY_OF.__getitem__
+    days = (map(day, told[name]) for name in ("submitted_on", "first_decided_on", "paid_on"))
+    columns = (
+        *(told[name] for name in ("payer", "procedure_group", "facility", "line_of_business")),
+        *days,
+        [one.value for one in told["first_outcome"]],
+        *(told[name] for name in ("first_category", "first_reason", "charge", "allowed", "paid")),
+        told["first_pass"],
+        told["provider"],
+        map(_authorization, told["authorization_number"]),
+        map(_first_stands, told["first_decided_on"], told["decided_on"], told["reversals"]),
+        told["procedure_code"],
+        map(day, told["service_from"]),
+    )
+    return list(map(ClaimFacts._make, zip(*columns, strict=True)))
+
+
+def _authorization(number: str) -> str:
+    return "with number" if number else "without number"
+
+
+def _first_stands(first: dt.date | None, last: dt.date | None, reversals: int) -> bool:
     """Whether what stands is the first decision: neither taken back nor followed by another one."""
-    first, last = position.first_decided_on, position.decided_on
-    if position.reversals:
+    if reversals:
         return False
     return first is None or last is None or (last - first).days <= PARTS_DAYS
 

@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from claimkit.drift.cube import DECISIONS
+import numpy as np
+
+from claimkit.drift.cube import DECISIONS, merge
 from claimkit.drift.detectors import WatchesFeed, choose_detectors, share_budget
 from claimkit.drift.dimensions import check_dimensions
 from claimkit.drift.findings import Recorded, Tier, is_same_incident
@@ -54,6 +56,8 @@ logger = logging.getLogger(__name__)
 
 #: The onset of a change that bad data makes is known to so many days.
 _DOUBT_DAYS = 14
+#: Cells that a rebuild holds before it posts them, and that it posts at a time.
+_HELD, _POSTED = 200_000, 20_000
 
 
 class WatchState(StrEnum):
@@ -243,7 +247,9 @@ def rebuild_cube(
     Args:
         tenant: Whose cube.
         cube: Where it is kept.
-        facts: Batches of current facts, one per claim: the claims room makes them from a scan.
+        facts: Batches of current facts, one per claim: the claims room makes them from a scan. Where
+            claims that were decided at about the same time come together, each cell is written
+            once or twice; in any other order it is right as well, and slower.
         known_on: The day from which the rebuilt cells count as known.
         dimensions: Further dimensions to keep.
         measures: Further measures to keep.
@@ -251,14 +257,54 @@ def rebuild_cube(
     """
     kept, watched = check_dimensions(dimensions), tuple(measures)
     cube.clear(tenant)
+    held = _HeldCells(cube, tenant, day_of(known_on))
     done = 0
     for batch in facts:
         changes = [FactsChange(None, one) for one in batch]
-        cells = tally(changes, dimensions=kept, measures=watched)
-        _post(cube, tenant, cells, day_of(known_on))
+        held.add(tally(changes, dimensions=kept, measures=watched))
         done += len(changes)
         _tell(progress, "rebuilding the cube", done, None)
+    held.post()
     return done
+
+
+class _HeldCells:
+    """Cells of many batches, summed before they are written.
+
+    Written batch by batch, a cell of a busy day is a row that is updated thousands of times in one
+    transaction, in which no dead version of it can be removed.
+    """
+
+    def __init__(self, cube: CubeStore, tenant: TenantKey, day: Day) -> None:
+        self._cube, self._tenant, self._day = cube, tenant, day
+        self._parts: dict[str, list[Cells]] = {}
+        self._size = 0
+
+    def add(self, kept: Mapping[str, Cells]) -> None:
+        """Take the cells of a batch; write what there is where that is too much to hold."""
+        for name, cells in kept.items():
+            if len(cells):
+                self._parts.setdefault(name, []).append(cells)
+                self._size += len(cells)
+        if self._size > _HELD:
+            self._sum()
+            # What summing makes small is held on: nearly all of it is cells that come again.
+            if self._size > _HELD // 2:
+                self.post()
+
+    def post(self) -> None:
+        """Write all, in the order of days: neighbors in the index come one after the other."""
+        self._sum()
+        for (cells,) in self._parts.values():
+            order = np.argsort(cells.numbers[cells.table.day], kind="stable")
+            for at in range(0, len(cells), _POSTED):
+                some = cells.take(order[at : at + _POSTED])
+                self._cube.post(self._tenant, some.known_on(self._day))
+        self._parts, self._size = {}, 0
+
+    def _sum(self) -> None:
+        self._parts = {name: [merge(parts)] for name, parts in self._parts.items()}
+        self._size = sum(len(cells) for (cells,) in self._parts.values())
 
 
 def _look(

@@ -31,6 +31,7 @@ __all__ = [
     "Encoder",
     "adjustment_columns",
     "adjustment_of",
+    "decoded",
     "event_of",
     "line_columns",
     "line_of",
@@ -303,6 +304,18 @@ def position_of(row: Sequence[Any], names: Dictionary) -> ClaimPosition:
     for name, word_of in _CLAIM_DECODERS.items():
         values[name] = word_of[values[name]]
     return ClaimPosition(**values)
+
+
+def decoded(columns: Mapping[str, Sequence[Any]], names: Dictionary) -> dict[str, Sequence[Any]]:
+    """Return columns of claims, by field, with names and words in the place of codes."""
+    told = dict(columns)
+    for name, _ in _CLAIM_NAMES:
+        if name in told:
+            told[name] = list(map(names.name, told[name]))
+    for name, word_of in _CLAIM_DECODERS.items():
+        if name in told:
+            told[name] = list(map(word_of.__getitem__, told[name]))
+    return told
 
 
 #: Claim key and event key → the service lines of the event, in the order of the keys.

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections, transaction
 
-from claimkit.claims.ledger import claim_key, in_order, merge, renamed, sift, statements_in
+from claimkit.claims.ledger import (
+    FACT_FIELDS,
+    claim_key,
+    facts_in,
+    in_order,
+    merge,
+    renamed,
+    sift,
+    statements_in,
+)
 from claimkit.claims.lone import LoneClaims
 from claimkit.claims.lone_statements import lone_claim_keys, lone_news
 from claimkit.claims.model import Added, Outcome
@@ -32,6 +41,7 @@ from claimkit_django.claims.rows import (
     EVENTS_ALONE,
     LINES,
     adjustment_of,
+    decoded,
     event_of,
     line_of,
     position_of,
@@ -54,6 +64,7 @@ if TYPE_CHECKING:
         ServiceLine,
     )
     from claimkit.claims.newcomers import Newcomers
+    from claimkit.facts import ClaimFacts
     from claimkit.types import TenantKey
     from claimkit_django.dictionaries import Dictionary
 
@@ -231,6 +242,32 @@ class OrmClaimStore:
             if len(rows) < batch_size:
                 return
             after = rows[-1][0]
+
+    def facts_by_day(
+        self, tenant: TenantKey, *, batch_size: int = 5_000
+    ) -> Iterator[list[ClaimFacts]]:
+        """Yield the facts of all claims of a tenant, the oldest first, in constant memory.
+
+        Claims that were decided at about the same time come together, and lie together on disk.
+        """
+        after: tuple[Any, ...] = ()
+        while True:
+            beyond = "(listed_on, id) > (%s, %s) AND " if after else ""
+            with reading(tenant, self._using) as tenant_id:
+                names = self._names.load(tenant_id)
+                rows = self._select(
+                    (*FACT_FIELDS, "listed_on", "id"),
+                    CLAIMS,
+                    tenant_id,
+                    f"{beyond}1 = 1 ORDER BY listed_on, id LIMIT %s",
+                    [*after, batch_size],
+                )
+            if rows:
+                columns = dict(zip(FACT_FIELDS, zip(*rows, strict=True), strict=False))
+                yield facts_in(decoded(columns, names))
+            if len(rows) < batch_size:
+                return
+            after = rows[-1][-2:]
 
     def totals(self, tenant: TenantKey) -> ClaimTotals:
         """Return sums over the tenant's current positions; one pass over them."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.utils import timezone
 
-from claimkit.claims.ledger import facts_of
 from claimkit.drift.acceptance import accept_finding
 from claimkit.drift.watch import rebuild_cube, watch
 from claimkit.errors import ClaimkitError, StoreError
@@ -115,7 +114,7 @@ def run_rebuild(
         return rebuild_cube(
             tenant=tenant,
             cube=store.cube,
-            facts=([facts_of(one) for one in batch] for batch in store.claims.scan(tenant)),
+            facts=store.claims.facts_by_day(tenant),
             known_on=(clock or SystemClock()).now().date(),
             dimensions=kept.dimensions,
             measures=kept.measures,

@@ -15,6 +15,7 @@ from claimkit.claims.intake import import_claims
 from claimkit.claims.ledger import facts_of
 from claimkit.claims.readers import ReadOptions
 from claimkit.config import DriftConfig
+from claimkit.drift import watch as watch_module
 from claimkit.drift.cube import TABLES, Cells
 from claimkit.drift.findings import FindingState, Signal, Tier
 from claimkit.drift.lattice import LatticeDetector
@@ -423,6 +424,45 @@ def test_d5_an_incremental_cube_equals_a_rebuilt_one(store):
     assert count == 20
     assert told[-1] == ("rebuilding the cube", 20, None)
     assert kept["decisions"].measures["claims"].sum() == 20
+    for name, cells in cubes(store).items():
+        same_cells(cells, kept[name])
+
+
+class CountedCube:
+    """A cube that counts the cells that are posted to it."""
+
+    def __init__(self, cube):
+        self._cube, self.posted = cube, 0
+
+    def clear(self, tenant):
+        self._cube.clear(tenant)
+
+    def post(self, tenant, cells):
+        self.posted += len(cells)
+        self._cube.post(tenant, cells)
+
+
+def test_d5_a_rebuild_writes_a_cell_of_many_batches_once(store):
+    take(store, export(10, "denied", numbers=range(60)))
+    batches = list(facts(store))
+    cube = CountedCube(store.cube)
+
+    rebuild_cube(tenant=NORTHSIDE, cube=cube, facts=[*batches, *batches], known_on=NIGHT)
+
+    assert cube.posted == sum(map(len, cubes(store).values()))
+    assert cubes(store)["decisions"].measures["claims"].sum() == 2 * 60
+
+
+def test_d5_a_rebuild_of_more_cells_than_it_holds_gives_the_same(store, monkeypatch):
+    take(store, export(10, "denied", numbers=range(60)))
+    kept = cubes(store)
+    monkeypatch.setattr(watch_module, "_HELD", 20)
+    monkeypatch.setattr(watch_module, "_POSTED", 7)
+    cube = CountedCube(store.cube)
+
+    rebuild_cube(tenant=NORTHSIDE, cube=cube, facts=facts(store), known_on=NIGHT)
+
+    assert cube.posted > sum(map(len, kept.values()))
     for name, cells in cubes(store).items():
         same_cells(cells, kept[name])
 

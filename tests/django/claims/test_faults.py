@@ -14,7 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -421,12 +423,15 @@ def test_the_cube_equals_a_rebuild_after_any_uploads(northside, sent, random):
                 )
             )
         kept = cells_of(NORTHSIDE, store)
-        facts = [[facts_of(one) for one in page] for page in store.claims.scan(NORTHSIDE)]
+        facts = list(store.claims.facts_by_day(NORTHSIDE, batch_size=3))
+        told = Counter(facts_of(one) for page in store.claims.scan(NORTHSIDE) for one in page)
         rebuild_cube(tenant=NORTHSIDE, cube=store.cube, facts=facts, known_on=known_on)
         rebuilt = cells_of(NORTHSIDE, store)
         transaction.set_rollback(True)
 
     assert kept == rebuilt
+    assert Counter(chain.from_iterable(facts)) == told
+    assert all(len(page) == 3 for page in facts[:-1])
 
 
 #: Imports an export undisturbed, then again for another tenant whose database goes in the middle.
