@@ -68,7 +68,7 @@ def statements(tenant):
 
 def test_a_night_asks_no_more_for_a_hundred_times_the_claims(northside, lakeview):
     post(northside, payers=2, claims=50)
-    post(lakeview, payers=20, claims=500)
+    post(lakeview, payers=2, claims=5_000)
     few, many = statements(northside), statements(lakeview)
 
     # 6,000 claims and 600,000; a heartbeat may fall into either, and is three statements.
