@@ -13,6 +13,48 @@ if TYPE_CHECKING:
 __all__ = ["TableShape", "UniqueKey", "partitions_of", "read_shape"]
 
 
+#: Each asks of one table, ``%(table)s``.
+_INDEXES = (
+    "SELECT relname, pg_get_indexdef(indexrelid), indisunique, conname, contype::text,"
+    " (SELECT array_agg(attname::text ORDER BY place) FROM unnest(conkey)"
+    "  WITH ORDINALITY AS key (number, place) JOIN pg_attribute"
+    "  ON attrelid = indrelid AND attnum = number)"
+    " FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid LEFT JOIN pg_constraint"
+    " ON conindid = indexrelid AND conrelid = indrelid AND contype IN ('p', 'u', 'x')"
+    " WHERE indrelid = %(table)s::regclass ORDER BY relname"
+)
+_PARTITION_COLUMN = (
+    "SELECT attname FROM pg_partitioned_table JOIN pg_attribute"
+    " ON attrelid = partrelid AND attnum = partattrs[0] WHERE partrelid = %(table)s::regclass"
+)
+_NULLABLE = (
+    "SELECT attname FROM pg_attribute WHERE attrelid = %(table)s::regclass"
+    " AND attnum > 0 AND NOT attisdropped AND NOT attnotnull"
+)
+_FOREIGN_KEYS = (
+    "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE conrelid = %(table)s::regclass AND contype = 'f' ORDER BY conname"
+)
+_REFERRING = (
+    "SELECT DISTINCT conrelid::regclass::text FROM pg_constraint"
+    " WHERE confrelid = %(table)s::regclass AND contype = 'f' ORDER BY 1"
+)
+_TRIGGERS = (
+    "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger"
+    " WHERE tgrelid = %(table)s::regclass AND NOT tgisinternal ORDER BY tgname"
+)
+_GRANTS = (
+    "SELECT privilege_type, CASE grantee WHEN 0 THEN 'PUBLIC'"
+    " ELSE quote_ident(pg_get_userbyid(grantee)) END FROM pg_class, aclexplode(relacl)"
+    " WHERE pg_class.oid = %(table)s::regclass AND grantee <> relowner"
+)
+_SEQUENCES = (
+    "SELECT attname, (SELECT relname FROM pg_class WHERE oid ="
+    " pg_get_serial_sequence(%(table)s, attname)::regclass) FROM pg_attribute"
+    " WHERE attrelid = %(table)s::regclass AND attidentity <> ''"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UniqueKey:
     """A primary key or a unique constraint."""
@@ -109,80 +151,45 @@ def read_shape(table: str, using: str) -> TableShape:
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
 
-        indexes = ask(
-            "SELECT relname, pg_get_indexdef(indexrelid), indisunique, conname, contype::text,"
-            " (SELECT array_agg(attname::text ORDER BY place) FROM unnest(conkey)"
-            "  WITH ORDINALITY AS key (number, place) JOIN pg_attribute"
-            "  ON attrelid = indrelid AND attnum = number)"
-            " FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid LEFT JOIN pg_constraint"
-            " ON conindid = indexrelid AND conrelid = indrelid AND contype IN ('p', 'u', 'x')"
-            " WHERE indrelid = %(table)s::regclass ORDER BY relname"
-        )
         return TableShape(
             table=table,
-            partitioned_by=_first(
-                ask(
-                    "SELECT attname FROM pg_partitioned_table JOIN pg_attribute"
-                    " ON attrelid = partrelid AND attnum = partattrs[0]"
-                    " WHERE partrelid = %(table)s::regclass"
-                )
-            ),
-            nullable=frozenset(
-                name
-                for (name,) in ask(
-                    "SELECT attname FROM pg_attribute WHERE attrelid = %(table)s::regclass"
-                    " AND attnum > 0 AND NOT attisdropped AND NOT attnotnull"
-                )
-            ),
-            uniques=tuple(
-                UniqueKey(name=conname, columns=tuple(columns), is_primary=contype == "p")
-                for _, _, _, conname, contype, columns in indexes
-                if contype in {"p", "u"}
-            ),
-            conditional_uniques=tuple(
-                name for name, _, unique, conname, *_ in indexes if unique and conname is None
-            ),
-            index_names=tuple(name for name, *_ in indexes),
-            indexes=tuple(text for _, text, _, conname, *_ in indexes if conname is None),
+            partitioned_by="".join(_names(ask, _PARTITION_COLUMN)),
+            nullable=frozenset(_names(ask, _NULLABLE)),
+            **_indexes(ask),
             foreign_keys=tuple(
                 f"ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(name)} {text}"
-                for name, text in ask(
-                    "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
-                    " WHERE conrelid = %(table)s::regclass AND contype = 'f' ORDER BY conname"
-                )
+                for name, text in ask(_FOREIGN_KEYS)
             ),
-            referring=tuple(
-                name
-                for (name,) in ask(
-                    "SELECT DISTINCT conrelid::regclass::text FROM pg_constraint"
-                    " WHERE confrelid = %(table)s::regclass AND contype = 'f' ORDER BY 1"
-                )
-            ),
-            triggers=tuple(
-                ask(
-                    "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger"
-                    " WHERE tgrelid = %(table)s::regclass AND NOT tgisinternal ORDER BY tgname"
-                )
-            ),
+            referring=tuple(_names(ask, _REFERRING)),
+            triggers=tuple(ask(_TRIGGERS)),
             grants=tuple(
                 f"GRANT {privilege} ON {quote(table)} TO {grantee}"
-                for privilege, grantee in ask(
-                    "SELECT privilege_type, CASE grantee WHEN 0 THEN 'PUBLIC'"
-                    " ELSE quote_ident(pg_get_userbyid(grantee)) END"
-                    " FROM pg_class, aclexplode(relacl)"
-                    " WHERE pg_class.oid = %(table)s::regclass AND grantee <> relowner"
-                )
+                for privilege, grantee in ask(_GRANTS)
             ),
-            sequences=dict(
-                ask(
-                    "SELECT attname, (SELECT relname FROM pg_class WHERE oid ="
-                    " pg_get_serial_sequence(%(table)s, attname)::regclass) FROM pg_attribute"
-                    " WHERE attrelid = %(table)s::regclass AND attidentity <> ''"
-                )
-            ),
+            sequences=dict(ask(_SEQUENCES)),
             policies=tuple(_policies(ask, quote)),
             quote=quote,
         )
+
+
+def _names(ask: Callable[[str], Sequence[Any]], text: str) -> list[str]:
+    return [name for (name,) in ask(text)]
+
+
+def _indexes(ask: Callable[[str], Sequence[Any]]) -> dict[str, Any]:
+    rows = ask(_INDEXES)
+    return {
+        "uniques": tuple(
+            UniqueKey(name=conname, columns=tuple(columns), is_primary=contype == "p")
+            for _, _, _, conname, contype, columns in rows
+            if contype in {"p", "u"}
+        ),
+        "conditional_uniques": tuple(
+            name for name, _, unique, conname, *_ in rows if unique and conname is None
+        ),
+        "index_names": tuple(name for name, *_ in rows),
+        "indexes": tuple(text for _, text, _, conname, *_ in rows if conname is None),
+    }
 
 
 def _policies(ask: Callable[[str], Sequence[Any]], quote: Callable[[str], str]) -> Iterator[str]:
@@ -208,7 +215,3 @@ def _policies(ask: Callable[[str], Sequence[Any]], quote: Callable[[str], str]) 
 def _plain(text: str) -> str:
     """Return a text that ``format`` leaves as it is."""
     return text.replace("{", "{{").replace("}", "}}")
-
-
-def _first(rows: Sequence[Any]) -> str:
-    return str(rows[0][0]) if rows else ""

@@ -59,6 +59,31 @@ class Worklist:
         migration.atomic = atomic
         return migration
 
+    @classmethod
+    def make(cls):
+        return cls().apply(
+            migrations.CreateModel(
+                "Case",
+                [
+                    ("id", models.BigAutoField(primary_key=True)),
+                    ("number", models.IntegerField()),
+                    ("name", models.TextField()),
+                    ("priority", models.IntegerField(null=True)),
+                ],
+                options={"db_table": TABLE},
+            )
+        )
+
+    @classmethod
+    def make_again(cls):
+        cls.drop()
+        return cls.make()
+
+    @staticmethod
+    def drop():
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP TABLE {TABLE}")
+
 
 @pytest.fixture(autouse=True)
 def _owner():
@@ -66,30 +91,10 @@ def _owner():
         pytest.skip("the application's role owns no table")
 
 
-def make_worklist():
-    return Worklist().apply(
-        migrations.CreateModel(
-            "Case",
-            [
-                ("id", models.BigAutoField(primary_key=True)),
-                ("number", models.IntegerField()),
-                ("name", models.TextField()),
-                ("priority", models.IntegerField(null=True)),
-            ],
-            options={"db_table": TABLE},
-        )
-    )
-
-
-def drop_worklist():
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP TABLE {TABLE}")
-
-
 @pytest.fixture
 def worklist(transactional_db):
-    yield make_worklist()
-    drop_worklist()
+    yield Worklist.make()
+    Worklist.drop()
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Statements that stand for their line, and no foreign keys checked for each row of an import."""
 
+from typing import Any
+
 from django.db import migrations, models, transaction
 
 from claimkit_django.migrations_kit import Patiently, RemoveConstraintSafely
@@ -17,7 +19,7 @@ WHERE e.stands_for_line
 """
 
 
-def write_lines(apps, schema_editor):
+def write_lines(apps: Any, schema_editor: Any) -> None:
     """Give lines their rows, before nothing tells any more that statements stand for them."""
     connection = schema_editor.connection
     line, event, name = (
