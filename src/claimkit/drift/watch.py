@@ -164,13 +164,15 @@ def watch(
     progress: Progress | None = None,
     known_by: dt.date | None = None,
     holds: Sequence[DataHold] = (),
+    has_watched: bool = False,
 ) -> WatchReport:
     """Look for payers that changed, record what is found, and tell.
 
     A run looks at the last ``config.scan_days`` nights, as if it had run on each of them, so a
     change that began and was missed weeks ago is found and keeps its first night
     (:attr:`Finding.detected_on <claimkit.drift.findings.Finding.detected_on>`). A tenant's first
-    run looks at ``config.first_scan_days`` nights. Running again changes nothing.
+    run, and every one until something is found or payers were watched, looks at
+    ``config.first_scan_days`` nights. Running again changes nothing.
 
     Args:
         tenant: Whose claims.
@@ -184,13 +186,16 @@ def watch(
         known_by: Leave out what became known later; None means all that is known.
         holds: Doubts about recent data: alerts about changes since then are kept on the watch
             list, with the reason, and are told once a later run has no such doubt.
+        has_watched: An earlier run watched payers of this tenant, so that its past was looked at,
+            also where nothing was found. What keeps its runs says so: a look at a year costs
+            several times one at ``config.scan_days`` nights.
 
     Raises:
         UnknownName: a configured detector is not registered.
     """
     chosen = choose_detectors(config.detectors, detectors, progress)
     before = tuple(store.findings.open(tenant))
-    is_first = not before and not store.findings.all(tenant)
+    is_first = not has_watched and not before and not store.findings.all(tenant)
     setting = share_budget(chosen, config)
     if is_first:
         setting = replace(setting, scan_days=config.first_scan_days)

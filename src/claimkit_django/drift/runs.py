@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.utils import timezone
 
 from claimkit.drift.acceptance import accept_finding
-from claimkit.drift.watch import rebuild_cube, watch
+from claimkit.drift.watch import WatchState, rebuild_cube, watch
 from claimkit.errors import ClaimkitError, StoreError
 from claimkit.events import WatchEnded
 from claimkit.tenants import use_tenant
@@ -77,6 +77,7 @@ def run_watch(
                 clock=clock or SystemClock(),
                 progress=_with_heartbeat(row, using, progress),
                 holds=store.quality.holds(tenant) if store.has("quality") else (),
+                has_watched=_has_watched(using),
             )
         except Exception as error:
             # Isolation point: the row must not say "running" for ever. Told on, of course.
@@ -86,6 +87,11 @@ def run_watch(
         _end(row, using, report)
         _tell(bus, tenant, WatchRun.Status.SUCCESS, time.monotonic() - began, len(report.held))
     return report
+
+
+def _has_watched(using: str) -> bool:
+    done = WatchRun.objects.using(using).filter(status=WatchRun.Status.SUCCESS)
+    return bool(done.filter(details__state=WatchState.WATCHING.value).exists())
 
 
 def run_rebuild(

@@ -236,6 +236,15 @@ def test_the_first_run_looks_further_back_than_the_next(store):
     assert [len(known) for _, _, known in detector.asked] == [0, 1]
 
 
+def test_a_run_after_one_that_found_nothing_looks_no_further_back(store):
+    store.cube.post(NORTHSIDE, decisions(("SPIP", NIGHT, 3)))
+    detector = Scripted()
+    for has_watched in (False, True):
+        look(store, detector, has_watched=has_watched)
+
+    assert [config.scan_days for _, config, _ in detector.asked] == [365, 56]
+
+
 def test_a_run_reads_only_what_its_nights_need_and_more_for_what_is_open(store):
     long_ago = NIGHT - dt.timedelta(days=900)
     store.cube.post(NORTHSIDE, decisions(("SPIP", long_ago, 5), ("SPIP", NIGHT, 3)))

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from claimkit.drift.cube import DECISIONS, Cells
+from claimkit.drift.watch import WatchState
 from claimkit.types import TenantKey, day_of
 from claimkit_django.drift.models import Finding
 from claimkit_django.drift.runs import run_watch
@@ -22,13 +23,14 @@ NIGHT = dt.date(2026, 3, 20)
 ORIGINAL = 73
 
 
-def post(tenant, *, payers, claims):
-    """Post 60 weeks in which each payer denies a tenth of its claims, and the first half from week 52 on."""
-    weeks = [day_of(NIGHT) - 7 * (60 - week) - 10 for week in range(60)]
+def post(tenant, *, payers, claims, denied_later=None, weeks=60):
+    """Post 60 weeks in which each payer denies a tenth of its claims, the first half from week 52 on."""
+    denied_later = claims // 2 if denied_later is None else denied_later
+    days = [day_of(NIGHT) - 7 * (weeks - week) - 10 for week in range(weeks)]
     rows = []
     for number in range(payers):
-        for week, day in enumerate(weeks):
-            denied = claims // (2 if number == 0 and week >= 52 else 10)
+        for week, day in enumerate(days):
+            denied = denied_later if number == 0 and week >= 52 else claims // 10
             rows += [
                 (f"PAYER {number}", "paid", "", day, claims - denied),
                 (f"PAYER {number}", "bundling", "CO-97", day, denied),
@@ -64,6 +66,26 @@ def statements(tenant):
     with enter(tenant):
         assert Finding.objects.filter(payer="PAYER 0", signal="denial_rate").exists()
     return counts
+
+
+def test_the_past_of_a_tenant_without_findings_is_looked_at_once(northside):
+    """It was looked at every night, a year of it."""
+    post(northside, payers=2, claims=50, denied_later=5)
+    reports = [
+        run_watch(TenantKey(northside.key), as_of=NIGHT + dt.timedelta(days=night))
+        for night in range(2)
+    ]
+
+    assert [one.findings for one in reports] == [(), ()]
+    assert [(one.as_of - one.scanned_from).days for one in reports] == [364, 55]
+
+
+def test_the_past_is_looked_at_until_there_is_enough_of_it(northside):
+    post(northside, payers=2, claims=50, weeks=5)
+    reports = [run_watch(TenantKey(northside.key), as_of=NIGHT) for _ in range(2)]
+
+    assert {one.state for one in reports} == {WatchState.LEARNING}
+    assert [(one.as_of - one.scanned_from).days for one in reports] == [364, 364]
 
 
 def test_a_night_asks_no_more_for_a_hundred_times_the_claims(northside, lakeview):
