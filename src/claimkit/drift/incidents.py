@@ -6,8 +6,6 @@ on the decisions after it opened (which nobody selected, so the winner's curse i
 for its end: the end needs evidence of its own, so that an incident does not come and go with the
 noise. While an alert is open, its payer is compared with the level that the alert brought
 (:mod:`claimkit.drift.plateau`), so that the next change of the same family is an incident of its own.
-Until that level is settled it is taken from the days that told of it; what passes a threshold meanwhile
-is more of what is open, which is looked at again at once, or an incident of its own in another place.
 """
 
 from __future__ import annotations
@@ -108,11 +106,6 @@ class Incident:
         """The first day that tells how large it is: once it is settled, of the days after it was told."""
         return self.told + 1 if self.is_settled else self.onset
 
-    def overlaps(self, cells: tuple[int, ...] | None, reason: int | None) -> bool:
-        """Whether a place of its payer has claims that it has, too."""
-        same_cells = None in (self.cells, cells) or bool(set(self.cells or ()) & set(cells or ()))
-        return same_cells and (None in (self.reason, reason) or self.reason == reason)
-
 
 class Run:
     """Nights of one history in order, with what is open on the way.
@@ -180,7 +173,7 @@ class Run:
         if week is None:
             return
         reach = {family: night - floor for family, floor in self._floor.items()}
-        stands = self._stands(week, night)
+        stands = self._stands(week)
         first = {family: longest.copy() for family, longest in reach.items()}
         for family, payer in stands:
             first[family][payer] = 0
@@ -189,10 +182,7 @@ class Run:
         raised = self.raised_week(week, night)
         if raised is not None:
             for hit in raised.hits(night, reach):
-                if raised.plateaus[hit.family, hit.payer].is_settled:
-                    self._take(hit, raised, night)
-                elif hit.is_alert:
-                    self._take_early(hit, raised, night)
+                self._take(hit, raised, night)
         for incident in [one for standing in self._open.values() for one in standing]:
             since = night - incident.told
             if night >= incident.told and (is_last or (since and since % REFIT_DAYS == 0)):
@@ -202,7 +192,7 @@ class Run:
         """Return the week for payers that stand on a plateau which ``night`` can be compared with."""
         plateaus = {
             key: one
-            for key, one in self._stands(week, night).items()
+            for key, one in self._stands(week).items()
             if one is not None and night >= one.end + _FIRST_LOOK - 1
         }
         if not plateaus:
@@ -213,8 +203,8 @@ class Run:
             self._raised = week, week.on_plateaus(plateaus)
         return self._raised[1]
 
-    def _stands(self, week: Week, night: int) -> dict[tuple[Family, int], Plateau | None]:
-        """Return who is compared with a plateau on ``night`` and no more with the baseline of ``week``."""
+    def _stands(self, week: Week) -> dict[tuple[Family, int], Plateau | None]:
+        """Return who is compared with a plateau and no more with the baseline of ``week``."""
         stands: dict[tuple[Family, int], Plateau | None] = {
             (Family.SPEED, payer): _later(pace, week)
             for payer, pace in self._paces.items()
@@ -223,7 +213,7 @@ class Run:
         for key, standing in self._open.items():
             alerts = [one for one in standing if one.alerted is not None]
             if alerts:
-                stands[key] = None if key[0] is Family.TENANT else _plateau(alerts[-1], week, night)
+                stands[key] = None if key[0] is Family.TENANT else _plateau(alerts[-1], week)
         return stands
 
     def _take(self, hit: Hit, week: Week, night: int) -> None:
@@ -255,19 +245,6 @@ class Run:
             known.week = week
             known.onset = night - hit.days + 1
             self._measure(known, night)
-
-    def _take_early(self, hit: Hit, week: Week, night: int) -> None:
-        """Take a hit on top of a level that is not settled: an incident of its own, or more of one.
-
-        What overlaps with an open incident is that one, told too small or in a part of its place only:
-        it is localized and measured anew, and people hear of it if it is worse than they were told.
-        """
-        cells, reason = week.place(hit, night)
-        for incident in self._open[hit.family, hit.payer]:
-            if incident.alerted is not None and incident.overlaps(cells, reason):
-                self._measure_again(incident, night)
-                return
-        self._take(hit, week, night)
 
     def _measure(self, incident: Incident, night: int) -> None:
         """Localize and measure an incident that passed a threshold tonight."""
@@ -337,16 +314,13 @@ def replay_nights(
     return run
 
 
-def _plateau(incident: Incident, week: Week, night: int) -> Plateau:
-    """Return the days that show the level which an incident brought, as of a week and a night in it."""
+def _plateau(incident: Incident, week: Week) -> Plateau:
+    """Return the days that show the level which an incident brought, as of a week."""
     start = incident.told + 1
     # As for the baseline, what is scanned must not be part of what it is compared with.
     end = max(start + SETTLE_DAYS, week.span.end)
     if incident.family is Family.SPEED:
-        # A queue that still grows tells of no pace.
         start = max(start, end - _PACE_DAYS)
-    elif night < end + _FIRST_LOOK - 1:
-        end = start
     return Plateau(
         payer=incident.payer,
         onset=min(incident.onset, start),
@@ -374,7 +348,8 @@ def _measure_denials(run: Run, incident: Incident, night: int) -> None:
         incident.onset = find_onset(
             history, baseline, payer, told, earliest, incident.told, night + 1
         )
-    totals = total(history, baseline, incident.measured_from, night + 1)
+    start = incident.measured_from
+    totals = total(history, baseline, start, night + 1)
     cells, reason = incident.cells, incident.reason
     if incident.signal is Signal.DENIAL_RATE:
         found = localize(

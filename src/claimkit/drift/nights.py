@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from claimkit.drift.allowed import fit_allowed, localize_drop, scan_allowed
+from claimkit.drift.allowed import fit_allowed, scan_allowed
 from claimkit.drift.baseline import Span, fit_baseline
 from claimkit.drift.findings import Signal
-from claimkit.drift.localize import localize, total
 from claimkit.drift.plateau import lower_allowed, raise_baseline, slow_speed
 from claimkit.drift.recoding import find_moves, recode
 from claimkit.drift.scan import scan, scan_swaps
@@ -197,15 +196,6 @@ class Week:
             if each is family:
                 longest[payer] = max(0, night + 1 - plateau.end)
         return longest
-
-    def place(self, hit: Hit, night: int) -> tuple[tuple[int, ...] | None, int | None]:
-        """Return the cells and the reason of what a hit of ``night`` is about; None means all."""
-        start, end = night - hit.days + 1, night + 1
-        if hit.family is Family.ALLOWED:
-            return localize_drop(self._history, self.allowed, hit.payer, start, end), None
-        totals = total(self._history, self.baseline, start, end)
-        found = localize(self._history, self.baseline, totals, hit.payer)
-        return found.cells, found.reason
 
     def supports(self, night: int, family: Family, payer: int) -> bool:
         """Whether a payer passes the watch threshold on ``night``, with all that is known now."""

@@ -92,7 +92,7 @@ def narrow(finding: Finding, run: Run, incident: Incident, cube: Mapping[str, Ce
 def _slices(cells: Cells, history: History, incident: Incident, finding: Finding) -> _Slices | None:
     day = cells.numbers[SLICES.day] - history.first
     span, plateau = incident.week.span, incident.plateau
-    first, end = (span.start, span.end) if plateau is None else (plateau.learned_from, plateau.end)
+    first, end = (span.start, span.end) if plateau is None else (plateau.start, plateau.end)
     mine = _in_segment(cells, history, finding) & (cells.measures["claims"] > 0)
     is_base = mine & (day >= first) & (day < end)
     last = (finding.as_of - finding.onset).days

@@ -3,8 +3,7 @@
 An open incident must not hide the next one of the same payer. From the days after it was told,
 which nobody selected, the level that it brought is learned, and what comes on top of that level is
 scanned for like any first change. Those days are few, so the level is known badly at first, and
-scores allow for that. Before there are such days, the level is that of the days that told of the
-change: rather too high, because they were chosen for it, so that what stands out is more.
+scores allow for that.
 """
 
 from __future__ import annotations
@@ -62,16 +61,6 @@ class Plateau:
     #: Where the payer changed; None means all of it.
     cells: tuple[int, ...] | None = None
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether there are days yet that nobody selected; else those from the onset on serve."""
-        return self.end > self.start
-
-    @property
-    def learned_from(self) -> int:
-        """The first day that shows the level."""
-        return self.start if self.is_settled else self.onset
-
 
 def raise_baseline(history: History, baseline: Baseline, plateaus: Sequence[Plateau]) -> Baseline:
     """Return the baseline with the rates and reasons of some payers as they are on their plateaus.
@@ -108,8 +97,8 @@ def _reference(history: History, baseline: Baseline, plateau: Plateau) -> _Refer
             totals.reasons[cells],
         )
 
-    after = sums(plateau.learned_from, plateau.end)
-    if not plateau.is_settled or plateau.onset >= plateau.start:
+    after = sums(plateau.start, plateau.end)
+    if plateau.onset >= plateau.start:
         return after
     selected = sums(plateau.onset, plateau.start)
     part = float(after.expected.sum()) / max(float(selected.expected.sum()), 1e-9)
@@ -226,7 +215,7 @@ def lower_allowed(history: History, allowed: Allowed, plateaus: Sequence[Plateau
     precision = allowed.precision.copy()
     for one in plateaus:
         where = history.cells_of(one.payer)
-        score, weight = drops_by_cell(history, allowed, one.payer, one.learned_from, one.end)
+        score, weight = drops_by_cell(history, allowed, one.payer, one.start, one.end)
         prior = _ALLOWED_CLAIMS / allowed.variance[where]
         for part, _ in _parts(one, where):
             known = float(weight[part].sum())

@@ -338,7 +338,7 @@ def _why(run: Run, incident: Incident, told: dt.date, limit: float, basis: str) 
     history, baseline, plateau = run.past(incident), incident.week.baseline, incident.plateau
     base = (baseline.span.start, baseline.span.end)
     if plateau is not None:
-        base = (plateau.learned_from, plateau.end)
+        base = (plateau.start, plateau.end)
     budget = run.config.budget if incident.alerted is not None else run.config.watch_budget
     first = date_words(date_of(history.first + base[0]))
     last = date_words(date_of(history.first + base[1] - 1))

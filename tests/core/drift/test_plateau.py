@@ -68,67 +68,6 @@ def test_runs_night_by_night_tell_the_same_as_one_run(twice):
     assert told == {one.segment: one.detected_on for one in alerts(twice, until=night)}
 
 
-@pytest.fixture(scope="module")
-def soon(make_world):
-    """A world whose ALBATROSS denies imaging for a week, and surgery from the day after on."""
-    world = make_world(seed=8, per_day=120)
-    week = world.columns["decided"] < FIRST + 8
-    world.deny_more(world.of(payer="ALBATROSS", group="imaging") & week, since=FIRST, points=0.35)
-    world.deny_more(
-        world.of(payer="ALBATROSS", group="surgery"),
-        since=FIRST + 9,
-        points=0.25,
-        reason="bundling",
-    )
-    return world
-
-
-def test_alert_of_a_few_days_ago_does_not_hide_a_change_in_another_place(soon):
-    start, end = (soon.start + dt.timedelta(days=FIRST + days) for days in (-30, 30))
-    found = LatticeDetector().replay(soon.cube(), start=start, end=end, config=CONFIG)
-
-    first, second = sorted(
-        (one for one in found if one.tier is Tier.ALERT), key=lambda one: one.detected_on
-    )
-    assert first.segment.procedure_groups == ("imaging",)
-    assert second.segment.procedure_groups == ("surgery",)
-    assert second.segment.category == "bundling"
-    # Before the level of the first is settled, and before it has ended.
-    assert (second.detected_on - first.detected_on).days < 17
-    assert second.detected_on < first.ended
-    assert abs((second.onset - soon.start).days - FIRST - 9) <= 3
-
-
-def test_such_a_change_is_told_alike_night_by_night(soon):
-    standing = ()
-    for night in range(FIRST - 20, FIRST + 16, 5):
-        as_of = soon.start + dt.timedelta(days=night)
-        found = LatticeDetector().detect(
-            soon.cube(until=as_of),
-            as_of=as_of,
-            config=DriftConfig(scan_days=5),
-            open_findings=standing,
-        )
-        recorded = reconcile(standing, found, as_of=as_of)
-        standing = (*recorded.new, *recorded.worse, *recorded.same)
-    told = {one.segment: one.detected_on for one in standing if one.tier is Tier.ALERT}
-
-    together = alerts(soon, until=night, config=DriftConfig(scan_days=40))
-    assert told == {one.segment: one.detected_on for one in together}
-    assert len(told) == 2
-
-
-def test_more_in_the_place_of_a_few_days_ago_is_the_same_finding(make_world):
-    world = make_world(seed=9, per_day=120)
-    world.deny_more(world.of(payer="ALBATROSS"), since=FIRST, points=0.10)
-    world.deny_more(world.of(payer="ALBATROSS"), since=FIRST + 10, points=0.15)
-
-    (found,) = alerts(world, until=FIRST + 17)
-
-    # It has become the larger one.
-    assert found.effect > 0.15
-
-
 def test_rise_in_the_same_place_is_a_finding_of_its_own(make_world):
     world = make_world(seed=6, per_day=120)
     world.deny_more(world.of(payer="ALBATROSS"), since=FIRST, points=0.10)
