@@ -70,9 +70,17 @@ class NameTable:
         self._using = using
         self._committed: dict[int, Dictionary] = {}
 
-    def load(self, tenant_id: int) -> Dictionary:
-        """Return the tenant's names as this transaction sees them; one query for what is new."""
+    def load(self, tenant_id: int, *, up_to: int | None = None) -> Dictionary:
+        """Return the tenant's names as this transaction sees them; one query for what is new.
+
+        Args:
+            tenant_id: Database id of the tenant.
+            up_to: The largest code that is asked for; no query where all up to it are known, since
+                a code keeps its name.
+        """
         known = self._committed.get(tenant_id) or Dictionary()
+        if up_to is not None and up_to <= known.last_code:
+            return known
         connection = connections[self._using]
         with connection.cursor() as cursor:
             cursor.execute(

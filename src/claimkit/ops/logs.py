@@ -47,7 +47,7 @@ __all__ = [
 #: Names of the fields that claimkit logs; none holds anything about a patient.
 FIELDS: Final = frozenset(
     {"action", "actor", "alert", "attempts", "backtest", "cells", "channel", "check", "claims", "delivery", "export",
-     "found", "kind", "listener", "mapping", "new", "plugin", "reason", "receiver", "report", "request_id", "rule",
+     "files", "found", "kind", "listener", "mapping", "new", "plugin", "reason", "receiver", "report", "request_id", "rule",
      "schedule", "severity", "source", "span_id", "status_code", "task", "task_id", "tenant", "topic",
      "trace_id", "upload"}
 )  # fmt: skip

@@ -106,7 +106,8 @@ class OrmCubeStore:
             found = self._summed(
                 tenant_id, table, axes, {"since": since, "until": until, "known_by": known_by}
             )
-            names = self._names.load(tenant_id)
+            largest = found[:, : len(table.labels)].max(initial=0)
+            names = self._names.load(tenant_id, up_to=int(largest))
         labels: dict[str, NDArray[np.int64]] = {}
         texts: dict[str, Sequence[str]] = {}
         for at, axis in enumerate(table.labels):

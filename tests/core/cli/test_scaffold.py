@@ -58,6 +58,7 @@ def test_every_hook_that_collects_has_a_kind():
     assert hooks - made == {
         "claimkit_register_event_types",
         "claimkit_register_listeners",
+        "claimkit_register_remark_codes",
         "claimkit_resolve_tenant",
     }
 
