@@ -139,7 +139,7 @@ def test_what_a_killed_worker_left_in_the_storage_is_removed(clinic, storage, ki
     assert remove_orphans(now=now + dt.timedelta(hours=25)) == 1
     assert storage() == before
     assert remove_orphans(now=now + dt.timedelta(hours=25)) == 0
-    assert ReportFile.unscoped.get().run == kept
+    assert ReportFile.unscoped.get().run_id == kept.pk
 
 
 @pytest.mark.django_db(transaction=True)
