@@ -400,8 +400,9 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
         Correct the rows, and send the file as a new upload: the columns in front are ignored.
         """
         refuse_unknown(request, ())
-        self.refuse_personal()
+        # Another tenant's upload is not there, whatever the token may take.
         upload = self.get_object()
+        self.refuse_personal()
         note_download(upload)
         body = io.BytesIO()
         repair_csv(problems_of(upload), body, header=upload.header)
