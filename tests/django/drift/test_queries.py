@@ -25,6 +25,12 @@ ORIGINAL = 73
 _BOUNDS = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
 
 
+@pytest.fixture(autouse=True)
+def short_past(settings):
+    """Ten weeks of nights tell as much here as a year."""
+    settings.CLAIMKIT = {**settings.CLAIMKIT, "DRIFT": {"FIRST_SCAN_DAYS": 70}}
+
+
 def post(tenant, *, payers, claims, denied_later=None, weeks=60):
     """Post 60 weeks in which each payer denies a tenth of its claims, the first half from week 52 on."""
     denied_later = claims // 2 if denied_later is None else denied_later
@@ -71,7 +77,6 @@ def statements(tenant):
     return counts
 
 
-@pytest.mark.slow
 def test_the_past_of_a_tenant_without_findings_is_looked_at_once(northside):
     """It was looked at every night, a year of it."""
     post(northside, payers=2, claims=50, denied_later=5)
@@ -81,7 +86,7 @@ def test_the_past_of_a_tenant_without_findings_is_looked_at_once(northside):
     ]
 
     assert [one.findings for one in reports] == [(), ()]
-    assert [(one.as_of - one.scanned_from).days for one in reports] == [364, 55]
+    assert [(one.as_of - one.scanned_from).days for one in reports] == [69, 55]
 
 
 def test_the_past_is_looked_at_until_there_is_enough_of_it(northside):
@@ -89,10 +94,9 @@ def test_the_past_is_looked_at_until_there_is_enough_of_it(northside):
     reports = [run_watch(TenantKey(northside.key), as_of=NIGHT) for _ in range(2)]
 
     assert {one.state for one in reports} == {WatchState.LEARNING}
-    assert [(one.as_of - one.scanned_from).days for one in reports] == [364, 364]
+    assert [(one.as_of - one.scanned_from).days for one in reports] == [69, 69]
 
 
-@pytest.mark.slow
 def test_a_night_asks_no_more_for_a_hundred_times_the_claims(northside, lakeview):
     post(northside, payers=2, claims=50)
     post(lakeview, payers=2, claims=5_000)
