@@ -9,7 +9,12 @@ from django.db.migrations.operations import AddConstraint, RemoveConstraint
 from django.db.models import Deferrable, UniqueConstraint
 
 from claimkit_django.migrations_kit.indexes import build_index, drop_index
-from claimkit_django.migrations_kit.locks import execute_patiently, is_online, refuse_transaction
+from claimkit_django.migrations_kit.locks import (
+    Patience,
+    execute_patiently,
+    is_online,
+    refuse_transaction,
+)
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -18,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AddConstraintSafely", "RemoveConstraintSafely"]
 
+#: A foreign key goes under the locks of two tables, taken one after the other: while it waits for the
+#: second, others wait for both.
+_TWO_LOCKS = Patience(lock_timeout_ms=10)
 _CREATE_UNIQUE = "CREATE UNIQUE INDEX "
 _DEFERRABLE = {
     None: "",
@@ -128,6 +136,7 @@ def _remove(schema_editor: Any, operation: Any, model: type[Model], constraint: 
         schema_editor,
         f"ALTER TABLE {_table(schema_editor, model)}"
         f" DROP CONSTRAINT IF EXISTS {schema_editor.quote_name(constraint.name)}",
+        _TWO_LOCKS,
     )
 
 
