@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.core import signing
-from django.db.models import F, Q
+from django.db.models import BooleanField, F, Func, Q, Value
 
 from claimkit.errors import ClaimkitError
 
@@ -80,7 +80,13 @@ def take_page(
     backwards, values = _read(cursor, keys, bound) if cursor else (False, None)
     ways = tuple(key.reverse() for key in keys) if backwards else tuple(keys)
     if values is not None:
-        rows = rows.filter(_after(ways, values, backwards=backwards))
+        # Sums have no index, and Django would group by the comparison of their rows.
+        compares_rows = rows.query.group_by is None and _are_alike(ways)
+        rows = rows.filter(
+            _RowsBeyond(ways, values)
+            if compares_rows
+            else _after(ways, values, backwards=backwards)
+        )
     found = list(rows.order_by(*_order(ways, backwards=backwards))[: size + 1])
     more = len(found) > size
     found = found[:size]
@@ -130,6 +136,24 @@ def _order_by(key: SortKey, *, backwards: bool) -> OrderBy:
     return column.desc(**nulls) if key.descending else column.asc(**nulls)
 
 
+class _RowsBeyond(Func):
+    """``(a, b) > (1, 2)``: an index scan starts at the very row, however many share its ``a``."""
+
+    output_field = BooleanField()
+    conditional = True
+    template = "(%(expressions)s)"
+
+    def __init__(self, keys: Sequence[SortKey], values: Sequence[Any]) -> None:
+        columns = Func(*(F(key.column) for key in keys), template="(%(expressions)s)")
+        edge = Func(*map(Value, values), template="(%(expressions)s)")
+        super().__init__(columns, edge, arg_joiner=" < " if keys[0].descending else " > ")
+
+
+def _are_alike(keys: Sequence[SortKey]) -> bool:
+    """Whether rows sort by ``keys`` as databases compare rows: one direction, and no NULL."""
+    return len({key.descending for key in keys}) == 1 and not any(key.nullable for key in keys)
+
+
 def _after(keys: Sequence[SortKey], values: Sequence[Any], *, backwards: bool) -> Q:
     """Return the condition for rows strictly after ``values`` in the order of ``keys``."""
     ways: list[Q] = []
@@ -139,13 +163,7 @@ def _after(keys: Sequence[SortKey], values: Sequence[Any], *, backwards: bool) -
         if beyond is not None:
             ways.append(equal & beyond)
         equal &= Q(**{f"{key.column}__isnull": True} if value is None else {key.column: value})
-    condition = functools.reduce(operator.or_, ways)
-    first, value = keys[0], values[0]
-    if not first.nullable and len(keys) > 1:
-        # Redundant, but lets the planner start the index scan at the edge instead of at the top.
-        bound = "lte" if first.descending else "gte"
-        condition &= Q(**{f"{first.column}__{bound}": value})
-    return condition
+    return functools.reduce(operator.or_, ways)
 
 
 def _beyond(key: SortKey, value: Any, *, backwards: bool) -> Q | None:
