@@ -29,24 +29,30 @@ _MIDDLEWARE = [
 class Site:
     """Asks as a viewer who is signed in; throttles, roles and the scope are on."""
 
-    def __init__(self, claims: int) -> None:
+    def __init__(self) -> None:
         from django.contrib.auth import get_user_model
         from django.db import connection
         from rest_framework.test import APIClient
 
-        from claimkit_django.claims.models import Claim
         from claimkit_django.tenants.models import Tenant
-        from claimkit_django.tenants.scope import enter
 
-        self.claims = claims
+        self.claims = 0
         self.vendor = f"{connection.vendor} {connection.pg_version // 10_000}"
-        tenant = Tenant.objects.create(key="northside", name="Northside")
+        self.tenant = Tenant.objects.create(key="northside", name="Northside")
         user = get_user_model().objects.create_user("viewer")
-        tenant.memberships.create(user=user, role="viewer")
-        _fill(tenant.pk, claims)
+        self.tenant.memberships.create(user=user, role="viewer")
+        _name_axes(self.tenant.pk)
         self._client = APIClient()
         self._client.force_authenticate(user)
-        with enter(tenant):
+
+    def grow(self, claims: int) -> None:
+        """Add claims until the tenant has as many, and look up the addresses anew."""
+        from claimkit_django.claims.models import Claim
+        from claimkit_django.tenants.scope import enter
+
+        _add_claims(self.tenant.pk, self.claims, claims)
+        self.claims = claims
+        with enter(self.tenant):
             self.detail = f"/api/v1/claims/{Claim.objects.first().uid}/"
         first = self.get("/api/v1/claims/")
         self.etag = first["ETag"]
@@ -73,12 +79,10 @@ class Site:
         return address.replace("page_size=500", "page_size=50")
 
 
-def _fill(tenant: int, claims: int) -> None:
-    """Write claims and their cells with a handful of statements: imports have their own benchmark."""
+def _name_axes(tenant: int) -> None:
+    """Write what the codes of claims and cells stand for."""
     from django.db import connection
 
-    epoch = dt.date(1970, 1, 1)
-    first = (dt.date(2025, 1, 1) - epoch).days
     names = [("payer", f"PAYER {number}") for number in range(1, _PAYERS + 1)]
     names += [("procedure_group", "Imaging: MRI"), ("outcome", "paid"), ("outcome", "unmapped")]
     with connection.cursor() as cursor:
@@ -88,12 +92,27 @@ def _fill(tenant: int, claims: int) -> None:
                     f"INSERT INTO {table} (tenant_id, axis, code, name) VALUES (%s, %s, %s, %s)",
                     [tenant, axis, code, name],
                 )
+
+
+def _add_claims(tenant: int, first: int, last: int) -> None:
+    """Write claims with one statement: imports have their own benchmark."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
         columns, values = _columns(tenant)
         cursor.execute(
             f"INSERT INTO claimkit_claims_claim ({columns}) SELECT {values}"
-            " FROM generate_series(1, %s) AS n",
-            [claims],
+            " FROM generate_series(%s, %s) AS n",
+            [first + 1, last],
         )
+        cursor.execute("VACUUM ANALYZE claimkit_claims_claim")
+
+
+def _add_cells(tenant: int) -> None:
+    from django.db import connection
+
+    first = (dt.date(2025, 1, 1) - dt.date(1970, 1, 1)).days
+    with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO claimkit_drift_cubedecision (tenant_id, decided_day, known_day, payer,"
             " procedure_group, outcome, reason, age_days, claims, charge, allowed, paid)"
@@ -122,6 +141,9 @@ def _columns(tenant: int) -> tuple[str, str]:
         "outcome": outcome,
         "first_outcome": outcome,
         **dict.fromkeys(("first_decided_on", "decided_on", "listed_on"), day),
+        "submitted_on": f"{day} - 5 - (mod(n, 23))::int",
+        "lag_days": "5 + mod(n, 23)",
+        "allowed": "11000",
         "charge": "12345 + mod(n, 1000)",
         "paid": "10000",
         **dict.fromkeys(("has_submission", "has_decision", "first_pass"), "true"),
@@ -135,7 +157,16 @@ def _columns(tenant: int) -> tuple[str, str]:
 
 @contextmanager
 def set_up(claims: int) -> Iterator[Site]:
-    """Start a database, fill it, and stop it at the end."""
+    """Start a site with claims and their cells, and stop its database at the end."""
+    with start() as site:
+        _add_cells(site.tenant.pk)
+        site.grow(claims)
+        yield site
+
+
+@contextmanager
+def start() -> Iterator[Site]:
+    """Start a site whose tenant has no claims yet, and stop its database at the end."""
     from tests.postgres import postgres_url, stop
 
     try:
@@ -143,7 +174,7 @@ def set_up(claims: int) -> Iterator[Site]:
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
-        yield Site(claims)
+        yield Site()
     finally:
         from django.db import connections
 
@@ -175,6 +206,7 @@ def _configure(url: str) -> None:
             *("claimkit_django.tenants", "claimkit_django.claims", "claimkit_django.drift"),
         ],
         MIDDLEWARE=_MIDDLEWARE,
+        STORAGES={"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}},
         CLAIMKIT={"REST": {"READ_RATE": "1000000/1m"}},
         LOGGING_CONFIG=None,
     )
