@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+_BENCHMARKS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(_BENCHMARKS.parent), str(_BENCHMARKS / "imports")]
 
-from site_of_requests import DEEP, set_up
+from site_of_requests import DEEP, set_up  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
 
 import django
 from django.conf import settings
+from site_of_imports import database_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,20 +37,27 @@ class Site:
         from claimkit_django.tenants.models import Tenant
 
         self.claims = 0
-        self.vendor = f"{connection.vendor} {connection.pg_version // 10_000}"
-        self.tenant = Tenant.objects.create(key="northside", name="Northside")
-        user = get_user_model().objects.create_user("viewer")
-        self.tenant.memberships.create(user=user, role="viewer")
-        _name_axes(self.tenant.pk)
+        self.vendor = f"{connection.vendor} {connection.get_database_version()[0]}"
+        self.tenant, is_new = Tenant.objects.get_or_create(
+            key="northside", defaults={"name": "Northside"}
+        )
+        user, _ = get_user_model().objects.get_or_create(username="viewer")
+        if is_new:
+            self.tenant.memberships.create(user=user, role="viewer")
+            _name_axes(self.tenant.pk)
         self._client = APIClient()
         self._client.force_authenticate(user)
 
     def grow(self, claims: int) -> None:
         """Add claims until the tenant has as many, and look up the addresses anew."""
+        _add_claims(self.tenant.pk, self.claims, claims)
+        self.look_up(claims)
+
+    def look_up(self, claims: int) -> None:
+        """Look up the addresses of a tenant that has so many claims."""
         from claimkit_django.claims.models import Claim
         from claimkit_django.tenants.scope import enter
 
-        _add_claims(self.tenant.pk, self.claims, claims)
         self.claims = claims
         with enter(self.tenant):
             self.detail = f"/api/v1/claims/{Claim.objects.first().uid}/"
@@ -170,7 +177,7 @@ def start() -> Iterator[Site]:
     from tests.postgres import postgres_url, stop
 
     try:
-        _configure(postgres_url())
+        configure(postgres_url())
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
@@ -182,24 +189,15 @@ def start() -> Iterator[Site]:
         stop()
 
 
-def _configure(url: str) -> None:
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
+def configure(url: str) -> None:
+    """Configure Django for the database behind ``url`` (sqlite:///path or postgresql://…)."""
     settings.configure(
         SECRET_KEY="only-for-benchmarks-" + "k" * 50,
         USE_TZ=True,
         ALLOWED_HOSTS=["testserver"],
         ROOT_URLCONF="claimkit_django.urls",
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        DATABASES={
-            "default": {
-                "ENGINE": "django.db.backends.postgresql",
-                "NAME": parts.path.lstrip("/") or "postgres",
-                "USER": parts.username or "",
-                "HOST": query.get("host", parts.hostname or ""),
-                "PORT": str(parts.port or ""),
-            }
-        },
+        DATABASES={"default": database_of(url)},
         INSTALLED_APPS=[
             *("django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"),
             *("rest_framework", "django_filters", "drf_spectacular", "drf_spectacular_sidecar"),
