@@ -3,7 +3,8 @@
 ``watch`` reads files and reports drift, ``report`` writes the report of a period, ``export`` claims
 or findings as a table, ``backtest`` says what past nights would have told, ``risk`` how probable a denial of claims
 is that were not sent yet, ``import`` puts files into a store (or, with ``--dry-run``, only says what is in them), ``cube``
-makes the cube of claims in Parquet by an engine, ``plugins`` shows what is loaded, ``plugin new`` makes one, ``doctor`` checks the installation, ``deliver`` tries a receiver of webhooks.
+makes the cube of claims in Parquet by an engine, ``plugins`` shows what is loaded, ``plugin new`` makes one, ``doctor`` checks the installation, ``deliver`` tries a receiver of webhooks, ``listen`` is one, and ``verify``
+looks at one that was kept.
 Results go to standard output, progress and errors to standard error; every
 command has ``--format json``. Exit status: 0 done, 1 something could not be done, 2 wrong usage.
 """
@@ -29,6 +30,12 @@ from claimkit.cli.files import (
     open_kept,
     report_rows,
     report_text,
+)
+from claimkit.cli.listen import (
+    add_listen_arguments,
+    add_verify_arguments,
+    listen,
+    verify_kept,
 )
 from claimkit.cli.plugins import show_plugins
 from claimkit.cli.reports import (
@@ -347,6 +354,12 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--store", metavar="URL", default="memory:", help="store to try")
     add_deliver_arguments(
         _command(commands, "deliver", _deliver, "send one signed webhook to a receiver")
+    )
+    add_listen_arguments(
+        _command(commands, "listen", listen, "receive webhooks, verify and print them")
+    )
+    add_verify_arguments(
+        _command(commands, "verify", verify_kept, "verify a webhook that was kept")
     )
     return parser
 

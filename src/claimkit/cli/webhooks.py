@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from claimkit.plugins import Plugins
     from claimkit.webhooks.signing import SecretKey, SigningPair
 
-__all__ = ["add_deliver_arguments", "deliver_one"]
+__all__ = ["add_deliver_arguments", "add_key_argument", "deliver_one", "read_key"]
 
 _KEY_VARIABLE = "CLAIMKIT_WEBHOOK_KEY"
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -38,12 +38,7 @@ _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"
 def add_deliver_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``claimkit deliver``."""
     parser.add_argument("url", metavar="URL", help="where to send it")
-    parser.add_argument(
-        "--key-file",
-        type=Path,
-        metavar="FILE",
-        help=f"holds the key, whsec_… or whsk_…; else the variable {_KEY_VARIABLE} does",
-    )
+    add_key_argument(parser, "whsec_… or whsk_…")
     parser.add_argument(
         "--body", type=Path, metavar="FILE", help="send these bytes (a webhooks.ping)"
     )
@@ -69,7 +64,9 @@ def deliver_one(arguments: argparse.Namespace, config: WebhooksConfig, plugins: 
     config = replace(config, retry_waits=())
     clock, outbox = SystemClock(), MemoryOutbox()
     book = MemoryBook(outbox, config)
-    book.add(Endpoint(lane="receiver", url=arguments.url, keys=(TimedKey(key=_key(arguments)),)))
+    book.add(
+        Endpoint(lane="receiver", url=arguments.url, keys=(TimedKey(key=_signing_key(arguments)),))
+    )
     book.send(
         "delivery",
         "receiver",
@@ -83,7 +80,7 @@ def deliver_one(arguments: argparse.Namespace, config: WebhooksConfig, plugins: 
         Courier(
             outbox=outbox,
             book=book,
-            make_transport=lambda: HttpTransport(policy, limits=limits),
+            make_transport=lambda: HttpTransport(policy, limits=limits, proxy=config.proxy),
             clock=clock,
             random=Random(),  # noqa: S311 - scatters waits, protects nothing
             config=config,
@@ -107,13 +104,34 @@ def deliver_one(arguments: argparse.Namespace, config: WebhooksConfig, plugins: 
     return fail(f"not delivered: {attempt.reason}{told}")
 
 
-def _key(arguments: argparse.Namespace) -> SecretKey | SigningPair:
+def add_key_argument(parser: argparse.ArgumentParser, kinds: str) -> None:
+    """Declare where the key is, which is one of these kinds."""
+    parser.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help=f"holds the key, {kinds}; else the variable {_KEY_VARIABLE} does",
+    )
+
+
+def read_key(arguments: argparse.Namespace) -> SecretKey | SigningPair | PublicKey:
+    """Return the key that the arguments or the environment name.
+
+    Raises:
+        ConfigError: there is none.
+        InvalidSigningKey: it is none.
+        OSError: its file cannot be read.
+    """
     text = os.environ.get(_KEY_VARIABLE, "")
     if arguments.key_file is not None:
         text = arguments.key_file.read_text(encoding="utf-8").strip()
     if not text:
         raise ConfigError("there is no key", remedy=f"Use --key-file or set {_KEY_VARIABLE}")
-    key = parse_key(text)
+    return parse_key(text)
+
+
+def _signing_key(arguments: argparse.Namespace) -> SecretKey | SigningPair:
+    key = read_key(arguments)
     if isinstance(key, PublicKey):
         raise InvalidSigningKey("a public key signs nothing", remedy="Use the whsk_… key")
     return key

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import threading
+from dataclasses import asdict
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -34,15 +36,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("--once", action="store_true", help="stop when nothing is due")
+        parser.add_argument("--once", action="store_true", help="drain: stop when nothing is due")
         parser.add_argument(
             "--threads", type=int, default=0, metavar="N", help="endpoints served at a time"
         )
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, metavar="ALIAS")
+        parser.add_argument("--format", choices=("text", "json"), default="text")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Deliver; a database that is away is waited for."""
         del args
+        self._as_json = options["format"] == "json"
         using, stopping = options["database"], threading.Event()
         threads = options["threads"] or config().webhooks.threads
         if options["once"]:
@@ -71,6 +75,9 @@ class Command(BaseCommand):
                 stopping.wait(pause * Random().uniform(0.5, 1))  # noqa: S311 - scatters waits
 
     def _tell(self, tally: Tally) -> None:
+        if self._as_json:
+            self.stdout.write(json.dumps(asdict(tally)))
+            return
         self.stdout.write(
             f"{tally.done} delivered, {tally.retried} to be tried again, {tally.dead} given up, "
             f"{tally.cancelled} cancelled"
