@@ -243,6 +243,8 @@ def _delivery() -> Dashboard:
             Panel(title="Oldest due", unit="s", limit=300,
                   queries=[(gauge(metrics.OUTBOX_OLDEST_DUE, by=("outbox",)), "{{outbox}}")]),
             _durations("Duration of an attempt", metrics.DELIVERY_SECONDS),
+            Panel(title="Endpoints of webhooks",
+                  queries=[(gauge(metrics.WEBHOOK_ENDPOINTS, by=("state",)), "{{state}}")]),
         ],
     )  # fmt: skip
 

@@ -49,6 +49,7 @@ __all__ = [
     "TASK_SECONDS",
     "UPLOADS_OLDEST_WAITING",
     "UPLOADS_WAITING",
+    "WEBHOOK_ENDPOINTS",
     "Kind",
     "Sample",
     "Series",
@@ -261,6 +262,12 @@ OUTBOX_OLDEST_DUE: Final = Series(
     help="For how long the oldest delivery is due that a worker could take.",
     labels=("outbox",),
 )
+WEBHOOK_ENDPOINTS: Final = Series(
+    name="claimkit_webhook_endpoints",
+    kind=Kind.GAUGE,
+    help="Endpoints of webhooks: sending, held after failures, unconfirmed or disabled.",
+    labels=("state",),
+)
 UPLOADS_WAITING: Final = Series(
     name="claimkit_uploads_waiting",
     kind=Kind.GAUGE,
@@ -319,6 +326,7 @@ SERIES: Final = {
         *(CUBE_CHANGES, CUBE_REFRESH_SECONDS),
         *(DRIFT_RUNS, DRIFT_RUN_SECONDS, DRIFT_FINDINGS, DRIFT_OLDEST_WATCH),
         *(ALERTS, ALERTS_OPEN, DELIVERIES, DELIVERY_SECONDS, OUTBOX_DUE, OUTBOX_OLDEST_DUE),
+        *(WEBHOOK_ENDPOINTS,),
         *(REPORT_RUNS, REPORT_RUN_SECONDS, REPORTS_WAITING, REPORTS_OLDEST_WAITING),
         *(EXECUTIONS, EXECUTION_SECONDS, AUDIT_UNLINKED, AUDIT_OLDEST_UNLINKED),
         *(UPLOADS_WAITING, UPLOADS_OLDEST_WAITING, SCRAPE_FAILED),

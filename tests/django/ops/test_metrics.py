@@ -323,7 +323,7 @@ def test_a_scrape_asks_as_much_whatever_there_is(
     notification(3)
     expose("", using=USING)
 
-    with django_assert_num_queries(13 if connection.vendor == "postgresql" else 11):
+    with django_assert_num_queries(14 if connection.vendor == "postgresql" else 12):
         expose("", using=USING)
 
 
