@@ -162,6 +162,12 @@ class WebhooksConfig:
     allow_http: bool = False
     #: Networks that may be reached although they are not public, such as ``127.0.0.0/8``.
     allowed_networks: tuple[str, ...] = ()
+    #: Proxy through which alone webhooks leave, such as ``http://egress.internal:4750``. It looks
+    #: names up, and refuses networks that are not public. Empty: workers connect themselves.
+    proxy: str = ""
+    #: Addresses or networks that webhooks come from, for receivers that let nobody else in; shown
+    #: with the event types in the OpenAPI document.
+    egress_addresses: tuple[str, ...] = ()
     #: Hours for which a replaced key still signs beside the new one.
     key_overlap_hours: int = 24
     #: Secret that the keys of endpoints are encrypted with, and older ones that still decrypt.

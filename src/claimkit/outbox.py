@@ -5,7 +5,9 @@ later, *dead*, or *cancelled*. Whoever settles must hold the lease: its token fe
 that was paused until somebody else took over. So a crash costs a repetition and never a loss.
 
 Deliveries run in *lanes*, one per receiver. A lane that is held is skipped, and no lane gets more
-at a time than its width: a slow or dead receiver delays nobody but itself.
+at a time than its width: a slow or dead receiver delays nobody but itself. Within a lane the
+earliest due come first, in no promised order, except where they share a *queue*: of a queue only
+the first that is not over can be leased.
 """
 
 from __future__ import annotations
@@ -81,6 +83,9 @@ class Delivery:
     reason: str = ""
     #: Token of the lease in force; empty without one.
     token: str = ""
+    #: Deliveries of one lane and one queue go one after the other, in the order in which they were
+    #: put; one that is dead or cancelled lets the next one pass. Empty: in no queue.
+    queue: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +249,8 @@ class Outbox(Protocol):
     ) -> Sequence[Lease]:
         """Take deliveries that nobody else has, of up to ``lanes`` lanes, the most neglected first.
 
-        Tenants take turns, then lanes. Within a lane the earliest due come first.
+        Tenants take turns, then lanes. Within a lane the earliest due come first; of a queue only
+        the one that was put first, and none while that one is leased or waits to be tried again.
 
         Args:
             now: The present.
@@ -320,13 +326,27 @@ class MemoryOutbox:
         )
         return self._lane(key).width - in_flight
 
+    def _is_first(self, delivery: Delivery) -> bool:
+        """Whether nothing that was put earlier is still to be done in its queue."""
+        if not delivery.queue:
+            return True
+        queue = (delivery.lane, delivery.queue)
+        # Deliveries keep the order in which they were put.
+        live = (
+            one.id
+            for one in self._deliveries.values()
+            if (one.lane, one.queue) == queue and one.state.is_live
+        )
+        return next(live, delivery.id) == delivery.id
+
     def _neglected(self, now: dt.datetime) -> list[str]:
         """Return lanes with something to do: each tenant's most neglected, then its second."""
         waiting: dict[TenantKey, dict[str, int]] = {}
         for one in self._deliveries.values():
             held = self._lane(one.lane).held_until
             if (
-                is_leasable(one, now)
+                self._is_first(one)
+                and is_leasable(one, now)
                 and (held is None or held <= now)
                 and self._room(one.lane, now) > 0
             ):
@@ -343,7 +363,7 @@ class MemoryOutbox:
             (
                 one
                 for one in self._deliveries.values()
-                if one.lane == lane and is_leasable(one, now)
+                if one.lane == lane and is_leasable(one, now) and self._is_first(one)
             ),
             key=lambda one: (one.due_at, one.id),
         )

@@ -104,9 +104,11 @@ class OrmOutbox:
     """:class:`claimkit.outbox.Outbox` over two tables of a room.
 
     Args:
-        deliveries: The room's :class:`OutboxRow`, with a foreign key ``lane``.
+        deliveries: The room's :class:`OutboxRow`, with a foreign key ``lane``; and with a text field
+            ``queue`` where deliveries may have to wait for each other, in the order of their ids.
         lanes: Its :class:`LaneRow`.
         using: Alias of the database.
+        tenants: Table of tenants.
     """
 
     def __init__(
@@ -121,6 +123,8 @@ class OrmOutbox:
             "lane": quote(options.get_field("lane").column),
             "tenants": quote(tenants),
         }
+        has_queues = any(one.name == "queue" for one in options.get_fields())
+        self._names["is_first"] = _IS_FIRST.format(**self._names) if has_queues else ""
 
     def lease(
         self, *, now: dt.datetime, ttl: dt.timedelta, lanes: int, per_lane: int
@@ -209,6 +213,7 @@ def as_delivery(row: Any, tenant: TenantKey) -> Delivery:
         attempts=row.attempts,
         reason=row.reason,
         token=row.token,
+        queue=getattr(row, "queue", ""),
     )
 
 
@@ -248,6 +253,12 @@ _STATES = {
     Ending.CANCELLED: DeliveryState.CANCELLED.value,
 }
 
+#: Whether nothing earlier of its queue is left to do; what is over stays so, so that a snapshot is
+#: enough to know it.
+_IS_FIRST = """
+      AND (d.queue = '' OR NOT EXISTS (SELECT 1 FROM {deliveries} e WHERE e.{lane} = d.{lane}
+        AND e.queue = d.queue AND e.id < d.id AND e.queue <> '' AND e.state IN ('due', 'leased')))"""
+
 #: Lanes with something to do, in turns; those that are narrow only if nobody served them meanwhile,
 #: so that two workers do not both probe. Then a share of each, without waiting for other workers.
 _LEASE_POSTGRESQL = """
@@ -260,7 +271,7 @@ WITH busy AS MATERIALIZED (
   FROM {lanes} l LEFT JOIN busy b ON b.lane = l.id
   WHERE (l.held_until IS NULL OR l.held_until <= %(now)s) AND l.width > coalesce(b.count, 0)
     AND EXISTS (SELECT 1 FROM {deliveries} d WHERE d.{lane} = l.id
-      AND d.state IN ('due', 'leased') AND d.due_at <= %(now)s)
+      AND d.state IN ('due', 'leased') AND d.due_at <= %(now)s{is_first})
   ORDER BY turn, l.served_at NULLS FIRST, l.id LIMIT %(lanes)s
 ), locked AS MATERIALIZED (
   SELECT l.id, t.room FROM {lanes} l JOIN turns t ON t.id = l.id
@@ -270,9 +281,9 @@ WITH busy AS MATERIALIZED (
   UPDATE {lanes} l SET served_at = clock_timestamp() FROM locked WHERE l.id = locked.id
 ), picked AS MATERIALIZED (
   SELECT d.id, d.due_at FROM locked CROSS JOIN LATERAL (
-    SELECT id, due_at FROM {deliveries} WHERE {lane} = locked.id
-      AND state IN ('due', 'leased') AND due_at <= %(now)s
-    ORDER BY due_at, id LIMIT least(locked.room, %(per_lane)s) FOR UPDATE SKIP LOCKED
+    SELECT d.id, d.due_at FROM {deliveries} d WHERE d.{lane} = locked.id
+      AND d.state IN ('due', 'leased') AND d.due_at <= %(now)s{is_first}
+    ORDER BY d.due_at, d.id LIMIT least(locked.room, %(per_lane)s) FOR UPDATE SKIP LOCKED
   ) d
 )
 UPDATE {deliveries} d
@@ -293,13 +304,13 @@ WITH busy AS (
   FROM {lanes} l LEFT JOIN busy b ON b.lane = l.id
   WHERE (l.held_until IS NULL OR l.held_until <= %(now)s) AND l.width > coalesce(b.count, 0)
     AND EXISTS (SELECT 1 FROM {deliveries} d WHERE d.{lane} = l.id
-      AND d.state IN ('due', 'leased') AND d.due_at <= %(now)s)
+      AND d.state IN ('due', 'leased') AND d.due_at <= %(now)s{is_first})
   ORDER BY turn, l.served_at, l.id LIMIT %(lanes)s
 ), ranked AS (
   SELECT d.due_at, d.id, d.attempts + 1 AS attempt, d.tenant_id, d.{lane} AS lane, t.room,
     row_number() OVER (PARTITION BY d.{lane} ORDER BY d.due_at, d.id) AS place
   FROM turns t JOIN {deliveries} d ON d.{lane} = t.id
-  WHERE d.state IN ('due', 'leased') AND d.due_at <= %(now)s
+  WHERE d.state IN ('due', 'leased') AND d.due_at <= %(now)s{is_first}
 )
 SELECT r.due_at, r.id, r.attempt, t.key, r.lane
 FROM ranked r JOIN {tenants} t ON t.id = r.tenant_id WHERE r.place <= min(r.room, %(per_lane)s)

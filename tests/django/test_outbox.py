@@ -43,7 +43,11 @@ class _Named:
             lane = self.lanes[one.lane]
             with enter(self.tenants[one.tenant]):
                 self.rows[one.id] = Delivery.objects.create(
-                    message=lane.message, lane=lane, due_at=one.due_at, replay=len(self.rows)
+                    message=lane.message,
+                    lane=lane,
+                    due_at=one.due_at,
+                    replay=len(self.rows),
+                    queue=one.queue,
                 )
 
     def find(self, name):

@@ -83,6 +83,7 @@ from claimkit.webhooks.targets import (
     resolve,
 )
 from claimkit.webhooks.transport import HttpTransport, Limits, Reason, Reply, SendFailed, Transport
+from claimkit.webhooks.trust import Certificates
 
 if TYPE_CHECKING:
     from claimkit.reports.document import Report
@@ -398,8 +399,15 @@ def receiver(headers: HeaderPairs, body: bytes, secret: str) -> str:
 class Scripted:
     """A transport."""
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        if not body:
+    def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        certificates: Certificates | None = None,
+    ) -> Reply:
+        if not body or certificates is not None:
             raise SendFailed(Reason.DEADLINE)
         return Reply(status=204, retry_after="120", body=url.encode() + str(len(headers)).encode())
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from claimkit.types import Clock
     from claimkit.webhooks.signing import SecretKey, SigningPair
     from claimkit.webhooks.transport import Transport
+    from claimkit.webhooks.trust import Certificates
 
 __all__ = [
     "Attempt",
@@ -55,7 +56,8 @@ logger = logging.getLogger(__name__)
 
 _MARGIN = dt.timedelta(seconds=5)
 _USER_AGENT = f"claimkit/{__version__} (webhooks)"
-#: What is written down at least so often, so that a crash repeats little.
+#: So often what happened is written down, so that a crash repeats little, and the endpoint looked at
+#: again; after a failure at once.
 _FLUSH = dt.timedelta(seconds=1)
 _GONE = 410
 _FAILURE_OF_OURS = "internal"
@@ -77,6 +79,8 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: Secret for ``X-Signature``; empty for receivers that verify Standard Webhooks.
     legacy_secret: str = field(default="", repr=False)
+    #: Those of its own, where the system's do not do.
+    certificates: Certificates | None = None
     health: Health = field(default_factory=Health)
 
 
@@ -350,16 +354,16 @@ class Courier:
         there = {one.lease.id for one in parcels}
         settlements = [_cancelled(one, _WITHDRAWN) for one in leases if one.id not in there]
         attempts: list[Attempt] = []
-        tally = Tally()
-        health, written_at = endpoint.health, self._clock.now()
+        health, began_at = endpoint.health, self._clock.now()
         for place, parcel in enumerate(parcels):
             now = self._clock.now()
             if parcel.lease.until - now < self._longest + _MARGIN:
                 settlements += [_released(one.lease, now) for one in parcels[place:]]
                 break
-            if attempts and now - written_at > _FLUSH:
-                tally += self._write(endpoint.lane, attempts, settlements)
-                attempts, settlements, written_at = [], [], now
+            if attempts and (not attempts[-1].succeeded or now - began_at > _FLUSH):
+                written = self._write(endpoint.lane, attempts, settlements)
+                # Anew: who is disabled meanwhile is sent no more, and new keys sign.
+                return written + self.serve([one.lease for one in parcels[place:]])
             attempt = self._attempt(endpoint, parcel, now)
             attempts.append(attempt)
             settlements.append(self._settle(attempt))
@@ -371,7 +375,7 @@ class Courier:
             if health.held_until is not None or _was_slow(attempt):
                 settlements += [_released(one.lease, now) for one in parcels[place + 1 :]]
                 break
-        return tally + self._write(endpoint.lane, attempts, settlements)
+        return self._write(endpoint.lane, attempts, settlements)
 
     def arrive(self) -> None:
         """Open what the calling thread will need, before anything waits for it."""
@@ -399,7 +403,9 @@ class Courier:
                 headers = _headers(endpoint, parcel, now, keys)
                 if self._site:
                     headers[HOP] = self._site
-                reply = self._transport().post(endpoint.url, headers, parcel.body)
+                reply = self._transport().post(
+                    endpoint.url, headers, parcel.body, certificates=endpoint.certificates
+                )
                 status = reply.status
                 if not 200 <= status < 300:
                     reason, response = _HTTP_STATUS, reply.body

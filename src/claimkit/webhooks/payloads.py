@@ -49,6 +49,7 @@ __all__ = [
     "check_subscriptions",
     "example_body",
     "make_body",
+    "subject_of",
 ]
 
 #: Receivers expect small requests; more is an error of whoever made the event.
@@ -71,7 +72,8 @@ class EventType:
     """One kind of webhook, in one version of its form.
 
     Raises:
-        ConfigError: the name is not ``room.what_happened``, or the version is below 1.
+        ConfigError: the name is not ``room.what_happened``, the version is below 1, or the subject
+            is no member of thin data.
     """
 
     #: Topic of the event; ``type`` of the body.
@@ -91,6 +93,9 @@ class EventType:
     #: Thin data to show, and what full data add to them.
     example: Mapping[str, Json] = field(repr=False)
     more_example: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    #: Member of thin data that names what it is about: endpoints may ask for one webhook after the
+    #: other about the same thing. Empty: it is about nothing that others are about too.
+    subject: str = ""
     #: False where an endpoint gets it without, and cannot ask for it.
     can_subscribe: bool = True
 
@@ -101,6 +106,8 @@ class EventType:
             )
         if self.version < 1:
             raise ConfigError("versions of event types begin at 1")
+        if self.subject and self.subject not in self.properties:
+            raise ConfigError(f"thin data of {self.name} have no member {self.subject!r}")
 
     def data(self, event: Event, detail: Detail) -> dict[str, Json]:
         """Return ``data`` of the body."""
@@ -108,6 +115,13 @@ class EventType:
         if detail is Detail.FULL and self.more is not None:
             data |= self.more(event)
         return data
+
+
+def subject_of(event_type: EventType, event: Event) -> str:
+    """Return what an event is about, such as ``alert:alr_3f8k…``; empty if it is about nothing."""
+    if not event_type.subject:
+        return ""
+    return f"{event_type.subject}:{event_type.thin(event)[event_type.subject]}"
 
 
 def make_body(event_type: EventType, event: Event, detail: Detail) -> bytes:
@@ -195,7 +209,8 @@ def builtin_event_types() -> tuple[EventType, ...]:
         EventType(
             name=ClaimsImported.topic,
             description="A file of claims is in, whole or with rejected rows.",
-            thin=_imported,
+            subject="upload",
+            thin=_members("upload", "new", "changed", "same", "rejected"),
             properties={
                 "upload": _text("Identifier of the upload."),
                 "new": _count("Claims that were not known before."),
@@ -230,25 +245,21 @@ def _text(description: str) -> dict[str, Json]:
     return {"type": "string", "description": description}
 
 
+def _members(*names: str) -> Callable[[Any], Mapping[str, Json]]:
+    """Return what takes these members of an event as they are."""
+    return lambda event: {one: getattr(event, one) for one in names}
+
+
 def _count(description: str) -> dict[str, Json]:
     return {"type": "integer", "minimum": 0, "description": description}
-
-
-def _imported(event: ClaimsImported) -> Mapping[str, Json]:
-    return {
-        "upload": event.upload,
-        "new": event.new,
-        "changed": event.changed,
-        "same": event.same,
-        "rejected": event.rejected,
-    }
 
 
 def _endpoint_disabled() -> EventType:
     return EventType(
         name=EndpointDisabled.topic,
         description="Webhooks are no longer sent to an endpoint of yours.",
-        thin=_disabled,
+        subject="endpoint",
+        thin=_members("endpoint", "reason"),
         properties={
             "endpoint": _text("Identifier of the endpoint."),
             "reason": {
@@ -260,15 +271,11 @@ def _endpoint_disabled() -> EventType:
     )
 
 
-def _disabled(event: EndpointDisabled) -> Mapping[str, Json]:
-    return {"endpoint": event.endpoint, "reason": event.reason}
-
-
 def _ping() -> EventType:
     return EventType(
         name=EndpointPinged.topic,
         description="A test, or the question whether the endpoint wants webhooks.",
-        thin=_pinged,
+        thin=_members("endpoint", "challenge"),
         properties={
             "endpoint": _text("Identifier of the endpoint."),
             "challenge": _text(
@@ -281,10 +288,6 @@ def _ping() -> EventType:
         },
         can_subscribe=False,
     )
-
-
-def _pinged(event: EndpointPinged) -> Mapping[str, Json]:
-    return {"endpoint": event.endpoint, "challenge": event.challenge}
 
 
 #: What full data of drifts and alerts add.
@@ -317,6 +320,7 @@ def _alert(name: str, description: str, told: Mapping[str, tuple[Json, Json]]) -
     return EventType(
         name=name,
         description=description,
+        subject="alert",
         thin=lambda event: {**_alert_thin(event), **{one: getattr(event, one) for one in told}},
         more=_money_and_payer,
         properties={
@@ -340,6 +344,7 @@ def _report_ready() -> EventType:
     return EventType(
         name=ReportReady.topic,
         description="The report of a period is made and can be read.",
+        subject="report",
         thin=_report,
         more=lambda event: {"headline": event.headline},
         properties={
@@ -382,7 +387,8 @@ def _authorizations() -> tuple[EventType, ...]:
         EventType(
             name=AuthorizationRenewed.topic,
             description="An authorization has a successor.",
-            thin=_renewed,
+            subject="authorization",
+            thin=_members("authorization", "renewal"),
             properties={
                 "authorization": _text("Identifier of the authorization."),
                 "renewal": _text("Identifier of its successor."),
@@ -399,7 +405,8 @@ def _requested_type() -> EventType:
     return EventType(
         name=AutomationRequested.topic,
         description="A rule of automation asks you to do something.",
-        thin=_requested,
+        subject="subject",
+        thin=_members("rule", "label", "trigger", "subject"),
         properties={
             "rule": _text("Identifier of the rule."),
             "label": _text("What the author of the rule called it."),
@@ -415,19 +422,11 @@ def _requested_type() -> EventType:
     )
 
 
-def _requested(event: AutomationRequested) -> Mapping[str, Json]:
-    return {
-        "rule": event.rule,
-        "label": event.label,
-        "trigger": event.trigger,
-        "subject": event.subject,
-    }
-
-
 def _ending(name: str, description: str) -> EventType:
     return EventType(
         name=name,
         description=description,
+        subject="authorization",
         thin=_ending_thin,
         properties={
             "authorization": _text("Identifier of the authorization."),
@@ -454,14 +453,11 @@ def _ending_thin(event: Event) -> Mapping[str, Json]:
     }
 
 
-def _renewed(event: AuthorizationRenewed) -> Mapping[str, Json]:
-    return {"authorization": event.authorization, "renewal": event.renewal}
-
-
 def _drift(name: str, description: str) -> EventType:
     return EventType(
         name=name,
         description=description,
+        subject="fingerprint",
         thin=_drift_thin,
         more=_money_and_payer,
         properties={

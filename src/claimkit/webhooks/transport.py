@@ -2,23 +2,28 @@
 
 The standard library's ``http.client`` over a socket of our own: it connects to the checked
 address and nowhere else, its deadline counts for the whole attempt and not for each read, it takes
-64 KiB at most, follows no redirect, decodes no content, keeps no cookie and knows no proxy.
-Connections are kept for the next request to the same target; one transport belongs to one thread.
+64 KiB at most, follows no redirect, decodes no content, keeps no cookie and asks no proxy that the
+environment names. Connections are kept for the next request to the same target; one transport
+belongs to one thread.
+
+Where a proxy is given, every connection is a tunnel through it (``CONNECT``), and there are no
+others: names are then its to look up, and its to refuse. Addresses in URLs are checked all the same.
 """
 
 from __future__ import annotations
 
 import http.client
 import io
+import re
 import select
 import socket
 import ssl
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from claimkit.errors import ClaimkitError, InvalidTarget
+from claimkit.errors import ClaimkitError, ConfigError, InvalidTarget
 from claimkit.webhooks.targets import (
     SystemResolver,
     TargetPolicy,
@@ -26,17 +31,24 @@ from claimkit.webhooks.targets import (
     parse_target,
     resolve,
 )
+from claimkit.webhooks.trust import Certificates, make_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from claimkit.webhooks.targets import Resolver, Target
 
-__all__ = ["HttpTransport", "Limits", "Reason", "Reply", "SendFailed", "Transport"]
+__all__ = ["HttpTransport", "Limits", "Reason", "Reply", "SendFailed", "Transport", "parse_proxy"]
 
 _SNIPPET: Final = 4_096
 _MAX_KEPT: Final = 32
 _CHUNK: Final = 8_192
+#: What a proxy may answer to CONNECT.
+_TUNNEL_BYTES: Final = 16_384
+_PROXY = re.compile(r"http://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([1-9][0-9]{0,4})/?", re.ASCII)
+_PROXY_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
+#: Statuses by which proxies say that one may not go there; Smokescreen says 407.
+_REFUSING: Final = frozenset({403, 407})
 
 
 class Reason(StrEnum):
@@ -91,8 +103,21 @@ class Reply:
 class Transport(Protocol):
     """Sends one request."""
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        certificates: Certificates | None = None,
+    ) -> Reply:
         """Return the answer, whatever its status.
+
+        Args:
+            url: Where to send it.
+            headers: What to send beside the headers of HTTP itself.
+            body: The exact bytes.
+            certificates: Those of the receiver's own; None: the system says who is trusted.
 
         Raises:
             SendFailed: there was none that could be read within the limits.
@@ -171,11 +196,31 @@ class _Reader(io.RawIOBase):
         return self._source.recv_into(buffer)
 
 
+_SYSTEM: Final = Certificates()
+#: What a connection is for: scheme, host, port, and who is trusted there.
+_Way: TypeAlias = tuple[str, str, int, Certificates]
+
+
 @dataclass(slots=True)
 class _Kept:
     connection: http.client.HTTPConnection
     sock: _BoundedSocket
     used_at: float
+    way: _Way
+
+
+def parse_proxy(text: str) -> tuple[str, int]:
+    """Return host and port of a proxy such as ``http://egress.internal:4750``.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    match = _PROXY.fullmatch(text)
+    if match is None or int(match[2]) > 65_535:
+        raise ConfigError(
+            f"{text!r} is no proxy for webhooks", remedy="Write http://host:port, nothing else"
+        )
+    return match[1].strip("[]"), int(match[2])
 
 
 class HttpTransport:
@@ -186,7 +231,11 @@ class HttpTransport:
         limits: What one attempt may take.
         resolver: Looks names up.
         tls: How to talk TLS; the default verifies, and takes TLS 1.2 or later.
+        proxy: The only way out, such as ``http://egress.internal:4750``; empty: straight out.
         clock: Seconds that only ever grow.
+
+    Raises:
+        ConfigError: the proxy is none.
     """
 
     def __init__(
@@ -196,16 +245,26 @@ class HttpTransport:
         limits: Limits | None = None,
         resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
+        proxy: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policy = policy
         self._limits = limits or Limits()
         self._resolver = resolver or SystemResolver()
-        self._tls = tls
+        # Reading all authorities takes a while, and what never speaks TLS need not.
+        self._tls = {_SYSTEM: tls} if tls else {}
+        self._proxy = parse_proxy(proxy) if proxy else None
         self._clock = clock
-        self._kept: dict[tuple[str, str, int], _Kept] = {}
+        self._kept: dict[_Way, _Kept] = {}
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        certificates: Certificates | None = None,
+    ) -> Reply:
         """See :meth:`Transport.post`."""
         ends = self._clock() + self._limits.total_seconds
         try:
@@ -213,7 +272,8 @@ class HttpTransport:
         except InvalidTarget as error:
             blocked = error.code == Reason.BLOCKED_ADDRESS
             raise SendFailed(Reason.BLOCKED_ADDRESS if blocked else Reason.TARGET_INVALID) from None
-        kept = self._reuse(target)
+        way = (target.scheme, target.host, target.port, certificates or _SYSTEM)
+        kept = self._reuse(way)
         if kept is not None:
             try:
                 return self._exchange(kept, target, headers, body, ends)
@@ -221,7 +281,7 @@ class HttpTransport:
                 # The receiver closed a connection that it had offered to keep; nothing came back.
                 if error.reason is not Reason.CONNECTION_LOST or kept.sock.answered:
                     raise
-        return self._exchange(self._open(target, ends), target, headers, body, ends)
+        return self._exchange(self._open(target, way, ends), target, headers, body, ends)
 
     def close(self) -> None:
         """Close all connections."""
@@ -229,8 +289,8 @@ class HttpTransport:
             kept.sock.end()
         self._kept.clear()
 
-    def _reuse(self, target: Target) -> _Kept | None:
-        kept = self._kept.pop((target.scheme, target.host, target.port), None)
+    def _reuse(self, way: _Way) -> _Kept | None:
+        kept = self._kept.pop(way, None)
         if kept is None:
             return None
         stale = self._clock() - kept.used_at > self._limits.idle_seconds
@@ -240,61 +300,101 @@ class HttpTransport:
             return None
         return kept
 
-    def _keep(self, target: Target, kept: _Kept) -> None:
+    def _keep(self, kept: _Kept) -> None:
         if len(self._kept) >= _MAX_KEPT:
             oldest = min(self._kept, key=lambda key: self._kept[key].used_at)
             self._kept.pop(oldest).sock.end()
         kept.used_at = self._clock()
-        self._kept[target.scheme, target.host, target.port] = kept
+        self._kept[kept.way] = kept
 
-    def _open(self, target: Target, ends: float) -> _Kept:
-        sock = self._connect(target, ends)
+    def _open(self, target: Target, way: _Way, ends: float) -> _Kept:
+        sock = self._connect(target, way[3], ends)
         bounded = _BoundedSocket(sock, self._clock)
         connection = http.client.HTTPConnection(target.host, target.port)
         # Given a socket, http.client never connects by itself; ours is one in what it uses.
         connection.sock = bounded
         connection.auto_open = 0
-        return _Kept(connection, bounded, self._clock())
+        return _Kept(connection, bounded, self._clock(), way)
 
-    def _connect(self, target: Target, ends: float) -> socket.socket:
-        seconds = min(self._limits.connect_seconds, ends - self._clock())
+    def _connect(self, target: Target, certificates: Certificates, ends: float) -> socket.socket:
+        sock = self._dial(target, ends)
         try:
-            address = resolve(target, self._policy, self._resolver, timeout_seconds=seconds)
-        except InvalidTarget:
-            raise SendFailed(Reason.BLOCKED_ADDRESS) from None
-        except OSError:
-            raise SendFailed(Reason.DNS_FAILURE) from None
-        seconds = max(0.001, min(self._limits.connect_seconds, ends - self._clock()))
-        try:
-            sock = socket.create_connection((address, target.port), timeout=seconds)
-        except TimeoutError:
-            raise SendFailed(Reason.CONNECT_TIMEOUT) from None
-        except OSError:
-            raise SendFailed(Reason.CONNECT_FAILED) from None
-        try:
-            check_address(sock.getpeername()[0], self._policy)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock if target.scheme == "http" else self._handshake(sock, target, ends)
-        except InvalidTarget:
-            sock.close()
-            raise SendFailed(Reason.BLOCKED_ADDRESS) from None
+            if self._proxy is None:
+                check_address(sock.getpeername()[0], self._policy)
+            else:
+                self._tunnel(sock, target, ends)
+            if target.scheme == "http":
+                return sock
+            sock.settimeout(self._seconds_to_connect(ends))
+            # Certificate and SNI are of the name, whatever address it led to.
+            return self._tls_of(certificates).wrap_socket(sock, server_hostname=target.host)
+        except InvalidTarget as error:
+            blocked = error.code == Reason.BLOCKED_ADDRESS
+            reason = Reason.BLOCKED_ADDRESS if blocked else Reason.TLS_ERROR
         except (ssl.SSLError, ssl.CertificateError):
-            sock.close()
-            raise SendFailed(Reason.TLS_ERROR) from None
+            reason = Reason.TLS_ERROR
         except TimeoutError:
-            sock.close()
+            reason = Reason.CONNECT_TIMEOUT
+        except (OSError, _TooLarge):
+            reason = Reason.CONNECT_FAILED
+        sock.close()
+        raise SendFailed(reason)
+
+    def _dial(self, target: Target, ends: float) -> socket.socket:
+        seconds = min(self._limits.connect_seconds, ends - self._clock())
+        if self._proxy is not None:
+            address = self._proxy
+        else:
+            try:
+                found = resolve(target, self._policy, self._resolver, timeout_seconds=seconds)
+            except InvalidTarget:
+                raise SendFailed(Reason.BLOCKED_ADDRESS) from None
+            except OSError:
+                raise SendFailed(Reason.DNS_FAILURE) from None
+            address = (found, target.port)
+        try:
+            return socket.create_connection(address, timeout=self._seconds_to_connect(ends))
+        except TimeoutError:
             raise SendFailed(Reason.CONNECT_TIMEOUT) from None
         except OSError:
-            sock.close()
             raise SendFailed(Reason.CONNECT_FAILED) from None
 
-    def _handshake(self, sock: socket.socket, target: Target, ends: float) -> ssl.SSLSocket:
-        sock.settimeout(max(0.001, min(self._limits.connect_seconds, ends - self._clock())))
-        if self._tls is None:
-            # Reading all authorities takes a while, and what never speaks TLS need not.
-            self._tls = _verifying_tls()
-        # Certificate and SNI are of the name, whatever address it led to.
-        return self._tls.wrap_socket(sock, server_hostname=target.host)
+    def _tunnel(self, sock: socket.socket, target: Target, ends: float) -> None:
+        """Let the proxy lead to the target.
+
+        Raises:
+            InvalidTarget: it says that one may not go there (code ``blocked_address``).
+            OSError: it does not, for another reason.
+        """
+        bounded = _BoundedSocket(sock, self._clock)
+        until = self._clock() + self._seconds_to_connect(ends)
+        bounded.begin(ends=until, response_bytes=_TUNNEL_BYTES)
+        where = f"[{target.host}]" if ":" in target.host else target.host
+        asked = f"CONNECT {where}:{target.port} HTTP/1.1\r\nHost: {where}:{target.port}\r\n\r\n"
+        bounded.sendall(asked.encode())
+        head, byte = bytearray(), bytearray(1)
+        # Byte by byte: what follows is the receiver's, and not to be read here.
+        while not head.endswith(b"\r\n\r\n"):
+            if not bounded.recv_into(byte):
+                raise ConnectionError("the proxy hung up")
+            head += byte
+        found = _PROXY_STATUS.match(head)
+        status = int(found[1]) if found else 0
+        if status in _REFUSING:
+            raise InvalidTarget("the proxy refuses to go there", code=Reason.BLOCKED_ADDRESS)
+        if not 200 <= status < 300:
+            raise ConnectionError("the proxy could not connect")
+
+    def _seconds_to_connect(self, ends: float) -> float:
+        return max(0.001, min(self._limits.connect_seconds, ends - self._clock()))
+
+    def _tls_of(self, certificates: Certificates) -> ssl.SSLContext:
+        if certificates not in self._tls:
+            if len(self._tls) >= _MAX_KEPT:
+                self._tls.pop(next(iter(self._tls)))
+            self._tls[certificates] = make_tls(certificates)
+        return self._tls[certificates]
 
     def _exchange(
         self, kept: _Kept, target: Target, headers: Mapping[str, str], body: bytes, ends: float
@@ -322,7 +422,7 @@ class HttpTransport:
             if not reusable:
                 kept.sock.end()
         if reusable:
-            self._keep(target, kept)
+            self._keep(kept)
         return reply
 
 
@@ -368,9 +468,3 @@ def _is_readable(sock: socket.socket) -> bool:
         poll.register(sock, select.POLLIN)
         return bool(poll.poll(0))
     return bool(select.select([sock], [], [], 0)[0])
-
-
-def _verifying_tls() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

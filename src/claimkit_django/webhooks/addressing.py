@@ -8,12 +8,14 @@ so that whoever caused the event waits for one row however many endpoints there 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import connections, transaction
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
+from claimkit.events import EndpointPinged
 from claimkit.tenants import use_tenant
 from claimkit.types import TenantKey
 from claimkit.webhooks.payloads import Detail
@@ -40,6 +42,8 @@ class Addressed(NamedTuple):
     endpoint: int
     #: Whether it waits until the endpoint is confirmed.
     waits: bool = False
+    #: What the endpoint says of it: ``any``, ``subject`` or ``all``.
+    order: str = Endpoint.OrderChoices.ANY.value
     #: 0 for the first; then one more for each replay.
     replay: int = 0
 
@@ -47,15 +51,17 @@ class Addressed(NamedTuple):
 def address(addressed: Iterable[Addressed], *, using: str, now: dt.datetime | None = None) -> None:
     """Write deliveries, in the tenant in scope and the caller's transaction, and wake workers.
 
-    They are due ``now``, which is the current time if not given.
+    They are due ``now``; at once, by the clock of the database, if not given: workers go by no other.
     """
-    now = now or timezone.now()
+    at_once = now or _now_by(connections[using])
+    later = end_of_waiting(now or timezone.now())
     rows = [
         Delivery(
             message=one.message,
             lane_id=one.endpoint,
             replay=one.replay,
-            due_at=end_of_waiting(now) if one.waits else now,
+            queue=_queue_of(one),
+            due_at=later if one.waits else at_once,
         )
         for one in addressed
     ]
@@ -89,16 +95,34 @@ def fan_out(using: str, *, now: dt.datetime) -> int:
             pk__gt=message.fan_out_after,
         )
         page = list(
-            endpoints.order_by("pk").values_list("pk", "event_types", "confirmed_at")[:_BATCH]
+            endpoints.order_by("pk").values_list("pk", "event_types", "confirmed_at", "order")[
+                :_BATCH
+            ]
         )
         wanted = [
-            Addressed(message, pk, waits=confirmed_at is None)
-            for pk, topics, confirmed_at in page
+            Addressed(message, pk, waits=confirmed_at is None, order=order)
+            for pk, topics, confirmed_at, order in page
             if message.event_type in topics or "*" in topics
         ]
         address(wanted, using=using, now=now)
         mine.update(fan_out_after=page[-1][0] if len(page) == _BATCH else None)
     return len(wanted)
+
+
+def _now_by(connection: Any) -> Any:
+    """Return the present of a database, in no query of its own."""
+    return Now() if connection.vendor == "postgresql" else timezone.now()
+
+
+def _queue_of(one: Addressed) -> str:
+    """Return which deliveries of the endpoint go one after the other; a ping waits for none."""
+    if one.message.event_type == EndpointPinged.topic:
+        return ""
+    queues = {
+        Endpoint.OrderChoices.ALL.value: "*",
+        Endpoint.OrderChoices.SUBJECT.value: one.message.subject,
+    }
+    return queues.get(one.order, "")
 
 
 def may_be_told() -> Q:

@@ -46,6 +46,7 @@ class EndpointAdmin(_Shown):
             "disabled_at",
             "confirmed_at",
             "legacy_signature",
+            "order",
             "failures",
             "failing_since",
             "held_until",

@@ -18,6 +18,7 @@ from django.core import checks
 from claimkit.errors import ConfigError
 from claimkit.outbox import parse_wait
 from claimkit.webhooks.targets import TargetPolicy
+from claimkit.webhooks.transport import parse_proxy
 from claimkit_django.conf import read_config
 
 __all__ = ["register_checks"]
@@ -59,6 +60,11 @@ def check_settings(**_kwargs: Any) -> list[checks.CheckMessage]:
         TargetPolicy.of(room)
     except ConfigError as error:
         wrong.append(f": {error.message}")
+    try:
+        if room.proxy:
+            parse_proxy(room.proxy)
+    except ConfigError as error:
+        wrong.append(f"['PROXY']: {error.message}")
     wrong += [
         f"[{name.upper()!r}] must be above 0"
         for name in ("batch_size", "threads", "circuit_failures", "attempt_seconds", "poll_seconds")

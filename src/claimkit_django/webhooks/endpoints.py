@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from claimkit.tenants import current_tenant
 from claimkit.webhooks.payloads import Detail, check_subscriptions
 from claimkit.webhooks.signing import PublicKey, generate_key, parse_key
 from claimkit.webhooks.targets import check_headers, parse_target
+from claimkit.webhooks.trust import Certificates, make_tls
 from claimkit_django.conf import config
 from claimkit_django.runtime import plugins
 from claimkit_django.sealing import seal
@@ -63,6 +65,8 @@ def add_endpoint(
     headers: Mapping[str, str] | None = None,
     legacy_signature: bool = False,
     key_version: str = "v1",
+    order: str = Endpoint.OrderChoices.ANY.value,
+    certificates: Certificates | None = None,
     using: str,
 ) -> tuple[Endpoint, str]:
     """Add an endpoint of the tenant in scope; return it with its key, which is shown only now.
@@ -70,7 +74,8 @@ def add_endpoint(
     It is asked at once whether it wants webhooks, and gets no others before it has answered.
 
     Raises:
-        InvalidTarget: webhooks may not be sent to the address, or with these headers.
+        InvalidTarget: webhooks may not be sent to the address, or with these headers or
+            certificates.
         UnknownName: there is no such event type.
         InvalidSigningKey: there is no such version of signatures.
     """
@@ -83,6 +88,8 @@ def add_endpoint(
             detail=Detail(detail).value,
             legacy_signature=legacy_signature,
             sealed_headers=_seal_headers(headers or {}),
+            sealed_tls=_seal_certificates(certificates),
+            order=Endpoint.OrderChoices(order).value,
             **_unconfirmed(),
         )
         endpoint.save(using=using)
@@ -97,13 +104,14 @@ def change_endpoint(endpoint: Endpoint, changes: Mapping[str, Any], *, using: st
 
     Args:
         endpoint: As it is now; takes the new values.
-        changes: Any of ``url``, ``event_types``, ``description``, ``detail``, ``headers`` and
-            ``legacy_signature``. Another URL begins with a clean record and must be confirmed;
+        changes: Any of ``url``, ``event_types``, ``description``, ``detail``, ``headers``, ``order``,
+            ``certificates`` and ``legacy_signature``. Another URL begins with a clean record and must be confirmed;
             what is due to the endpoint waits.
         using: Alias of the database.
 
     Raises:
-        InvalidTarget: webhooks may not be sent to the address, or with these headers.
+        InvalidTarget: webhooks may not be sent to the address, or with these headers or
+            certificates.
         UnknownName: there is no such event type.
     """
     values = dict(changes)
@@ -116,6 +124,8 @@ def change_endpoint(endpoint: Endpoint, changes: Mapping[str, Any], *, using: st
         values["event_types"] = list(check_subscriptions(values["event_types"], known))
     if "headers" in values:
         values["sealed_headers"] = _seal_headers(values.pop("headers"))
+    if "certificates" in values:
+        values["sealed_tls"] = _seal_certificates(values.pop("certificates"))
     for name, value in values.items():
         setattr(endpoint, name, value)
     endpoint.save(using=using, update_fields=[*values, "updated_at"])
@@ -134,8 +144,10 @@ def lets_hear_more(changes: Mapping[str, Any], endpoint: Endpoint | None = None)
     detail = changes.get("detail", endpoint.detail if endpoint else Detail.THIN.value)
     if detail != Detail.FULL.value:
         return False
-    if endpoint is None or endpoint.detail != Detail.FULL.value or "headers" in changes:
-        # Headers name the account at the receiver, and cannot be compared: they are encrypted.
+    # Headers and certificates name the account at the receiver, or who it is, and cannot be compared:
+    # they are encrypted.
+    names_another = {"headers", "certificates"} & changes.keys()
+    if endpoint is None or endpoint.detail != Detail.FULL.value or names_another:
         return True
     known = set(endpoint.event_types)
     more = set(changes.get("event_types", known)) - known if "*" not in known else set()
@@ -229,6 +241,18 @@ def _seal_headers(headers: Mapping[str, str]) -> bytes:
     """
     check_headers(headers)
     return seal(json.dumps(dict(headers)).encode()) if headers else b""
+
+
+def _seal_certificates(certificates: Certificates | None) -> bytes:
+    """Return certificates as an endpoint keeps them.
+
+    Raises:
+        InvalidTarget: they are none.
+    """
+    if certificates is None or certificates == Certificates():
+        return b""
+    make_tls(certificates)
+    return seal(json.dumps(asdict(certificates)).encode())
 
 
 def _store(

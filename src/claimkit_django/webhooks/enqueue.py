@@ -16,7 +16,7 @@ from django.db.models import Max
 from claimkit.events import EndpointPinged
 from claimkit.tenants import use_tenant
 from claimkit.types import SystemClock
-from claimkit.webhooks.payloads import Detail, make_body
+from claimkit.webhooks.payloads import Detail, make_body, subject_of
 from claimkit_django.conf import config
 from claimkit_django.runtime import make_bus, open_store, plugins
 from claimkit_django.uids import new_message_uid
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["WebhookListener", "ping", "replay", "replay_since"]
 
 _BATCH = 1_000
+#: What two long subjects have in common lets one wait for the other; no more.
+_SUBJECT = 100
 
 
 class WebhookListener:
@@ -62,22 +64,25 @@ class WebhookListener:
             rows = Endpoint.objects.using(self._using).filter(enabled=True).order_by("pk")
             if isinstance(event, EndpointPinged):
                 rows = rows.filter(uid=event.endpoint)
-            names = ("pk", "detail", "event_types", "confirmed_at")
+            names = ("pk", "detail", "event_types", "confirmed_at", "order")
             found = list(rows.values_list(*names)[: most + 1])
             if len(found) > most:
                 self._write(event_type, event, [one.value for one in Detail], fan_out_after=0)
                 wake(self._using)
                 return
             wanted = [
-                (pk, detail, confirmed_at is None)
-                for pk, detail, topics, confirmed_at in found
+                (pk, detail, confirmed_at is None, order)
+                for pk, detail, topics, confirmed_at, order in found
                 if isinstance(event, EndpointPinged) or event.topic in topics or "*" in topics
             ]
             messages = self._write(event_type, event, sorted({one[1] for one in wanted}))
             # A ping is how an endpoint is confirmed: it waits for nothing.
             can_wait = not isinstance(event, EndpointPinged)
             address(
-                [Addressed(messages[one[1]], one[0], waits=one[2] and can_wait) for one in wanted],
+                [
+                    Addressed(messages[detail], pk, waits=waits and can_wait, order=order)
+                    for pk, detail, waits, order in wanted
+                ],
                 using=self._using,
             )
 
@@ -94,6 +99,7 @@ class WebhookListener:
                 detail=form,
                 occurred_at=event.at,
                 body=make_body(event_type, event, Detail(form)),
+                subject=subject_of(event_type, event)[:_SUBJECT],
                 **values,
             )
             for form in forms
@@ -133,7 +139,8 @@ def replay(tenant: TenantKey, deliveries: Iterable[Delivery], *, using: str) -> 
         lanes = {lane for _, lane in asked}
         rows = Endpoint.objects.using(using).filter(pk__in=lanes, enabled=True)
         locked = rows.select_for_update(no_key=True)
-        enabled = dict(locked.values_list("pk", "confirmed_at"))
+        names = ("pk", "confirmed_at", "order")
+        enabled = {pk: (at, order) for pk, at, order in locked.values_list(*names)}
         related = Delivery.objects.using(using).filter(
             may_be_told(), lane_id__in=enabled, message_id__in={message for message, _ in asked}
         )
@@ -143,10 +150,11 @@ def replay(tenant: TenantKey, deliveries: Iterable[Delivery], *, using: str) -> 
             Addressed(
                 asked[message, lane].message,
                 lane,
-                waits=enabled[lane] is None,
+                waits=enabled[lane][0] is None,
+                order=enabled[lane][1],
                 replay=number + 1,
             )
-            for message, lane, number in latest.order_by()
+            for message, lane, number in latest.order_by("message_id")
             if (message, lane) in asked and (message, lane) not in under_way
         ]
         address(again, using=using)

@@ -27,10 +27,10 @@ class Endpoint(LaneRow, TenantModel):
         kind="webhook_endpoint",
         shown=(
             *("event_types", "detail", "enabled", "disabled_reason", "legacy_signature"),
-            "confirmed_at",
+            *("confirmed_at", "order"),
         ),
         # Addresses and headers may hold the receiver's own secrets.
-        hidden=("url", "sealed_headers"),
+        hidden=("url", "sealed_headers", "sealed_tls"),
         computed={"host": "url"},
     )
 
@@ -39,6 +39,13 @@ class Endpoint(LaneRow, TenantModel):
 
         THIN = Detail.THIN.value, _("Identifiers only")
         FULL = Detail.FULL.value, _("With payer and money")
+
+    class OrderChoices(models.TextChoices):
+        """Which deliveries wait until an earlier one is over."""
+
+        ANY = "any", _("None: the fastest")
+        SUBJECT = "subject", _("Those about the same thing")
+        ALL = "all", _("All")
 
     uid = models.CharField(max_length=32, default=new_endpoint_uid, editable=False)
     url = models.CharField(max_length=2_000)
@@ -60,6 +67,14 @@ class Endpoint(LaneRow, TenantModel):
     legacy_signature = models.BooleanField(default=False)
     #: Further headers, encrypted JSON.
     sealed_headers = models.BinaryField(default=b"", blank=True)
+    #: Certificates of its own, encrypted JSON: see :mod:`claimkit.webhooks.trust`.
+    sealed_tls = models.BinaryField(default=b"", db_default=b"", blank=True)
+    order = models.CharField(
+        max_length=8,
+        choices=OrderChoices.choices,
+        default=OrderChoices.ANY,
+        db_default=OrderChoices.ANY.value,
+    )
     failures = models.IntegerField(default=0, editable=False)
     failing_since = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -76,6 +91,9 @@ class Endpoint(LaneRow, TenantModel):
             models.CheckConstraint(
                 condition=Q(detail__in=[one.value for one in Detail]),
                 name="webhooks_endpoint_detail",
+            ),
+            models.CheckConstraint(
+                condition=Q(order__in=["any", "subject", "all"]), name="webhooks_endpoint_order"
             ),
             models.CheckConstraint(condition=Q(width__gte=1), name="webhooks_endpoint_width"),
             models.CheckConstraint(
@@ -147,6 +165,8 @@ class Message(TenantModel):
     detail = models.CharField(max_length=8, choices=Endpoint.DetailChoices.choices)
     occurred_at = models.DateTimeField()
     body = models.BinaryField()
+    #: What it is about: :func:`claimkit.webhooks.payloads.subject_of`.
+    subject = models.CharField(max_length=100, default="", db_default="", blank=True)
     #: A worker writes the deliveries for endpoints with a greater id; null where all are written.
     fan_out_after = models.BigIntegerField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -187,6 +207,8 @@ class Delivery(OutboxRow, TenantModel):
     lane = models.ForeignKey(
         Endpoint, models.CASCADE, related_name="deliveries", db_index=False, db_constraint=False
     )
+    #: See :class:`claimkit.outbox.Delivery`; empty where the endpoint takes any order.
+    queue = models.CharField(max_length=100, default="", db_default="", blank=True, editable=False)
     #: 0 for the first; then one more for each replay of the message to the endpoint.
     replay = models.IntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -207,6 +229,12 @@ class Delivery(OutboxRow, TenantModel):
                 name="webhooks_delivery_leased",
             ),
             models.Index(fields=["tenant", "lane", "-id"], name="webhooks_delivery_of_lane"),
+            # What must be over before the next one of its queue.
+            models.Index(
+                fields=["lane", "queue", "id"],
+                condition=Q(state__in=["due", "leased"]) & ~Q(queue=""),
+                name="webhooks_delivery_queue",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["tenant", "uid"], name="webhooks_delivery_uid"),

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from claimkit.errors import ClaimkitError
 from claimkit.tenants import Role, current_tenant
 from claimkit.webhooks.payloads import Detail
+from claimkit.webhooks.trust import Certificates
 from claimkit_django.rest.conditional import IF_MATCH, content_etag, require_match
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
@@ -56,6 +57,9 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
 
     event_types = serializers.ListField(child=serializers.CharField(), read_only=True)
     keys = KeySerializer(many=True, read_only=True)
+    has_certificates = serializers.SerializerMethodField(
+        help_text="Whether certificates of its own replace those of the system; they are not shown."
+    )
     _links = LinksField(
         {
             "self": ("webhook-endpoint-detail", {"uid": "uid"}),
@@ -75,9 +79,36 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
                 "failing_since",
                 "held_until",
             ),
-            *("created_at", "keys", "_links"),
+            *("order", "has_certificates", "created_at", "keys", "_links"),
         )
         read_only_fields = fields
+
+    def get_has_certificates(self, row: Endpoint) -> bool:
+        """Say whether there are any."""
+        return bool(row.sealed_tls)
+
+
+class CertificatesSerializer(serializers.Serializer[Any]):
+    """Who vouches for the receiver, and how it is shown who we are."""
+
+    authority = serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=65_536,
+        help_text="PEM: authorities, or its own certificate, that alone vouch for the receiver.",
+    )
+    client = serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=65_536,
+        help_text="PEM: our certificate for mutual TLS, its chain, and its key without a password.",
+    )
+
+    def validate(self, attrs: dict[str, str]) -> Any:
+        """Return them as the core knows them."""
+        return Certificates(**attrs)
 
 
 class EndpointChangesSerializer(serializers.Serializer[Any]):
@@ -99,6 +130,17 @@ class EndpointChangesSerializer(serializers.Serializer[Any]):
     )
     legacy_signature = serializers.BooleanField(
         required=False, default=False, help_text="Also send `X-Signature`, for old receivers."
+    )
+    order = serializers.ChoiceField(
+        choices=Endpoint.OrderChoices.choices,
+        required=False,
+        default=Endpoint.OrderChoices.ANY.value,
+        help_text="What waits until an earlier one is over: nothing (`any`), webhooks about the same"
+        " thing (`subject`), or `all`. Counts for what happens from now on.",
+    )
+    certificates = CertificatesSerializer(
+        required=False,
+        help_text="Certificates of its own; empty texts stand for those of the system.",
     )
 
 
@@ -164,6 +206,8 @@ _ENDPOINT_VALUE: dict[str, Any] = {
     "failures": 0,
     "failing_since": None,
     "held_until": None,
+    "order": "any",
+    "has_certificates": False,
     "created_at": "2026-04-12T09:30:00Z",
     "keys": [
         {
@@ -376,13 +420,14 @@ class EndpointViewSet(mixins.ListModelMixin, ApiViewSet, TenantRowsView):
 
 def _etag_of(row: Endpoint) -> str:
     told = (row.uid, row.url, row.description, row.event_types, row.detail, row.legacy_signature)
-    return content_etag(*told, row.enabled, bytes(row.sealed_headers))
+    sealed = (bytes(row.sealed_headers), bytes(row.sealed_tls))
+    return content_etag(*told, row.enabled, row.order, *sealed)
 
 
 def _of(error: ClaimkitError) -> exceptions.ValidationError:
     """Return the error as one of the field that it is about."""
     fields = {"unknown_name": "event_types", "header_refused": "headers"}
-    fields["challenge_wrong"] = "challenge"
+    fields |= {"challenge_wrong": "challenge", "certificate_invalid": "certificates"}
     fields |= dict.fromkeys(
         ("target_invalid", "target_scheme", "target_port", "blocked_address"), "url"
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from claimkit.webhooks.payloads import Detail, body_schema, example_body
 from claimkit.webhooks.signing import HOP, ID, SIGNATURE, TIMESTAMP
+from claimkit_django.conf import config
 from claimkit_django.runtime import plugins
 
 if TYPE_CHECKING:
@@ -37,17 +38,20 @@ def describe_webhooks(
 ) -> dict[str, Any]:
     """Add the event types to an OpenAPI 3.1 document; return it."""
     del generator, request, public
+    from_where = config().webhooks.egress_addresses
+    sent_from = f"Sent from {', '.join(from_where)}." if from_where else ""
     types = sorted(plugins().event_types.values(), key=lambda one: one.name)
-    result["webhooks"] = {one.name: {"post": _operation(one)} for one in types}
+    result["webhooks"] = {one.name: {"post": _operation(one, sent_from)} for one in types}
     return result
 
 
-def _operation(event_type: EventType) -> dict[str, Any]:
+def _operation(event_type: EventType, sent_from: str) -> dict[str, Any]:
     forms = [Detail.THIN, Detail.FULL] if event_type.more is not None else [Detail.THIN]
     schemas = [body_schema(event_type, form) for form in forms]
     return {
         "operationId": f"webhook_{event_type.name.replace('.', '_')}",
         "summary": event_type.description,
+        **({"description": sent_from} if sent_from else {}),
         "tags": ["webhooks"],
         # Signed instead; see the headers.
         "security": [],

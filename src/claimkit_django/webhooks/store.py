@@ -19,6 +19,7 @@ from claimkit.webhooks.deliver import Endpoint as EndpointValue
 from claimkit.webhooks.signing import TimedKey, parse_key
 from claimkit.webhooks.targets import TargetPolicy
 from claimkit.webhooks.transport import HttpTransport, Limits
+from claimkit.webhooks.trust import Certificates
 from claimkit_django.conf import config
 from claimkit_django.http.hops import site_id
 from claimkit_django.http.spans import span
@@ -259,7 +260,9 @@ def make_courier(using: str) -> Courier:
     return Courier(
         outbox=outbox,
         book=OrmDeliveryBook(using, outbox),
-        make_transport=lambda: _TracedTransport(HttpTransport(policy, limits=limits)),
+        make_transport=lambda: _TracedTransport(
+            HttpTransport(policy, limits=limits, proxy=room.proxy)
+        ),
         clock=DatabaseClock(using),
         random=Random(),  # noqa: S311 - scatters waits, protects nothing
         config=room,
@@ -282,10 +285,17 @@ class _TracedTransport:
     def __init__(self, inner: HttpTransport) -> None:
         self._inner = inner
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        certificates: Certificates | None = None,
+    ) -> Reply:
         told: dict[str, Any] = {"http.request.method": "POST", "claimkit.outbox": "webhooks"}
         with span("webhook", "client", told):
-            reply = self._inner.post(url, headers, body)
+            reply = self._inner.post(url, headers, body, certificates=certificates)
             told["http.response.status_code"] = reply.status
             return reply
 
@@ -300,11 +310,13 @@ def _endpoint(row: Endpoint) -> EndpointValue:
     ]
     secret = next((one.key.text for one in keys if one.key.version == "v1"), "")
     headers: dict[str, Any] = json.loads(open_sealed(row.sealed_headers) or b"{}")
+    tls: dict[str, str] = json.loads(open_sealed(row.sealed_tls) or b"{}")
     return EndpointValue(
         lane=str(row.pk),
         url=row.url,
         keys=tuple(keys),
         headers=headers,
         legacy_secret=secret if row.legacy_signature else "",
+        certificates=Certificates(**tls) if tls else None,
         health=row.to_health(),
     )

@@ -33,8 +33,9 @@ class Receivers:
         self.requests = []
         self.closed = 0
 
-    def post(self, url, headers, body):
+    def post(self, url, headers, body, *, certificates=None):
         self.requests.append((url, dict(headers), body, self.clock.now()))
+        self.certificates = certificates
         planned = self.plan.get(url, 200)
         if callable(planned):
             planned = planned()
@@ -151,6 +152,7 @@ def test_a_failure_follows_the_schedule_until_it_is_given_up():
 
 
 def test_retry_after_is_kept_and_the_endpoint_left_alone():
+    """A41."""
     post = Post()
     post.open("a")
     post.receivers.plan["https://a/"] = Reply(status=429, retry_after="600")
@@ -263,6 +265,7 @@ def test_a_retry_carries_the_keys_of_now():
 
 
 def test_a_poisonous_delivery_dies_alone(caplog):
+    """C13."""
     post = Post()
     post.open("a")
     answers = iter([200, RuntimeError("marsupilami"), 200])
@@ -398,6 +401,7 @@ def test_whatever_receivers_do_every_delivery_ends(plan, seed):
 
 @pytest.mark.parametrize("status", [199, 300, 304])
 def test_only_two_hundreds_are_successes(status):
+    """A39."""
     post = Post()
     post.open("a")
     post.receivers.plan["https://a/"] = status
@@ -408,6 +412,7 @@ def test_only_two_hundreds_are_successes(status):
 
 @pytest.mark.parametrize("status", [204, 206, 299])
 def test_every_two_hundred_is_a_success_whatever_the_body_says(status):
+    """A38, A39."""
     post = Post()
     post.open("a")
     post.receivers.plan["https://a/"] = Reply(status=status, body=b"error")
@@ -418,6 +423,7 @@ def test_every_two_hundred_is_a_success_whatever_the_body_says(status):
 
 @pytest.mark.parametrize("reason", Reason)
 def test_whatever_breaks_is_tried_again_and_counts_against_the_endpoint(reason):
+    """A32, A36."""
     post = Post()
     post.open("a")
     post.receivers.plan["https://a/"] = SendFailed(reason)
@@ -451,7 +457,7 @@ def test_a_site_says_who_it_is(site, told):
 
 
 def test_a_receiver_that_drips_keeps_nobody_waiting():
-    """The others have all of theirs while the first attempt at the bad one still lasts."""
+    """A31: the others have all of theirs while the first attempt at the bad one still lasts."""
     post = Post()
     post.courier._clock = SystemClock()
     policy = TargetPolicy(allow_http=True, allowed_networks=(ip_network("127.0.0.0/8"),))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import ipaddress
 import resource
 import socket
@@ -10,26 +9,13 @@ import zlib
 
 import pytest
 
-from claimkit.testing.receivers import Receiver, answer, answering
+from claimkit.testing.receivers import answer, answering
 from claimkit.webhooks.targets import TargetPolicy
 from claimkit.webhooks.transport import HttpTransport, Limits, Reason, SendFailed
 
 LOCAL = TargetPolicy(allow_http=True, allowed_networks=(ipaddress.ip_network("127.0.0.0/8"),))
 QUICK = Limits(total_seconds=0.6, connect_seconds=0.4)
 OK = answer(204)
-
-
-@pytest.fixture
-def receive():
-    receivers = []
-
-    def start(script, **options):
-        receivers.append(Receiver(script, **options))
-        return receivers[-1]
-
-    yield start
-    for one in receivers:
-        one.close()
 
 
 @pytest.fixture
@@ -110,6 +96,7 @@ def test_a_status_is_an_answer(receive, transport, status):
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed(receive, transport, status):
+    """A28."""
     elsewhere = receive(answering(OK))
     receiver = receive(answering(answer(status, Location=elsewhere.url())))
 
@@ -118,6 +105,7 @@ def test_no_redirect_is_followed(receive, transport, status):
 
 
 def test_cookies_and_challenges_are_ignored(receive, transport):
+    """A52."""
     receiver = receive(
         answering(answer(401, Set_Cookie="a=b", WWW_Authenticate="Basic"), answer(200))
     )
@@ -128,6 +116,7 @@ def test_cookies_and_challenges_are_ignored(receive, transport):
 
 
 def test_proxies_of_the_environment_are_ignored(receive, transport, monkeypatch):
+    """A51."""
     proxy = receive(answering(OK))
     receiver = receive(answering(answer(202)))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
@@ -143,6 +132,8 @@ def test_proxies_of_the_environment_are_ignored(receive, transport, monkeypatch)
     ids=["headers", "body", "everything"],
 )
 def test_one_byte_at_a_time_ends_at_the_deadline(receive, transport, head):
+    """A31."""
+
     def drip(receiver, sock):
         receiver.read(sock)
         sock.sendall(head)
@@ -173,6 +164,8 @@ def test_a_receiver_that_never_reads(receive, transport):
     "said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nxy", b"HTTP/1.1 2"]
 )
 def test_a_connection_that_ends_early(receive, transport, said):
+    """A32."""
+
     def half(receiver, sock):
         receiver.read(sock)
         sock.sendall(said)
@@ -183,6 +176,8 @@ def test_a_connection_that_ends_early(receive, transport, said):
 
 
 def test_a_connection_that_is_reset(receive, transport):
+    """A32."""
+
     def reset(receiver, sock):
         receiver.read(sock)
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
@@ -198,6 +193,8 @@ def test_what_is_no_answer_of_http(receive, transport, said):
 
 @pytest.mark.parametrize("length", [b"Transfer-Encoding: chunked", b"Content-Length: 1073741824"])
 def test_an_endless_body_is_cut_and_the_status_counts(receive, transport, length):
+    """A33."""
+
     def flood(receiver, sock):
         receiver.read(sock)
         sock.sendall(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n\r\n")
@@ -212,6 +209,7 @@ def test_an_endless_body_is_cut_and_the_status_counts(receive, transport, length
 
 
 def test_a_bomb_is_not_unpacked(receive, transport):
+    """A34."""
     # Bit by bit: whoever packs 60 MB at once hides from the measure what unpacking would take.
     packer = zlib.compressobj(wbits=31)
     bomb = b"".join([*(packer.compress(bytes(1_000_000)) for _ in range(60)), packer.flush()])
@@ -233,6 +231,7 @@ def test_a_bomb_is_not_unpacked(receive, transport):
     ids=["many", "far too many", "long", "longer"],
 )
 def test_too_many_headers(receive, transport, headers):
+    """A35."""
     receiver = receive(answering(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n"))
 
     assert reason_of(transport, receiver.url()) is Reason.TOO_LARGE
@@ -273,6 +272,7 @@ class Names:
 
 
 def test_a_private_address_is_never_connected_to(receive):
+    """A23."""
     receiver = receive(answering(OK))
     strict = HttpTransport(TargetPolicy(allow_http=True), limits=QUICK)
 
@@ -285,6 +285,7 @@ def test_a_private_address_is_never_connected_to(receive):
     "answers", [["127.0.0.1"], ["93.184.215.14", "127.0.0.1"], ["::ffff:127.0.0.1"]]
 )
 def test_a_name_that_leads_inside_at_all_is_blocked(receive, answers):
+    """A24, A26, A27."""
     receiver = receive(answering(OK))
     names = Names(answers)
     strict = HttpTransport(TargetPolicy(allow_http=True), limits=QUICK, resolver=names)
@@ -294,7 +295,7 @@ def test_a_name_that_leads_inside_at_all_is_blocked(receive, answers):
 
 
 def test_a_name_is_looked_up_once_and_the_checked_address_is_connected_to(receive):
-    """Rebinding: whatever the name would lead to next does not matter."""
+    """A25: rebinding: whatever the name would lead to next does not matter."""
     inside = receive(answering(OK))
     names = Names(["127.0.0.7"], ["127.0.0.1"])
     policy = TargetPolicy(allow_http=True, allowed_networks=(ipaddress.ip_network("127.0.0.7/32"),))
@@ -318,6 +319,7 @@ def test_a_name_that_nobody_knows():
 
 
 def test_an_address_that_was_changed_by_hand_is_refused_at_the_last_moment():
+    """A22, A23."""
     strict = HttpTransport(TargetPolicy(), limits=QUICK)
 
     assert reason_of(strict, "http://hooks.example.org/") is Reason.TARGET_INVALID
@@ -327,66 +329,9 @@ def test_an_address_that_was_changed_by_hand_is_refused_at_the_last_moment():
 # -- TLS ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    """Return what issues certificates: a function from name and days of validity to a context."""
-    pytest.importorskip("cryptography", reason="certificates are made with the extra webhooks")
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    folder = tmp_path_factory.mktemp("certificates")
-    now = dt.datetime.now(dt.UTC)
-
-    def name(text):
-        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
-
-    def build(subject, key, *, issuer, signer, days, ca=False):
-        builder = x509.CertificateBuilder(name(issuer), name(subject), key.public_key())
-        builder = builder.serial_number(x509.random_serial_number())
-        builder = builder.not_valid_before(now - dt.timedelta(days=9))
-        builder = builder.not_valid_after(now + dt.timedelta(days=days))
-        builder = builder.add_extension(x509.BasicConstraints(ca, None), critical=True)
-        builder = builder.add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-        )
-        builder = builder.add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
-        if not ca:
-            builder = builder.add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(subject)]), critical=False
-            )
-        return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    root = ec.generate_private_key(ec.SECP256R1())
-    trusted = folder / "root.pem"
-    trusted.write_bytes(build("Root", root, issuer="Root", signer=root, days=9, ca=True))
-
-    def issue(subject, *, days=9, trusted_by=root, highest=None):
-        key = ec.generate_private_key(ec.SECP256R1())
-        path = folder / f"{len(list(folder.iterdir()))}.pem"
-        path.write_bytes(
-            build(subject, key, issuer="Root", signer=trusted_by or key, days=days)
-            + key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        if highest is not None:
-            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-            context.maximum_version = highest
-        return context
-
-    return issue, trusted
-
-
 @pytest.fixture
 def secure(authority):
-    _, trusted = authority
+    trusted = authority.trusted
     tls = ssl.create_default_context(cafile=str(trusted))
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
     limits = Limits(total_seconds=3, connect_seconds=2)
@@ -396,7 +341,7 @@ def secure(authority):
 
 
 def test_a_certificate_of_the_name(receive, authority, secure):
-    receiver = receive(answering(OK), tls=authority[0]("hooks.example.org"))
+    receiver = receive(answering(OK), tls=authority.issue("hooks.example.org"))
     url = f"https://hooks.example.org:{receiver.port}/"
 
     assert [secure.post(url, {}, b"{}").status for _ in range(2)] == [204, 204]
@@ -413,15 +358,17 @@ def test_a_certificate_of_the_name(receive, authority, secure):
     ids=["wrong name", "expired", "unknown issuer"],
 )
 def test_a_certificate_that_proves_nothing(receive, authority, secure, subject, options):
-    receiver = receive(answering(OK), tls=authority[0](subject, **options))
+    """A36."""
+    receiver = receive(answering(OK), tls=authority.issue(subject, **options))
 
     assert reason_of(secure, f"https://hooks.example.org:{receiver.port}/") is Reason.TLS_ERROR
     assert receiver.requests == []
 
 
 def test_a_receiver_that_talks_old_tls_only(receive, authority, secure):
+    """A36."""
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
-        old = authority[0]("hooks.example.org", highest=ssl.TLSVersion.TLSv1_1)
+        old = authority.issue("hooks.example.org", highest=ssl.TLSVersion.TLSv1_1)
     old.set_ciphers("DEFAULT@SECLEVEL=0")
     receiver = receive(answering(OK), tls=old)
 

@@ -19,6 +19,7 @@ def room(settings):
         {"RETRY_WAITS": ["5 minutes"]},
         {"PORTS": ["https"]},
         {"ALLOWED_NETWORKS": ["marsupilami"]},
+        {"PROXY": "egress:4750"},
         {"BATCH_SIZE": 0},
         {"ATTEMPT_SECONDS": -1.0},
     ],

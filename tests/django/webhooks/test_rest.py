@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import datetime as dt
+import ipaddress
+import ssl
+
 import pytest
 from django.core.cache import caches
 from django.urls import include, path
 from rest_framework.test import APIClient
 
 from claimkit.tenants import Role
+from claimkit.testing.receivers import Receiver, answering, chattering
 from claimkit.testing.receivers import answer as answer_of
-from claimkit.testing.receivers import chattering
 from claimkit_django.tenants.scope import enter
 from claimkit_django.webhooks.models import Attempt, Delivery, Endpoint, EndpointKey
+from claimkit_django.webhooks.schema import describe_webhooks
 from claimkit_django.webhooks.tasks import deliver_due
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -38,6 +43,7 @@ def new(url, **values):
 
 
 def test_an_endpoint_shows_its_key_once(northside, client_of):
+    """A48."""
     client = client_of(northside)
 
     made = client.post(f"{ROOT}endpoints/", new("http://127.0.0.1:9/"), format="json")
@@ -65,6 +71,7 @@ def test_an_endpoint_shows_its_key_once(northside, client_of):
     ],
 )
 def test_what_is_no_endpoint_is_refused_by_name(northside, client_of, values, field, code):
+    """A44, A45."""
     answer = client_of(northside).post(
         f"{ROOT}endpoints/", new("http://127.0.0.1:9/") | values, format="json"
     )
@@ -84,6 +91,7 @@ def test_endpoints_are_for_admins(northside, client_of, role):
 
 
 def test_what_belongs_to_others_does_not_exist(northside, lakeview, client_of, add, stage, receive):
+    """A46."""
     endpoint, _ = add(northside, receive(204).url())
     stage(northside, "upl_1")
     with enter(northside):
@@ -205,6 +213,7 @@ def test_another_address_begins_with_a_clean_record(northside, client_of, add):
 
 
 def test_only_an_owner_lets_payer_and_money_out(northside, client_of, add):
+    """A45."""
     admin, owner = client_of(northside), client_of(northside, Role.OWNER)
     thin, _ = add(northside, "http://127.0.0.1:9/")
     where = f"{ROOT}endpoints/{thin.uid}/"
@@ -232,6 +241,7 @@ def test_only_an_owner_lets_payer_and_money_out(northside, client_of, add):
         ({"url": "http://127.0.0.1:8/"}, 403),
         ({"url": "http://127.0.0.1:8/", "detail": "full"}, 403),
         ({"headers": {"X-Account": "mine"}}, 403),
+        ({"certificates": {}}, 403),
         ({"event_types": ["claims.imported", "drift.detected"]}, 403),
         ({"event_types": ["*"]}, 403),
         ({"event_types": ["claims.imported"], "description": "New"}, 200),
@@ -266,6 +276,7 @@ def test_an_admin_leads_an_endpoint_that_hears_them_nowhere_else(
     ],
 )
 def test_what_is_no_public_https_address_is_refused(northside, client_of, settings, url, code):
+    """A22, A23, A30, A49."""
     settings.CLAIMKIT = {}
     settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, "claims.example.org"]
     answer = client_of(northside).post(f"{ROOT}endpoints/", new(url), format="json")
@@ -274,7 +285,7 @@ def test_what_is_no_public_https_address_is_refused(northside, client_of, settin
 
 
 def test_a_webhook_that_is_led_back_is_refused(northside, receive, add, stage):
-    """Under a name that is not ours: whoever it goes to passes it on to our own intake."""
+    """A49: under a name that is not ours: whoever it goes to passes it on to our own intake."""
 
     def pass_on(receiver, sock):
         receiver.read(sock)
@@ -296,6 +307,7 @@ def test_a_webhook_that_is_led_back_is_refused(northside, receive, add, stage):
 
 
 def test_headers_and_answers_are_shown_nowhere(northside, client_of, stage, receive, caplog):
+    """A37, A47."""
     said = b"HTTP/1.1 500 No\r\nContent-Length: 29\r\n\r\n<script>palombia()</script>\r\n"
     receiver = receive(chattering(said))
     client = client_of(northside)
@@ -316,3 +328,77 @@ def test_headers_and_answers_are_shown_nowhere(northside, client_of, stage, rece
     assert not [word for word in ("marsupilami", "palombia") if word in shown]
     with enter(northside):
         assert b"marsupilami" not in bytes(Endpoint.objects.get().sealed_headers)
+
+
+@pytest.fixture(scope="module")
+def pem():
+    """Return a certificate with its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "claims.example.org")])
+    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    here = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    built = built.add_extension(x509.SubjectAlternativeName([here]), critical=False)
+    built = built.not_valid_before(now).not_valid_after(now + dt.timedelta(days=9))
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(encoding, form, serialization.NoEncryption())
+    return (built.sign(key, hashes.SHA256()).public_bytes(encoding) + private).decode()
+
+
+def test_certificates_of_an_endpoint_are_used_kept_sealed_and_removed(
+    northside, client_of, pem, receive, stage, tmp_path
+):
+    (tmp_path / "pem").write_text(pem)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "pem")
+    # It is ours too: the receiver asks who connects.
+    tls.load_verify_locations(tmp_path / "pem")
+    tls.verify_mode = ssl.CERT_REQUIRED
+    client, receiver = client_of(northside), Receiver(answering(answer_of(204)), tls=tls)
+    sent = new(receiver.url(scheme="https"), certificates={"authority": pem, "client": pem})
+    with receiver:
+        made = client.post(f"{ROOT}endpoints/", sent, format="json")
+        stage(northside, "upl_1")
+        assert deliver_due() == 1
+    where = f"{ROOT}endpoints/{made.data['uid']}/"
+    with enter(northside):
+        sealed = bytes(Endpoint.objects.get().sealed_tls)
+
+    shown = client.get(where)
+    assert (made.data["has_certificates"], len(receiver.requests)) == (True, 1)
+    assert b"PRIVATE KEY" not in sealed + made.content + shown.content
+    anything = {"If-Match": shown["ETag"]}
+    removed = client.patch(where, {"certificates": {}}, format="json", headers=anything)
+    assert removed.json()["has_certificates"] is False
+
+
+def test_the_order_of_an_endpoint(northside, client_of):
+    client, sent = client_of(northside), new("http://127.0.0.1:9/")
+
+    made = client.post(f"{ROOT}endpoints/", {**sent, "order": "subject"}, format="json")
+    refused = client.post(f"{ROOT}endpoints/", {**sent, "order": "latest"}, format="json")
+
+    assert made.json()["order"] == "subject"
+    assert (refused.status_code, refused.json()["errors"][0]["attr"]) == (400, "order")
+
+
+def test_certificates_that_are_none_are_refused_by_name(northside, client_of):
+    sent = new("http://127.0.0.1:9/", certificates={"authority": "marsupilami"})
+    answer = client_of(northside).post(f"{ROOT}endpoints/", sent, format="json")
+
+    assert [(one["attr"], one["code"]) for one in answer.json()["errors"]] == [
+        ("certificates", "certificate_invalid")
+    ]
+
+
+def test_receivers_are_told_where_webhooks_come_from(local):
+    local(EGRESS_ADDRESSES=["203.0.113.7", "203.0.113.8"])
+
+    told = describe_webhooks({}, None, None, None)["webhooks"]
+
+    assert {one["post"]["description"] for one in told.values()} == {
+        "Sent from 203.0.113.7, 203.0.113.8."
+    }

@@ -48,11 +48,14 @@ class OutboxConformance:
         raise NotImplementedError
 
     @staticmethod
-    def due(name: str, lane: str = "lane-a", *, seconds: int = 0) -> Delivery:
+    def due(name: str, lane: str = "lane-a", *, seconds: int = 0, queue: str = "") -> Delivery:
         """Return a delivery that is due so many seconds after noon."""
-        tenant = LAKEVIEW if lane == "lane-d" else NORTHSIDE
         return Delivery(
-            id=name, tenant=tenant, lane=lane, due_at=NOON + dt.timedelta(seconds=seconds)
+            id=name,
+            tenant=LAKEVIEW if lane == "lane-d" else NORTHSIDE,
+            lane=lane,
+            due_at=NOON + dt.timedelta(seconds=seconds),
+            queue=queue,
         )
 
     @staticmethod
@@ -122,6 +125,44 @@ class OutboxConformance:
 
         assert settled == frozenset()
         assert find("d-1").state is DeliveryState.LEASED
+
+    def test_of_a_queue_only_the_first_that_is_not_over_is_leased(
+        self, outbox: Outbox, put: Callable[[Iterable[Delivery]], None]
+    ) -> None:
+        put(
+            [
+                self.due("d-1", queue="alert:a"),
+                # Due earlier, and put later: it waits all the same.
+                self.due("d-2", queue="alert:a", seconds=-9),
+                self.due("d-3", queue="alert:b"),
+                self.due("d-4", "lane-b", queue="alert:a"),
+                self.due("d-5"),
+            ]
+        )
+
+        first = self.lease(outbox)
+        while_leased = self.lease(outbox, seconds=1)
+        (d_1,) = (one for one in first if one.id == "d-1")
+        later = NOON + dt.timedelta(seconds=30)
+        outbox.settle([Settlement(lease=d_1, ending=Ending.RETRY, due_at=later)])
+        while_it_waits = self.lease(outbox, seconds=2)
+        (again,) = self.lease(outbox, seconds=30)
+        outbox.settle([Settlement(lease=again, ending=Ending.DEAD)])
+        (next_one,) = self.lease(outbox, seconds=31)
+
+        assert {one.id for one in first} == {"d-1", "d-3", "d-4", "d-5"}
+        assert (list(while_leased), list(while_it_waits)) == ([], [])
+        assert (again.id, next_one.id) == ("d-1", "d-2")
+
+    def test_of_a_queue_a_lease_that_ran_out_is_taken_over_and_not_passed_by(
+        self, outbox: Outbox, put: Callable[[Iterable[Delivery]], None]
+    ) -> None:
+        put([self.due(f"d-{number}", queue="alert:a") for number in (1, 2)])
+        self.lease(outbox)
+
+        (taken_over,) = self.lease(outbox, seconds=51)
+
+        assert (taken_over.id, taken_over.attempt) == ("d-1", 2)
 
     def test_a_retry_is_due_again_at_its_instant(
         self,
