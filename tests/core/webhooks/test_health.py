@@ -58,6 +58,7 @@ def test_days_of_nothing_but_failures_are_too_long():
     ],
 )
 def test_what_retry_after_asks_for(text, seconds):
+    """A41."""
     wait = parse_retry_after(text, NOON)
 
     assert (wait.total_seconds() if wait is not None else None) == seconds

@@ -70,6 +70,7 @@ def test_a_plain_address():
     ],
 )
 def test_what_is_no_plain_address(url, code):
+    """A22, A24, A29, A30."""
     assert refused(url) == code
 
 
@@ -85,6 +86,7 @@ def test_what_is_no_plain_address(url, code):
     ],
 )
 def test_addresses_inside_are_blocked_in_every_spelling(host):
+    """A23, A24."""
     assert refused(f"https://{host}/") == "blocked_address"
 
 
@@ -118,6 +120,7 @@ def test_networks_may_be_allowed_and_others_stay_blocked():
 
 
 def test_our_own_name_is_refused():
+    """A49."""
     policy = TargetPolicy.of(WebhooksConfig(), refused_hosts=["Claims.Example.org"])
 
     assert refused("https://claims.example.org/hook", policy) == "blocked_address"
@@ -156,6 +159,7 @@ _PIECES = st.sampled_from(
 @settings(max_examples=400)
 @given(st.lists(_PIECES, max_size=9).map("".join), st.booleans())
 def test_parsers_agree_about_the_host_of_whatever_is_let_through(text, prefixed):
+    """A29."""
     url = f"https://{text}" if prefixed else text
 
     with contextlib.suppress(InvalidTarget):
@@ -211,6 +215,7 @@ def test_headers_of_an_endpoint():
     ],
 )
 def test_headers_that_an_endpoint_cannot_set(headers):
+    """A44."""
     with pytest.raises(InvalidTarget) as caught:
         check_headers(headers)
     assert caught.value.code == "header_refused"

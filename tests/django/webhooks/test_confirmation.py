@@ -76,6 +76,7 @@ def test_a_receiver_that_repeats_the_challenge_gets_what_waited(northside, recei
 
 @pytest.mark.usefixtures("_confirming")
 def test_the_receiver_of_somebody_else_hears_nothing_but_pings(northside, receive, add, stage):
+    """A43."""
     # It answers everybody, as many do, and knows nothing of the challenge.
     receiver = receive(200)
     endpoint, _ = add(northside, receiver.url())
@@ -205,6 +206,7 @@ def _few_inline(local):
 
 @pytest.mark.usefixtures("_few_inline")
 def test_many_endpoints_are_addressed_by_workers(northside, receive, add, stage):
+    """A50."""
     receiver = receive(204)
     for number in range(5):
         types = ["claims.imported"] if number else ["drift.detected"]

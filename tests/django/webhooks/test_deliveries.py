@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from claimkit.errors import VerificationError
 from claimkit.events import AlertOpened
+from claimkit.ops.metrics import WEBHOOK_ENDPOINTS
 from claimkit.types import TenantKey
 from claimkit.webhooks import parse_key, verify
 from claimkit.webhooks.deliver import deliver
@@ -27,6 +28,7 @@ from claimkit_django.webhooks.enqueue import ping, replay, replay_since
 from claimkit_django.webhooks.models import Attempt, Delivery, Endpoint, EndpointKey, Message
 from claimkit_django.webhooks.store import make_courier
 from claimkit_django.webhooks.tasks import deliver_due
+from claimkit_django.webhooks.vitals import gauges
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +66,7 @@ def test_an_event_arrives_signed(northside, receive, add, stage):
 
 
 def test_what_is_rolled_back_is_never_told(northside, receive, add, imported):
+    """C1."""
     receiver = receive(204)
     add(northside, receiver.url())
     bus = make_bus(open_store(USING))
@@ -77,6 +80,7 @@ def test_what_is_rolled_back_is_never_told(northside, receive, add, imported):
 
 
 def test_only_those_who_want_it_and_only_of_their_tenant(northside, lakeview, receive, add, stage):
+    """A45."""
     receiver = receive(204)
     add(northside, receiver.url("/all"))
     add(northside, receiver.url("/imports"), event_types=["claims.imported"])
@@ -115,6 +119,7 @@ def test_a_failure_is_kept_with_its_answer_sealed_and_tried_again(northside, rec
 
 
 def test_gone_disables_cancels_and_tells_the_others(northside, receive, add, stage):
+    """A40."""
     gone, other = receive(410), receive(204)
     endpoint, _ = add(northside, gone.url(), event_types=["claims.imported"])
     add(northside, other.url(), event_types=["webhooks.endpoint_disabled"])
@@ -139,6 +144,7 @@ def test_gone_disables_cancels_and_tells_the_others(northside, receive, add, sta
 
 
 def test_days_of_failures_disable_it_whoever_restarts(northside, receive, add, stage):
+    """A42."""
     endpoint, _ = add(northside, receive(500).url())
     stage(northside, "upl_1")
     deliver_due()
@@ -317,6 +323,7 @@ def test_a_batch_is_written_down_in_a_fixed_number_of_statements(
 def test_two_tenants_may_tell_the_same_address_and_each_tells_its_own(
     northside, lakeview, receive, add, stage
 ):
+    """A43."""
     receiver = receive(204)
     (_, key), (_, other) = add(northside, receiver.url()), add(lakeview, receiver.url())
     stage(northside, "upl_north")
@@ -392,6 +399,7 @@ def test_an_endpoint_that_became_thin_is_sent_nothing_in_full(
 def test_an_address_that_was_written_by_hand_is_checked_before_it_is_used(
     northside, add, stage, settings, url, reason
 ):
+    """A22, A23, A49."""
     add(northside, "http://127.0.0.1:9/")
     settings.CLAIMKIT = {"WEBHOOKS": {"THREADS": 1}}
     settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, "claims.example.org"]
@@ -402,3 +410,37 @@ def test_an_address_that_was_written_by_hand_is_checked_before_it_is_used(
     assert deliver_due() == 0
     with enter(northside):
         assert Attempt.objects.get().reason == reason
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="the clock is the host's own")
+def test_the_clocks_of_hosts_do_not_matter(northside, receive, add, stage):
+    """C10: one that is an hour off signs, and finds due, what the database's clock says."""
+    receiver = receive(204)
+    add(northside, receiver.url())
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA ahead")
+        for name in ("clock_timestamp", "statement_timestamp"):
+            cursor.execute(
+                f"CREATE FUNCTION ahead.{name}() RETURNS timestamptz LANGUAGE sql STABLE AS"
+                f" 'SELECT pg_catalog.{name}() - make_interval(hours => 1)'"
+            )
+        cursor.execute("SET LOCAL search_path = ahead, pg_catalog, public")
+    stage(northside, "upl_1")
+
+    assert deliver_due() == 1
+    sent_at = int(headers_of(receiver.requests[0][0])["webhook-timestamp"])
+    assert abs(sent_at + 3_600 - timezone.now().timestamp()) < 60
+
+
+def test_how_endpoints_fare_is_counted(northside, lakeview, add):
+    for tenant in (northside, northside, northside, lakeview):
+        add(tenant, "http://127.0.0.1:9/")
+    with enter(northside):
+        held, disabled, unconfirmed = Endpoint.objects.order_by("pk")
+        later = timezone.now() + dt.timedelta(hours=1)
+        Endpoint.objects.filter(pk=held.pk).update(held_until=later)
+        Endpoint.objects.filter(pk=disabled.pk).update(enabled=False, disabled_reason="gone")
+        Endpoint.objects.filter(pk=unconfirmed.pk).update(confirmed_at=None)
+
+    told = {one.labels: one.value for one in gauges(USING) if one.series is WEBHOOK_ENDPOINTS}
+    assert told == {("disabled",): 1, ("unconfirmed",): 1, ("held",): 1, ("sending",): 1}

@@ -44,6 +44,7 @@ def make_view(*, status=204, keys=lambda: [KEY.text], **options):
 
 
 def test_a_webhook_is_taken_once(post):
+    """A01."""
     view = make_view()
 
     assert [post(view).status_code for _ in range(3)] == [204, 200, 200]
@@ -53,6 +54,7 @@ def test_a_webhook_is_taken_once(post):
 
 
 def test_what_cannot_be_verified_never_reaches_the_view(post, rf):
+    """A19."""
     view = make_view()
 
     assert view(rf.post("/in", data=b"{}", content_type="application/json")).status_code == 401
@@ -65,6 +67,7 @@ def test_what_cannot_be_verified_never_reaches_the_view(post, rf):
 
 @pytest.mark.parametrize("keys", [[], ["whsec_"], ["marsupilami!"]])
 def test_without_a_usable_key_it_fails_closed_and_says_so(post, keys, caplog):
+    """A20."""
     view = make_view(keys=lambda: keys)
 
     assert post(view).status_code == 401
@@ -121,6 +124,7 @@ def test_old_ids_are_forgotten():
 
 
 def test_what_this_site_sent_itself_is_refused(post, caplog):
+    """A49."""
     view = make_view()
 
     answer = post(view, **{HOP: site_id()})
@@ -133,6 +137,7 @@ def test_what_this_site_sent_itself_is_refused(post, caplog):
 
 @pytest.mark.parametrize("twice", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 def test_headers_that_a_server_joined_are_refused(rf, twice):
+    """A12."""
     view = make_view()
     headers = sign("msg_1", timezone.now(), b"{}", [KEY])
     headers[twice] += f",{headers[twice]}"
