@@ -11,7 +11,6 @@ the file is in. A crash leaves whole batches, and the same file again completes 
 from __future__ import annotations
 
 import csv
-import gc
 import io
 import itertools
 import re
@@ -20,6 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from claimkit.batches import without_cycles
 from claimkit.claims.hashing import HashingStream
 from claimkit.claims.model import Added, ClaimKind, service_lines
 from claimkit.claims.normalize import ColumnNormalizer, NormalizeContext
@@ -153,7 +153,7 @@ def import_claims(
     keep = _Keeping(tenant, store, bus, clock, known_on, on_batch)
     pass_ = _Pass(stream, name=name, upload=upload, progress=progress, on_problem=on_problem)
     batches = pass_.batches(plugins, _columnar(options, store, plugins), reader, context)
-    return keep.all(_without_cycles(batches), pass_)
+    return keep.all(without_cycles(batches), pass_)
 
 
 class _Keeping:
@@ -251,30 +251,6 @@ def preview_claims(
         if on_batch is not None:
             on_batch(batch)
     return pass_.report()
-
-
-def _without_cycles(batches: Iterator[ClaimBatch]) -> Iterator[ClaimBatch]:
-    """Yield the batches, without the search for cyclic garbage in between.
-
-    The search looks at each of the hundred thousands of live records of a batch, again and
-    again, which is a fifth of an import's time. Records hold no cycles; what else makes some is
-    collected at the end of each batch.
-    """
-    was_enabled = gc.isenabled()
-    try:
-        while True:
-            gc.disable()
-            batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
-            del batch
-            if was_enabled:
-                gc.enable()
-                gc.collect(1)
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 #: Columns that explain; the CSV reader passes them over when the repaired file comes back.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from claimkit.batches import without_cycles
 from claimkit.drift.cube import DECISIONS, merge
 from claimkit.drift.detectors import WatchesFeed, choose_detectors, share_budget
 from claimkit.drift.dimensions import check_dimensions
@@ -264,7 +265,7 @@ def rebuild_cube(
     cube.clear(tenant)
     held = _HeldCells(cube, tenant, day_of(known_on))
     done = 0
-    for batch in facts:
+    for batch in without_cycles(facts):
         changes = [FactsChange(None, one) for one in batch]
         held.add(tally(changes, dimensions=kept, measures=watched))
         done += len(changes)
