@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from django.apps import apps
 from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.utils.module_loading import import_string
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import AllowAny
 
@@ -43,8 +44,15 @@ _rooms: list[URLPattern | URLResolver] = [
     if apps.is_installed(app)
 ]
 
+#: Whoever starts at the root is shown what their role may read.
+_role_in = (
+    import_string("claimkit_django.tenants.rest.role_in")
+    if apps.is_installed("claimkit_django.tenants")
+    else None
+)
+
 _v1: list[URLPattern | URLResolver] = [
-    path("", RootView.as_view(), name="root"),
+    path("", RootView.as_view(role_in=_role_in), name="root"),
     path("problems/<slug:code>/", ProblemTypeView.as_view(), name="problem"),
     *_rooms,
     path(

@@ -1,20 +1,28 @@
-"""Links of a resource to itself and to what belongs to it: ``_links``."""
+"""Links of a resource to itself and to what belongs to it: ``_links``.
+
+A link that the caller's role may not follow is not told: whoever walks gets no 403.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from django.urls import reverse
+from django.conf import settings
+from django.urls import URLPattern, get_resolver, get_urlconf, reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from claimkit.tenants import Role
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from django.http import HttpRequest
+    from django.urls import URLResolver
     from rest_framework.request import Request
 
-__all__ = ["LinksField", "link"]
+__all__ = ["LinksField", "link", "may_follow"]
 
 
 def link(request: Request | HttpRequest, name: str, **kwargs: Any) -> str:
@@ -22,9 +30,49 @@ def link(request: Request | HttpRequest, name: str, **kwargs: Any) -> str:
 
     Paths, not URLs: a forged ``Host`` header must not come back as a link.
     """
-    match = request.resolver_match
-    namespace = match.namespace if match else "claimkit"
+    namespace = _namespace(request)
     return reverse(f"{namespace}:{name}" if namespace else name, kwargs=kwargs or None)
+
+
+def may_follow(request: Request | HttpRequest, name: str, role: Role | None) -> bool:
+    """Whether a member in this role may read what the named claimkit address leads to.
+
+    With no role, because nobody signed in or no tenant is chosen yet, nothing is held back.
+    """
+    if role is None:
+        return True
+    urlconf = get_urlconf() or settings.ROOT_URLCONF
+    needed = _least_role(urlconf, _namespace(request), name)
+    return needed is None or role.includes(needed)
+
+
+def _namespace(request: Request | HttpRequest) -> str:
+    match = request.resolver_match
+    return match.namespace if match else "claimkit"
+
+
+@lru_cache(maxsize=1_024)
+def _least_role(urlconf: str, namespace: str, name: str) -> Role | None:
+    """Return the role that a read of the address takes; None where it asks for none."""
+    resolver = get_resolver(urlconf)
+    for part in filter(None, namespace.split(":")):
+        resolver = resolver.namespace_dict[part][1]
+    view: Any = _find(resolver, name)
+    roles = getattr(view, "initkwargs", {}).get("roles") or getattr(
+        getattr(view, "cls", None), "roles", None
+    )
+    needed: Role | None = None if roles is None else roles.get("GET", Role.OWNER)
+    return needed
+
+
+def _find(resolver: URLResolver, name: str) -> Callable[..., Any] | None:
+    for one in resolver.url_patterns:
+        if isinstance(one, URLPattern):
+            if one.name == name:
+                return one.callback
+        elif not one.namespace and (found := _find(one, name)) is not None:
+            return found
+    return None
 
 
 @extend_schema_field(
@@ -43,13 +91,15 @@ class LinksField(serializers.Field[Any, Any, Any, Any]):
         self.targets = targets
 
     def to_representation(self, value: Any) -> dict[str, str]:
-        """Return the paths that resolve for ``value``."""
+        """Return the paths that resolve for ``value``, without those that the role may not follow."""
         request = self.context["request"]
+        role = getattr(self.context.get("view"), "role", None)
         return {
             relation: link(
                 request, name, **{arg: _read(value, path) for arg, path in arguments.items()}
             )
             for relation, (name, arguments) in self.targets.items()
+            if may_follow(request, name, role)
         }
 
 

@@ -20,12 +20,16 @@ from rest_framework.response import Response
 from claimkit_django.http.problems import TYPES
 from claimkit_django.http.versions import CURRENT
 from claimkit_django.rest.filters import refuse_unknown
-from claimkit_django.rest.links import link
+from claimkit_django.rest.links import link, may_follow
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiView
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rest_framework.request import Request
+
+    from claimkit.tenants import Role
 
 __all__ = ["NotHereView", "ProblemTypeView", "RootView"]
 
@@ -36,20 +40,56 @@ _LISTINGS = {
     "claimkit_django.claims": {
         "uploads": "upload-list",
         "claims": "claim-list",
+        "mappings": "mapping-list",
+        "mapping_suggestions": "mapping-suggestions",
+        "templates": "template-list",
+    },
+    "claimkit_django.drift": {
+        "dashboard": "dashboard",
+        "payer_summary": "claim-payer-summary",
+        "active_drift": "drift-active",
+        "drift_settings": "drift-settings",
+        "watched_payers": "drift-payers",
+        "contracts": "contract-list",
+        "findings": "finding-list",
+        "runs": "run-list",
+        "backtests": "backtest-list",
+        "risk_calibration": "drift-risk-calibration",
+    },
+    "claimkit_django.alerts": {
+        "alerts": "alert-list",
+        "alert_channels": "alert-channel-list",
+        "alert_routes": "alert-route-list",
+        "alert_rules": "alert-rule-list",
+        "alert_digests": "alert-digest-list",
+        "alert_silences": "alert-silence-list",
+        "recoveries": "alert-recoveries",
+    },
+    "claimkit_django.authorizations": {
+        "authorizations": "authorization-list",
+        "authorization_imports": "authorization-import-list",
+        "authorization_lead_times": "authorization-lead-time-list",
+        "authorization_calendar": "authorization-calendar",
+    },
+    "claimkit_django.reports": {
+        "reports": "report-list",
+        "report_schedules": "report-schedule-list",
+        "exports": "export-list",
+        "export_sources": "export-sources",
+    },
+    "claimkit_django.automation": {
+        "automation_rules": "automation-rule-list",
+        "automation_executions": "automation-execution-list",
+        "automation_approvals": "automation-approval-list",
+        "automation_answers": "automation-approval-answers",
+        "automation_work": "automation-work-list",
     },
     "claimkit_django.webhooks": {
         "webhook_endpoints": "webhook-endpoint-list",
         "webhook_deliveries": "webhook-delivery-list",
         "webhook_event_types": "webhook-event-type-list",
     },
-    "claimkit_django.drift": {
-        "dashboard": "dashboard",
-        "payer_summary": "claim-payer-summary",
-        "active_drift": "drift-active",
-        "findings": "finding-list",
-        "runs": "run-list",
-        "backtests": "backtest-list",
-    },
+    "claimkit_django.audit": {"audit": "audit-list"},
 }
 
 
@@ -58,6 +98,8 @@ class RootView(ApiView):
 
     permission_classes = (AllowAny,)
     tag = "meta"
+    #: Tells in which role the caller is in their tenant; None where they are in none yet.
+    role_in: Callable[[Request], Role | None] | None = None
 
     @operation(
         operation_id="root",
@@ -79,18 +121,19 @@ class RootView(ApiView):
         ],
     )
     def get(self, request: Request) -> Response:
-        """Return the current version and a link to every listing of the installed rooms."""
+        """Return the current version and a link to every listing that you may read."""
         refuse_unknown(request, ())
         names = {"self": "root", "schema": "schema", "swagger_ui": "swagger-ui", "redoc": "redoc"}
         for app, listings in _LISTINGS.items():
             if apps.is_installed(app):
                 names |= listings
-        return Response(
-            {
-                "version": CURRENT,
-                "_links": {name: link(request, target) for name, target in names.items()},
-            }
-        )
+        role = self.role_in(request) if self.role_in else None
+        links = {
+            name: link(request, target)
+            for name, target in names.items()
+            if may_follow(request, target, role)
+        }
+        return Response({"version": CURRENT, "_links": links})
 
 
 class ProblemPageRenderer(BaseRenderer):

@@ -47,7 +47,15 @@ if TYPE_CHECKING:
     from claimkit_django.tenants.models import TenantModel
     from claimkit_django.trail import Actor
 
-__all__ = ["ADMIN_ONLY", "ANALYST_WRITES", "READ", "TenantRowsView", "TenantView", "TenantViewSet"]
+__all__ = [
+    "ADMIN_ONLY",
+    "ANALYST_WRITES",
+    "READ",
+    "TenantRowsView",
+    "TenantView",
+    "TenantViewSet",
+    "role_in",
+]
 
 #: Roles of a resource that members read.
 READ: Mapping[str, Role] = dict.fromkeys(("GET", "HEAD", "OPTIONS"), Role.VIEWER)
@@ -267,6 +275,16 @@ def _actor_of(request: Request) -> Actor:
 def header_name() -> str:
     """Return the name of the header by which a member of several tenants chooses one."""
     return config().tenants.header
+
+
+def role_in(request: Request) -> Role | None:
+    """Return the caller's role in the tenant of the request; None where there is none yet."""
+    if not request.user.is_authenticated:
+        return None
+    try:
+        return _choose(request)[1]
+    except (TenantRequired, TenantUnknown):
+        return None
 
 
 def _choose(request: Request) -> tuple[Tenant, Role]:

@@ -714,8 +714,8 @@ def links_of(value):
             yield from links_of(inner)
 
 
-def test_every_link_from_the_root_resolves(world):
-    client = world.north.client(Role.OWNER)
+def walk(client):
+    """Follow every link from the root; return the addresses, each of which is there."""
     seen, todo = set(), {ROOT}
     while todo:
         address = todo.pop()
@@ -725,8 +725,49 @@ def test_every_link_from_the_root_resolves(world):
         assert address.startswith("/")
         if answer["Content-Type"].startswith("application/json"):
             todo |= set(links_of(answer.json())) - seen
+    return seen
 
-    assert len(seen) > 20
+
+@pytest.mark.parametrize("role", Role)
+def test_every_link_that_a_role_is_shown_resolves(world, role):
+    for house in (world.north, world.south):
+        house.furnish()
+
+    seen = walk(world.north.client(role))
+
+    assert len(seen) > 40
+    assert (f"{ROOT}memberships/" in seen) == role.includes(Role.ADMIN)
+    assert (f"{ROOT}exports/" in seen) == role.includes(Role.ANALYST)
+    assert (f"{ROOT}uploads/{world.north.upload.uid}/repair/" in seen) == role.includes(
+        Role.ANALYST
+    )
+
+
+def test_the_root_leads_to_every_listing(world):
+    world.north.furnish()
+    client = world.north.client(Role.OWNER)
+    document = client.get(
+        f"{ROOT}schema/", headers={"accept": "application/vnd.oai.openapi+json"}
+    ).json()
+    readable = {
+        where
+        for where, methods in document["paths"].items()
+        if "get" in methods and "{" not in where
+    }
+
+    assert readable - walk(client) == set()
+
+
+def test_who_chose_no_tenant_is_shown_all_that_there_may_be(world):
+    Membership.objects.create(
+        tenant=world.south.tenant, user=world.north.people[Role.VIEWER], role=Role.VIEWER.value
+    )
+    client = APIClient()
+    client.force_authenticate(world.north.people[Role.VIEWER])
+
+    assert "audit" in client.get(ROOT).json()["_links"]
+    assert "audit" not in client.get(ROOT, headers={"x-tenant": "northside"}).json()["_links"]
+    assert "audit" in APIClient().get(ROOT).json()["_links"]
 
 
 def test_a_deleted_row_is_404(world):
