@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -189,6 +190,14 @@ def start() -> Iterator[Site]:
         stop()
 
 
+def application() -> Any:
+    """Return the site for a server of its own, on the database that ``DATABASE_URL`` names."""
+    configure(os.environ["DATABASE_URL"])
+    from django.core.wsgi import get_wsgi_application
+
+    return get_wsgi_application()
+
+
 def configure(url: str) -> None:
     """Configure Django for the database behind ``url`` (sqlite:///path or postgresql://…)."""
     settings.configure(
@@ -197,12 +206,18 @@ def configure(url: str) -> None:
         ALLOWED_HOSTS=["testserver"],
         ROOT_URLCONF="claimkit_django.urls",
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        DATABASES={"default": database_of(url)},
+        DATABASES={"default": {**database_of(url), "CONN_MAX_AGE": 60}},
         INSTALLED_APPS=[
             *("django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"),
             *("rest_framework", "django_filters", "drf_spectacular", "drf_spectacular_sidecar"),
             *("claimkit_django.tenants", "claimkit_django.claims", "claimkit_django.drift"),
+            "claimkit_django.accounts",
         ],
+        REST_FRAMEWORK={
+            "DEFAULT_AUTHENTICATION_CLASSES": [
+                "claimkit_django.accounts.authentication.TokenAuthentication"
+            ]
+        },
         MIDDLEWARE=_MIDDLEWARE,
         STORAGES={"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}},
         CLAIMKIT={"REST": {"READ_RATE": "1000000/1m"}},

@@ -356,24 +356,51 @@ def test_a_token_opens_one_hospital_and_no_header_another(site, seen):
     assert site.call("/api/v1/claims/", token=token)[0] == 401
 
 
-_CLIENT = """
-import json, sys
-from hospital import AuthenticatedClient
-from hospital.api.claims import claims_list, claims_payer_summary_list
-from hospital.api.tenants import tenants_list
-from hospital.api.uploads import uploads_retrieve
+# -- a client that is generated from the OpenAPI document ---------------------------------------
 
-url, token, upload = sys.argv[1:]
-client = AuthenticatedClient(base_url=url, token=token, raise_on_unexpected_status=True)
-claims = claims_list.sync(client=client, page_size=2).results
-seen = uploads_retrieve.sync(upload, client=client)
-print(json.dumps([
-    [one.key for one in tenants_list.sync(client=client).results],
-    len(claims), claims[0].payer, seen.claims_new,
-    [one.decided for one in claims_payer_summary_list.sync(client=client).results],
-    uploads_retrieve.sync_detailed("upl_0", client=client).parsed.code,
-]))
-"""
+
+@pytest.fixture(scope="module")
+def ask(site, token_of, tmp_path_factory):
+    """Generate the client; return what asks by it for everything that there is."""
+    folder = tmp_path_factory.mktemp("client")
+    told = site.call("/api/v1/schema/?format=json", token=token_of("northside-viewer"))[2]
+    (folder / "openapi.json").write_text(json.dumps(told))
+    made = [sys.executable, "-m", "openapi_python_client", "generate", "--path", "openapi.json"]
+    subprocess.run([*made, "--meta", "none", "--output-path", "hospital"], cwd=folder, check=True)
+
+    def run(token, theirs):
+        done = subprocess.run(
+            [sys.executable, USE, f"http://127.0.0.1:{site.port}", token, json.dumps(theirs)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+USE = Path(__file__).with_name("use_client.py")
+_READ, _REFUSED, _NOT_HERE = [200, ""], [403, "permission_denied"], [404, "not_found"]
+#: Listings that a viewer may not read, and an analyst neither.
+_OF_ADMINS = {
+    "alerts_channels_list",
+    "audit_list",
+    "memberships_list",
+    "webhooks_deliveries_list",
+    "webhooks_endpoints_list",
+}
+_OF_ANALYSTS = {"exports_list", "exports_sources_retrieve"}
+#: Role → what it may not read, and what it may not change.
+_BEYOND = {
+    "owner": (set(), set()),
+    "admin": (set(), set()),
+    "analyst": (_OF_ADMINS, {"reports_schedules_create"}),
+    "viewer": (_OF_ADMINS | _OF_ANALYSTS, {"reports_schedules_create", "templates_create"}),
+}
 
 
 @pytest.mark.slow
@@ -381,29 +408,35 @@ print(json.dumps([
     importlib.util.find_spec("openapi_python_client") is None,
     reason="openapi-python-client is not installed; `tox run -e client` brings it",
 )
-def test_a_generated_client_speaks_to_it(site, upload, token_of, tmp_path):
-    token = token_of("northside-viewer")
-    document = tmp_path / "openapi.json"
-    told = site.call("/api/v1/schema/?format=json", token=token)[2]
-    document.write_text(json.dumps(told))
-    made = [sys.executable, "-m", "openapi_python_client", "generate", "--path", str(document)]
-    subprocess.run(
-        [*made, "--meta", "none", "--output-path", str(tmp_path / "hospital")], check=True
-    )
-    (tmp_path / "use.py").write_text(_CLIENT)
-    where = f"http://127.0.0.1:{site.port}"
-    done = subprocess.run(
-        [sys.executable, "use.py", where, token, upload["uid"]],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_a_generated_client_speaks_to_it_in_every_role(site, seen, token_of, ask):
+    theirs = ask(token_of("northside-owner"), {})["rows"]
+    assert {"alerts_list", "claims_list", "findings_list", "runs_list", "uploads_list"} <= {
+        one for one, uids in theirs.items() if uids
+    }
+    other = ask(token_of("lakeview-owner"), theirs)
+    for role, (unread, unchanged) in _BEYOND.items():
+        mine = ask(token_of(f"northside-{role}"), other["rows"])
 
-    assert done.returncode == 0, done.stderr
-    tenants, claims, payer, new, decided, code = json.loads(done.stdout)
-    assert (tenants, claims, new, sum(decided)) == (["northside"], 2, 9_000, 9_000)
-    assert (payer.casefold(), code) == ("aetna", "not_found")
+        lists, changes = mine["lists"], mine["changes"]
+        assert {one for one, answer in lists.items() if answer == _REFUSED} == unread, role
+        assert {one for one, answer in lists.items() if answer == _READ} == lists.keys() - unread
+        assert {one for one, answer in changes.items() if answer == _REFUSED} == unchanged, role
+        assert {
+            one for one, answer in changes.items() if answer == [204, ""]
+        } == changes.keys() - unchanged, changes
+        assert set(map(tuple, mine["reads"].values())) == {tuple(_READ)}, mine["reads"]
+        assert len(lists) > 35
+        for one, answer in mine["others"].items():
+            is_unread = one.replace("_retrieve", "_list") in unread
+            assert answer == (_REFUSED if is_unread else _NOT_HERE), (role, one)
+    assert {str(answer) for answer in other["lists"].values()} == {str(_READ)}
+    # It is told of nothing that is the other's, neither in lists nor by its id.
+    assert {str(answer) for answer in other["others"].values()} == {str(_NOT_HERE)}
+    assert other["others"].keys() >= {
+        f"{one}_retrieve" for one in ("alerts", "claims", "findings", "runs", "uploads")
+    }
+    told = {uid for uids in other["rows"].values() for uid in uids}
+    assert not told & {uid for uids in theirs.values() for uid in uids}
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from claimkit.tenants import Role
 from claimkit_django.accounts.models import ApiToken
 from claimkit_django.accounts.tokens import issue_token
+from claimkit_django.rest.fields import TextField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -67,7 +68,7 @@ class IssuedSerializer(TokenSerializer):
 class IssueSerializer(serializers.Serializer[Any]):
     """A token to make."""
 
-    name = serializers.CharField(max_length=100, help_text="What will use it.")
+    name = TextField(max_length=100, help_text="What will use it.")
     scope = serializers.ChoiceField(choices=ApiToken.Scope.choices, default=ApiToken.Scope.READ)
     personal = serializers.BooleanField(
         default=False,

@@ -21,7 +21,7 @@ from claimkit.errors import AlertConflict
 from claimkit.tenants import Role
 from claimkit_django.alerts import acts
 from claimkit_django.alerts.models import Alert, AlertEntry, Judgment, Rule, SeverityChoices
-from claimkit_django.rest.fields import MoneyField
+from claimkit_django.rest.fields import MoneyField, SlugField, TextField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -98,22 +98,22 @@ class AlertDetailSerializer(AlertSerializer):
 class AssignSerializer(serializers.Serializer[Any]):
     """Who deals with it, and by when."""
 
-    assignee = serializers.CharField(max_length=200, allow_blank=True)
+    assignee = TextField(max_length=200, allow_blank=True)
     due_on = serializers.DateField(required=False, allow_null=True, default=None)
 
 
 class CommentSerializer(serializers.Serializer[Any]):
     """What to write down."""
 
-    text = serializers.CharField(max_length=2_000)
+    text = TextField(max_length=2_000)
 
 
 class JudgeSerializer(serializers.Serializer[Any]):
     """What somebody thinks of an alert."""
 
     verdict = serializers.ChoiceField(choices=Judgment.VerdictChoices.choices)
-    reason = serializers.SlugField(max_length=64, required=False, default="", allow_blank=True)
-    note = serializers.CharField(max_length=2_000, required=False, default="", allow_blank=True)
+    reason = SlugField(max_length=64, required=False, default="", allow_blank=True)
+    note = TextField(max_length=2_000, required=False, default="", allow_blank=True)
     recovered = MoneyField(read_only=False, required=False, allow_null=True, default=None)
     recovered_on = serializers.DateField(required=False, allow_null=True, default=None)
 

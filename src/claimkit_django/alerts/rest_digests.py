@@ -17,7 +17,7 @@ from claimkit_django.alerts.rest_parts import (
     NoFilters,
     refuse_strangers,
 )
-from claimkit_django.rest.fields import ClockField
+from claimkit_django.rest.fields import ClockField, StrictTexts, TextField
 from claimkit_django.rest.filters import Ordering
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["DigestViewSet"]
 
 
-class DigestSerializer(serializers.ModelSerializer[Digest]):
+class DigestSerializer(StrictTexts, serializers.ModelSerializer[Digest]):
     """What is told when, and to whom."""
 
     channels = serializers.ListField(
-        child=serializers.CharField(max_length=32),
+        child=TextField(max_length=32),
         allow_empty=False,
         max_length=20,
         help_text="Uids of channels.",

@@ -12,6 +12,7 @@ from claimkit.drift.findings import Signal
 from claimkit.tenants import Role
 from claimkit_django.alerts.models import Channel
 from claimkit_django.rest.conditional import IF_MATCH, content_etag, require_match
+from claimkit_django.rest.fields import TextField
 from claimkit_django.rest.filters import StrictFilterSet, refuse_unknown
 from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.tenants.rest import TenantRowsView
@@ -52,9 +53,7 @@ _MOST_DIMENSIONS = 10
 
 def payers_field() -> serializers.ListField:
     """Return the field for names of payers; empty means all."""
-    return serializers.ListField(
-        child=serializers.CharField(max_length=200), required=False, max_length=200
-    )
+    return serializers.ListField(child=TextField(max_length=200), required=False, max_length=200)
 
 
 def kinds_field() -> serializers.ListField:
@@ -76,7 +75,7 @@ def dimensions_field() -> serializers.DictField:
     """Return the field for parts of payers; of each dimension an alert has one of the values."""
     return _DimensionsField(
         child=serializers.ListField(
-            child=serializers.CharField(max_length=200), allow_empty=False, max_length=200
+            child=TextField(max_length=200), allow_empty=False, max_length=200
         ),
         required=False,
         help_text='Such as `{"procedure_group": ["MRI"]}`.',

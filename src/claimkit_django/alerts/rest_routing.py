@@ -32,6 +32,7 @@ from claimkit_django.alerts.rest_parts import (
     save_named,
 )
 from claimkit_django.conf import config
+from claimkit_django.rest.fields import ClockField, PartSerializer, StrictTexts, TextField
 from claimkit_django.rest.filters import Ordering, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -54,7 +55,7 @@ _ADMINS: Mapping[str, Role] = dict.fromkeys(
 _CHANNEL_UID = "chn_3f8k1d6z0q5v9m2r7x4t1nyc8b"
 
 
-class ChannelSerializer(serializers.ModelSerializer[Channel]):
+class ChannelSerializer(StrictTexts, serializers.ModelSerializer[Channel]):
     """A mailbox, a room or a pager."""
 
     settings = serializers.SerializerMethodField(help_text="Without secrets.")
@@ -79,8 +80,8 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
 class ChannelSentSerializer(serializers.Serializer[Any]):
     """What a channel is made of."""
 
-    name = serializers.CharField(max_length=100)
-    kind = serializers.CharField(max_length=64, help_text="`email`, `log`, or one of a plugin.")
+    name = TextField(max_length=100)
+    kind = TextField(max_length=64, help_text="`email`, `log`, or one of a plugin.")
     settings = serializers.DictField(help_text='Of e-mail: `{"to": ["ada@example.org"]}`.')
     enabled = serializers.BooleanField(required=False, default=True)
 
@@ -92,25 +93,27 @@ class TestedSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_blank=True)
 
 
-class StepSerializer(serializers.Serializer[Any]):
+class StepSerializer(PartSerializer):
     """Who else is told when nobody acknowledges."""
 
     after_minutes = serializers.IntegerField(min_value=1, max_value=60 * 24 * 30)
     channels = serializers.ListField(
-        child=serializers.CharField(max_length=32), allow_empty=False, max_length=20
+        child=TextField(max_length=32), allow_empty=False, max_length=20
     )
 
 
-class RouteSerializer(serializers.ModelSerializer[Route]):
+class RouteSerializer(StrictTexts, serializers.ModelSerializer[Route]):
     """Which alerts go to which channels."""
 
     payers = payers_field()
     kinds = kinds_field()
     dimensions = dimensions_field()
     channels = serializers.ListField(
-        child=serializers.CharField(max_length=32), max_length=20, help_text="Uids of channels."
+        child=TextField(max_length=32), max_length=20, help_text="Uids of channels."
     )
     steps = StepSerializer(many=True, required=False)
+    quiet_from = ClockField(required=False, allow_null=True)
+    quiet_until = ClockField(required=False, allow_null=True)
     _links = LinksField(
         {"self": ("alert-route-detail", {"uid": "uid"}), "collection": ("alert-route-list", {})}
     )
@@ -152,7 +155,7 @@ class RouteSerializer(serializers.ModelSerializer[Route]):
         return attrs
 
 
-class SilenceSerializer(serializers.ModelSerializer[Silence]):
+class SilenceSerializer(StrictTexts, serializers.ModelSerializer[Silence]):
     """What nobody wants to hear of for a while."""
 
     payers = payers_field()

@@ -31,6 +31,7 @@ from claimkit_django.alerts.rest_parts import (
 )
 from claimkit_django.alerts.rows import rule_of, signal_of
 from claimkit_django.conf import config
+from claimkit_django.rest.fields import StrictTexts
 from claimkit_django.rest.filters import Ordering, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["RuleViewSet"]
 
 
-class AlertRuleSerializer(serializers.ModelSerializer[Rule]):
+class AlertRuleSerializer(StrictTexts, serializers.ModelSerializer[Rule]):
     """Which signals become alerts, and how severe they are."""
 
     payers = payers_field()

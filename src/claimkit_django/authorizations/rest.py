@@ -24,6 +24,7 @@ from claimkit_django.authorizations.models import (
     AuthorizationWarning,
 )
 from claimkit_django.rest.conditional import IF_MATCH, content_etag, require_match
+from claimkit_django.rest.fields import StrictTexts, TextField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -73,10 +74,10 @@ class WarningSerializer(serializers.ModelSerializer[AuthorizationWarning]):
         read_only_fields = fields
 
 
-class AuthorizationSerializer(serializers.ModelSerializer[Authorization]):
+class AuthorizationSerializer(StrictTexts, serializers.ModelSerializer[Authorization]):
     """What a payer allows; the patient is never shown."""
 
-    member_id = serializers.CharField(
+    member_id = TextField(
         max_length=64,
         write_only=True,
         required=False,

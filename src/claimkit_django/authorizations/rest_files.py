@@ -26,6 +26,7 @@ from claimkit_django.authorizations.models import (
 )
 from claimkit_django.authorizations.rest import save_unique
 from claimkit_django.conf import config
+from claimkit_django.rest.fields import SentFileField, StrictTexts
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField, link
 from claimkit_django.rest.pagination import SortKey
@@ -98,7 +99,7 @@ class AuthorizationImportDetailSerializer(AuthorizationImportSerializer):
 class SendAuthorizationsSerializer(serializers.Serializer[Any]):
     """A file of authorizations."""
 
-    file = serializers.FileField(help_text="CSV.", max_length=255, write_only=True)
+    file = SentFileField(help_text="CSV.", max_length=255, write_only=True)
 
     def validate_file(self, file: Any) -> Any:
         """Refuse what is larger than the room takes."""
@@ -205,7 +206,7 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
         return Response(self.get_serializer(done).data, status=status.HTTP_201_CREATED)
 
 
-class LeadTimeSerializer(serializers.ModelSerializer[LeadTime]):
+class LeadTimeSerializer(StrictTexts, serializers.ModelSerializer[LeadTime]):
     """Days that a payer needs to answer."""
 
     days = serializers.IntegerField(min_value=1, max_value=180)

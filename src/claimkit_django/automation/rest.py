@@ -26,6 +26,7 @@ from claimkit.types import TenantKey
 from claimkit_django.automation.engine import approve, finish, reject
 from claimkit_django.automation.models import Approval, Execution, Work
 from claimkit_django.automation.packets import make_packet
+from claimkit_django.rest.fields import TextField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -103,7 +104,7 @@ class ApprovalSerializer(serializers.ModelSerializer[Approval]):
 class NoteSerializer(serializers.Serializer[Any]):
     """Why."""
 
-    note = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
+    note = TextField(max_length=500, required=False, default="", allow_blank=True)
 
 
 class AnswersSerializer(serializers.Serializer[Any]):
@@ -396,13 +397,13 @@ class WorkViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet, 
             OpenApiParameter("renderer", str, OpenApiParameter.PATH, description="Format.")
         ],
         responses={
-            (200, "application/octet-stream"): OpenApiResponse(
+            (200, one): OpenApiResponse(
                 OpenApiTypes.BINARY,
                 "The file.",
-                examples=[
-                    OpenApiExample("a file", value="…", media_type="application/octet-stream")
-                ],
+                examples=[OpenApiExample("a file", value="…", media_type=one)],
             )
+            # Plugins bring renderers; first what clients know to keep.
+            for one in ("application/octet-stream", "*/*")
         },
     )
     @action(

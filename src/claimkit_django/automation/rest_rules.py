@@ -21,6 +21,7 @@ from claimkit_django.automation.engine import rule_of
 from claimkit_django.automation.models import Execution, Rule
 from claimkit_django.automation.rest import example
 from claimkit_django.conf import config
+from claimkit_django.rest.fields import PartSerializer, StrictTexts, TextField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -72,20 +73,20 @@ class OperandField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-class ConditionSerializer(serializers.Serializer[Any]):
+class ConditionSerializer(PartSerializer):
     """One comparison of a fact."""
 
-    fact = serializers.CharField(max_length=64)
+    fact = TextField(max_length=64)
     operator = serializers.ChoiceField(choices=[one.value for one in Operator])
     operand = OperandField(required=False, allow_null=True, default=None)
 
 
-class AutomationRuleSerializer(serializers.ModelSerializer[Rule]):
+class AutomationRuleSerializer(StrictTexts, serializers.ModelSerializer[Rule]):
     """An event, conditions that all hold, and one action."""
 
     topic = serializers.ChoiceField(choices=sorted(TRIGGERS))
     conditions = ConditionSerializer(many=True, required=False)
-    action = serializers.CharField(max_length=64, help_text="`create_task`, or one of a plugin.")
+    action = TextField(max_length=64, help_text="`create_task`, or one of a plugin.")
     settings = serializers.DictField(required=False, help_text="Of the action.")
     _links = LinksField(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import django_filters
@@ -26,6 +27,7 @@ from claimkit_django.rest.fields import MoneyField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
+from claimkit_django.rest.rows import FlatRows
 from claimkit_django.rest.schema import operation
 from claimkit_django.rest.views import ApiViewSet
 from claimkit_django.tenants.rest import TenantRowsView
@@ -133,8 +135,16 @@ class NameField(serializers.Field[int, Any, str, int]):
 
     def to_representation(self, value: int) -> str:
         """Return the name, ``""`` for none."""
+        return self._names.get((self._axis, value), "")
+
+    @cached_property
+    def _names(self) -> Names:
         names: Names = self.context["names"]
-        return names.get((str(self.source), value), "")
+        return names
+
+    @cached_property
+    def _axis(self) -> str:
+        return str(self.source)
 
 
 @extend_schema_field(
@@ -148,7 +158,7 @@ class OutcomeField(serializers.Field[int, Any, str, int]):
         return outcome_word(value)
 
 
-class ClaimSerializer(serializers.ModelSerializer[Claim]):
+class ClaimSerializer(FlatRows, serializers.ModelSerializer[Claim]):
     """What is known of one claim now. Who the patient is, is not known here."""
 
     payer = NameField()

@@ -21,6 +21,7 @@ from claimkit_django.claims.mappings import (
 )
 from claimkit_django.claims.models import MappingVersion
 from claimkit_django.claims.tasks import queue_mapping
+from claimkit_django.rest.fields import StrictTexts, TextField
 from claimkit_django.rest.filters import Ordering, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -54,13 +55,11 @@ class RuleSerializer(serializers.Serializer[Any]):
     match = serializers.ChoiceField(
         choices=[one.value for one in Match], help_text="`range` is for procedure codes."
     )
-    value = serializers.CharField(
+    value = TextField(
         max_length=200, help_text="A payer's name, its `namespace:id`, or a procedure code."
     )
-    last = serializers.CharField(
-        max_length=200, required=False, help_text="Last code of a range, included."
-    )
-    target = serializers.CharField(max_length=200)
+    last = TextField(max_length=200, required=False, help_text="Last code of a range, included.")
+    target = TextField(max_length=200)
 
 
 class RulesSerializer(serializers.Serializer[Any]):
@@ -69,10 +68,10 @@ class RulesSerializer(serializers.Serializer[Any]):
     rules = serializers.ListField(
         child=RuleSerializer(), max_length=_MAX_RULES, help_text="May be empty: no rules at all."
     )
-    note = serializers.CharField(max_length=200, required=False, help_text="Why, for colleagues.")
+    note = TextField(max_length=200, required=False, help_text="Why, for colleagues.")
 
 
-class MappingSerializer(serializers.ModelSerializer[MappingVersion]):
+class MappingSerializer(StrictTexts, serializers.ModelSerializer[MappingVersion]):
     """One version of the tenant's rules."""
 
     rules = RuleSerializer(many=True, read_only=True)

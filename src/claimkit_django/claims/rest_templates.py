@@ -13,6 +13,7 @@ from claimkit.claims.templates import check_template
 from claimkit.errors import ClaimkitError
 from claimkit_django.claims.intake import template_of
 from claimkit_django.claims.models import CsvTemplate
+from claimkit_django.rest.fields import StrictTexts, TextField
 from claimkit_django.rest.filters import Ordering
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -31,10 +32,10 @@ __all__ = ["CsvTemplateViewSet"]
 
 
 def _text() -> serializers.CharField:
-    return serializers.CharField(max_length=200)
+    return TextField(max_length=200)
 
 
-class CsvTemplateSerializer(serializers.ModelSerializer[CsvTemplate]):
+class CsvTemplateSerializer(StrictTexts, serializers.ModelSerializer[CsvTemplate]):
     """How exports with one header are read."""
 
     header = serializers.ListField(

@@ -32,6 +32,7 @@ from claimkit_django.claims.models import RejectedRow, Upload
 from claimkit_django.claims.quality import release_holds
 from claimkit_django.claims.repair import note_download
 from claimkit_django.claims.tasks import queue_import
+from claimkit_django.rest.fields import SentFileField, TextField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -68,18 +69,19 @@ class UploadFilters(StrictFilterSet):
 class SendSerializer(serializers.Serializer[Any]):
     """A file of claims to take."""
 
-    file = serializers.FileField(
+    file = SentFileField(
         help_text="CSV of any billing system, or X12 835 or 837.", max_length=255, write_only=True
     )
-    reader = serializers.CharField(
+    reader = TextField(
         required=False,
+        allow_blank=True,
         help_text="Name of the reader; found out from the file by default.",
         write_only=True,
     )
 
     def validate_reader(self, name: str) -> str:
         """Refuse a reader that nothing registered, naming the nearest."""
-        if name not in plugins().readers:
+        if name and name not in plugins().readers:
             error = UnknownName.of("reader", name, plugins().readers)
             raise exceptions.ValidationError(error.message, code=error.code)
         return name

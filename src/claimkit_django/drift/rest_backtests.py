@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from claimkit.types import from_cents
 from claimkit_django.drift.models import BacktestRun
 from claimkit_django.drift.tasks import queue_backtest
+from claimkit_django.rest.fields import StrictTexts
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -41,7 +42,7 @@ class BacktestFilters(StrictFilterSet):
         fields: ClassVar[list[str]] = []
 
 
-class AskSerializer(serializers.ModelSerializer[BacktestRun]):
+class AskSerializer(StrictTexts, serializers.ModelSerializer[BacktestRun]):
     """Which nights to replay, and with which knowledge."""
 
     every_days = serializers.IntegerField(

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from claimkit.drift.risk import calibrate
 from claimkit.types import SystemClock, TenantKey
 from claimkit_django.drift.risk import AskedClaim, name_asked, run_risk, tell_rules
-from claimkit_django.rest.fields import MoneyField
+from claimkit_django.rest.fields import MoneyField, RegexField, TextField
 from claimkit_django.rest.filters import refuse_unknown
 from claimkit_django.rest.parsers import JSON_ONLY
 from claimkit_django.rest.schema import operation
@@ -36,18 +36,16 @@ _MOST_CLAIMS, _MOST_TOLD = 500, 100
 class PlannedClaimSerializer(serializers.Serializer[Any]):
     """A claim that was not sent yet; nothing about a patient is asked for."""
 
-    reference = serializers.RegexField(
+    reference = RegexField(
         r"^[A-Za-z0-9._:-]{1,64}$",
         help_text="What you call it: letters, digits and `._:-`. Not a patient's name or number.",
     )
-    payer = serializers.CharField(
+    payer = TextField(
         max_length=200, required=False, default="", help_text="As your files spell it."
     )
-    payer_id = serializers.CharField(
-        max_length=64, required=False, default="", help_text="Such as `PI:60054`."
-    )
-    procedure_code = serializers.CharField(max_length=16, required=False, default="")
-    procedure_group = serializers.CharField(
+    payer_id = TextField(max_length=64, required=False, default="", help_text="Such as `PI:60054`.")
+    procedure_code = TextField(max_length=16, required=False, default="")
+    procedure_group = TextField(
         max_length=200, required=False, default="", help_text="Instead of the code's."
     )
     has_authorization = serializers.BooleanField(

@@ -20,7 +20,7 @@ from claimkit.types import SystemClock, TenantKey, date_of, day_of
 from claimkit_django.drift.models import ContractRate
 from claimkit_django.drift.tasks import queue_rebuild
 from claimkit_django.drift.tenant_settings import choose, chosen, drift_config, import_contracts
-from claimkit_django.rest.fields import MoneyField
+from claimkit_django.rest.fields import MoneyField, SentFileField, TextField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import link
 from claimkit_django.rest.pagination import SortKey
@@ -49,19 +49,19 @@ class DriftSettingsSerializer(serializers.Serializer[Any]):
     """What is watched, and by which further dimensions."""
 
     detectors = serializers.ListField(
-        child=serializers.CharField(max_length=64),
+        child=TextField(max_length=64),
         max_length=100,
         allow_null=True,
         help_text="Detectors in order; null: the site's.",
     )
     dimensions = serializers.ListField(
-        child=serializers.CharField(max_length=64),
+        child=TextField(max_length=64),
         max_length=100,
         allow_null=True,
         help_text=f"Some of {', '.join(DIMENSIONS)}; null: the site's.",
     )
     in_force = serializers.DictField(
-        child=serializers.ListField(child=serializers.CharField()),
+        child=serializers.ListField(child=TextField()),
         read_only=True,
         help_text="What holds, with the site's settings where the tenant chose nothing.",
     )
@@ -238,7 +238,7 @@ class ContractFilters(StrictFilterSet):
 class SendContractsSerializer(serializers.Serializer[Any]):
     """A file of contracts."""
 
-    file = serializers.FileField(
+    file = SentFileField(
         help_text="CSV: payer, procedure_code, allowed or percent_of_charge, effective_from, "
         "effective_until.",
         write_only=True,

@@ -28,6 +28,7 @@ from claimkit_django.reports.models import ReportFile, ReportMail, ReportRun
 from claimkit_django.reports.rest_numbers import NumbersMixin
 from claimkit_django.reports.runs import ask_report
 from claimkit_django.reports.tasks import queue_report
+from claimkit_django.rest.fields import TextField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField, link
 from claimkit_django.rest.pagination import SortKey
@@ -46,23 +47,28 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ERROR_SCHEMA",
-    "FILE_ANSWER",
     "FileRenderer",
     "ReportViewSet",
     "error_field",
+    "file_of",
     "formats_field",
     "recipients_field",
     "refused",
 ]
 
-#: How a download is described.
-FILE_ANSWER = OpenApiResponse(
-    OpenApiTypes.BINARY,
-    "The file.",
-    examples=[OpenApiExample("a file", value="…", media_type="application/octet-stream")],
-)
+#: What a renderer's file may be, since plugins bring renderers; first what clients know to keep.
+_ANY_FILE = ("application/octet-stream", "*/*")
 #: A mailing list is the better way from here on.
 _MOST_RECIPIENTS = 50
+
+
+def file_of(media_type: str) -> OpenApiResponse:
+    """Describe a download."""
+    return OpenApiResponse(
+        OpenApiTypes.BINARY,
+        "The file.",
+        examples=[OpenApiExample(media_type, value="…", media_type=media_type)],
+    )
 
 
 class FileRenderer(BaseRenderer):
@@ -80,7 +86,7 @@ class FileRenderer(BaseRenderer):
 def formats_field(**more: Any) -> serializers.ListField:
     """Return the field for names of renderers; those that are not there are refused by the verb."""
     return serializers.ListField(
-        child=serializers.CharField(max_length=64),
+        child=TextField(max_length=64),
         allow_empty=False,
         max_length=12,
         help_text="Formats, such as html, pdf, xlsx, csv, json and markdown.",
@@ -459,7 +465,7 @@ class ReportViewSet(
         parameters=[
             OpenApiParameter("renderer", str, OpenApiParameter.PATH, description="Format.")
         ],
-        responses={(200, "application/octet-stream"): FILE_ANSWER},
+        responses={(200, one): file_of(one) for one in _ANY_FILE},
     )
     @action(
         detail=True,

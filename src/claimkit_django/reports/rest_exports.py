@@ -25,12 +25,13 @@ from claimkit_django.reports.exports import Wanted, ask_export, has_personal, re
 from claimkit_django.reports.models import ExportRun
 from claimkit_django.reports.rest import (
     ERROR_SCHEMA,
-    FILE_ANSWER,
     FileRenderer,
     error_field,
+    file_of,
     refused,
 )
 from claimkit_django.reports.tasks import queue_export
+from claimkit_django.rest.fields import TextField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -61,15 +62,22 @@ class ExportFilters(StrictFilterSet):
         fields: ClassVar[list[str]] = []
 
 
+#: What an export comes as. First what a client that knows none of them takes it for.
+_MEDIA_TYPES = (
+    "application/octet-stream",
+    *(one.media_type.partition(";")[0] for one in FORMATS.values()),
+)
+
+
 class ExportAskSerializer(serializers.Serializer[Any]):
     """What is exported, and how."""
 
-    source = serializers.CharField(  # type: ignore[assignment]
+    source = TextField(  # type: ignore[assignment]
         max_length=32, help_text="A name of the sources."
     )
     format = serializers.ChoiceField(choices=sorted(FORMATS))
     columns = serializers.ListField(
-        child=serializers.CharField(max_length=64),
+        child=TextField(max_length=64),
         required=False,
         max_length=100,
         help_text="In this order; all that are not personal by default.",
@@ -296,7 +304,7 @@ class ExportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
     @operation(
         operation_id="exports_file_retrieve",
         summary="Download an export",
-        responses={(200, "application/octet-stream"): FILE_ANSWER},
+        responses={(200, one): file_of(one) for one in _MEDIA_TYPES},
     )
     @action(
         detail=True,

@@ -19,6 +19,7 @@ from claimkit_django.reports.rest import formats_field, recipients_field, refuse
 from claimkit_django.reports.runs import check_formats
 from claimkit_django.reports.schedules import next_due
 from claimkit_django.rest.conditional import IF_MATCH, content_etag, require_match
+from claimkit_django.rest.fields import StrictTexts
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -43,7 +44,7 @@ class ScheduleFilters(StrictFilterSet):
     """Nothing to filter by: there is one of a kind."""
 
 
-class ScheduleSerializer(serializers.ModelSerializer[ReportSchedule]):
+class ScheduleSerializer(StrictTexts, serializers.ModelSerializer[ReportSchedule]):
     """Which reports are made by themselves, when, and who gets them."""
 
     kind = serializers.ChoiceField(choices=_KINDS)

@@ -5,7 +5,8 @@ A link that the caller's role may not follow is not told: whoever walks gets no 
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 __all__ = ["LinksField", "link", "may_follow"]
+
+#: What every row is known by outside; nothing of it is quoted in a path.
+_UID = re.compile(r"[a-z]{3}_[0-9a-z]{1,28}")
 
 
 def link(request: Request | HttpRequest, name: str, **kwargs: Any) -> str:
@@ -92,15 +96,41 @@ class LinksField(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: Any) -> dict[str, str]:
         """Return the paths that resolve for ``value``, without those that the role may not follow."""
+        return {relation: path(value) for relation, path in self._paths.items()}
+
+    @cached_property
+    def _paths(self) -> dict[str, Callable[[Any], str]]:
+        """Relation → what makes its path of an instance; decided once for all rows of a page."""
         request = self.context["request"]
         role = getattr(self.context.get("view"), "role", None)
         return {
-            relation: link(
-                request, name, **{arg: _read(value, path) for arg, path in arguments.items()}
-            )
+            relation: _path_maker(request, name, arguments)
             for relation, (name, arguments) in self.targets.items()
             if may_follow(request, name, role)
         }
+
+
+def _path_maker(
+    request: Request | HttpRequest, name: str, arguments: Mapping[str, str]
+) -> Callable[[Any], str]:
+    """Return what makes the path of an instance; resolving it once does for all other uids."""
+    if not arguments:
+        path = link(request, name)
+        return lambda _value: path
+    around: list[str] = []
+
+    def make(value: Any) -> str:
+        filled = {arg: _read(value, where) for arg, where in arguments.items()}
+        only: Any = next(iter(filled.values()))
+        is_uid = len(filled) == 1 and isinstance(only, str) and _UID.fullmatch(only) is not None
+        if is_uid and around:
+            return str(only).join(around)
+        path = link(request, name, **filled)
+        if is_uid and path.count(only) == 1:
+            around[:] = path.split(only)
+        return path
+
+    return make
 
 
 def _read(value: Any, path: str) -> Any:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import force_instance
 from drf_spectacular.utils import (
     OpenApiExample,
     OpenApiParameter,
@@ -100,6 +102,9 @@ _REQUIRED = frozenset({"If-Match"})
 
 #: What a text must hold one of. Written out: JSON Schema's `\\s` leaves out what Python strips too.
 _NOT_BLANK = r"[^\s\x1c-\x1f\x85]"
+_FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+#: What no form can write, empty or nested; null neither.
+_STRUCTURED = (serializers.ListField, serializers.DictField, serializers.BaseSerializer)
 #: Where the schema of a text says more than how long it is.
 _SAID = frozenset({"enum", "format", "pattern", "$ref", "allOf", "oneOf"})
 
@@ -168,6 +173,18 @@ class KitSchema(AutoSchema):
             told["pattern"] = told["pattern"].replace(r"-?\d{0,", rf"{sign}\d{{1,")
         return told
 
+    def map_parsers(self) -> list[str]:
+        """Return the media types of bodies; forms only where a form can write every body."""
+        told: list[str] = super().map_parsers()
+        plain = [one for one in told if one not in _FORMS]
+        asked = force_instance(self.get_request_serializer())  # type: ignore[no-untyped-call]
+        is_formless = isinstance(asked, serializers.Serializer) and any(
+            field.allow_null or isinstance(field, _STRUCTURED)
+            for field in asked.fields.values()
+            if not field.read_only
+        )
+        return plain if plain and is_formless else told
+
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         # Here and not in get_response_serializers(), which @extend_schema overrides.
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
@@ -208,7 +225,11 @@ class KitSchema(AutoSchema):
 def _must_say_something(field: Any) -> bool:
     """Whether a text of white space alone is refused: it is cut off, and nothing is left."""
     return (
-        isinstance(field, serializers.CharField) and field.trim_whitespace and not field.allow_blank
+        isinstance(field, serializers.CharField)
+        and field.trim_whitespace
+        and not field.allow_blank
+        # Whose pattern drf-spectacular tells.
+        and not any(isinstance(one, RegexValidator) for one in field.validators)
     )
 
 

@@ -190,7 +190,7 @@ class ApiView(APIView):
         Raises:
             ValidationError: a version that is not supported.
         """
-        asked = request.headers.get(versions.HEADER) or versions.CURRENT
+        asked = request.headers.get(versions.HEADER, versions.CURRENT)
         if asked not in versions.SUPPORTED:
             near = did_you_mean(asked, versions.SUPPORTED)
             offered = ", ".join(versions.SUPPORTED)

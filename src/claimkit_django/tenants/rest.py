@@ -19,6 +19,7 @@ from claimkit.errors import TenantRequired, TenantUnknown
 from claimkit.tenants import Role
 from claimkit_django.conf import config
 from claimkit_django.rest.conditional import IF_MATCH, content_etag, require_match
+from claimkit_django.rest.fields import StrictTexts, TextField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -159,15 +160,13 @@ class TenantRowsView(ListSettings, TenantView):
         return rows
 
 
-class TenantSerializer(serializers.ModelSerializer[Tenant]):
+class TenantSerializer(StrictTexts, serializers.ModelSerializer[Tenant]):
     """A tenant as one of its members sees it."""
 
     role = serializers.ChoiceField(
         choices=[role.value for role in Role], read_only=True, help_text="What you may do in it."
     )
-    timezone = serializers.CharField(
-        max_length=64, validators=[validate_timezone], help_text="IANA name."
-    )
+    timezone = TextField(max_length=64, validators=[validate_timezone], help_text="IANA name.")
     _links = LinksField({"self": ("tenant-detail", {"key": "key"})})
 
     class Meta:

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from claimkit.errors import TenantForbidden
 from claimkit.tenants import Role
 from claimkit_django.rest.conditional import IF_MATCH, content_etag, require_match
+from claimkit_django.rest.fields import TextField
 from claimkit_django.rest.filters import Ordering, StrictFilterSet, refuse_unknown
 from claimkit_django.rest.links import LinksField
 from claimkit_django.rest.pagination import SortKey
@@ -74,7 +75,7 @@ class RoleSerializer(serializers.Serializer[Any]):
 class GrantSerializer(RoleSerializer):
     """A person to make a member."""
 
-    user = serializers.CharField(max_length=254, help_text="Name that the person signs in with.")
+    user = TextField(max_length=254, help_text="Name that the person signs in with.")
 
     def validate_user(self, name: str) -> Any:
         """Return the person who signs in with the name.

@@ -631,7 +631,6 @@ def test_an_upload_is_accepted_and_can_be_followed(world):
     ("payload", "attr"),
     [
         ({}, "file"),
-        ({"file": SimpleUploadedFile("empty.csv", b"")}, "file"),
         ({"file": "not a file"}, "file"),
         ({"file": SimpleUploadedFile("a.csv", b"x"), "reader": "x21"}, "reader"),
     ],
@@ -697,6 +696,67 @@ def test_uploads_are_filtered_by_status(world):
 
     assert good(client.get(f"{ROOT}uploads/?status=success"))["results"] == []
     assert len(good(client.get(f"{ROOT}uploads/?status=partial"))["results"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "sent", "attr"),
+    [
+        ("templates/", {"name": 88_713, "header": ["Acct", "Billed"]}, "name"),
+        ("templates/", {"name": "Northside", "header": ["Acct", 88_713]}, "header.1"),
+        ("alerts/{alert}/judge/", {"verdict": "expected", "reason": 88_713}, "reason"),
+        (
+            "alerts/silences/",
+            {"fingerprint": 1.5, "ends_at": "2030-01-01T00:00:00Z"},
+            "fingerprint",
+        ),
+        ("drift/risk/", {"claims": [{"reference": 88_713}]}, "claims.0.reference"),
+        ("tokens/", {"name": 88_713, "scope": "read"}, "name"),
+    ],
+)
+def test_a_number_is_no_text(world, where, sent, attr):
+    world.north.furnish()
+    client = world.north.client(Role.ADMIN)
+
+    answer = client.post(ROOT + where.format(alert=world.north.alert.uid), sent, format="json")
+
+    assert attr in [one["attr"] for one in bad(answer, 400)["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("where", "sent", "attr"),
+    [
+        ("automation/rules/{rule}/", {"conditions": [{"fact": "payer"}]}, "conditions.0.operator"),
+        ("alerts/routes/{route}/", {"steps": [{"after_minutes": 30}]}, "steps.0.channels"),
+    ],
+)
+def test_a_part_is_whole_where_the_rest_is_left_as_it_is(world, where, sent, attr):
+    world.north.furnish()
+    client = world.north.client(Role.ADMIN)
+    address = ROOT + where.format(rule=world.north.automation_rule.uid, route=world.north.route.uid)
+
+    answer = client.patch(address, sent, format="json", headers={"if-match": "*"})
+
+    assert bad(answer, 400)["errors"] == [
+        {"code": "required", "detail": "This field is required.", "attr": attr}
+    ]
+
+
+@pytest.mark.parametrize("where", ["uploads/", "authorizations/imports/", "drift/contracts/"])
+def test_an_empty_file_is_understood_and_refused(world, where):
+    sent = {"file": SimpleUploadedFile("empty.csv", b"")}
+
+    answer = world.north.client(Role.ADMIN).post(ROOT + where, sent, format="multipart")
+
+    assert [one["code"] for one in bad(answer, 422)["errors"]] == ["empty_file"]
+
+
+def test_a_reader_that_a_form_leaves_empty_is_found_out(world, monkeypatch):
+    monkeypatch.setattr("claimkit_django.claims.rest_uploads.queue_import", lambda _upload: None)
+    sent = {"file": SimpleUploadedFile("era.835", b"ISA*00*"), "reader": ""}
+
+    answer = world.north.client(Role.ANALYST).post(f"{ROOT}uploads/", sent, format="multipart")
+
+    assert good(answer, 202)["reader"] == ""
 
 
 # -- the whole ---------------------------------------------------------------------------------

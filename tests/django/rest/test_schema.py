@@ -255,3 +255,31 @@ def test_lists_and_numbers_are_as_strict_as_they_are_read(schema):
     ]
     assert decimals
     assert not [one for one in decimals if re.fullmatch(one, "")]
+
+
+def test_bodies_that_no_form_can_write_are_json_only(schema):
+    bodies = {
+        name: set(operation["requestBody"]["content"])
+        for name, operation in operations(schema)
+        if "requestBody" in operation
+    }
+
+    # A list that is empty is no field at all, and an object none of one name.
+    assert bodies["POST /api/v1/webhooks/endpoints/"] == {"application/json"}
+    assert bodies["PUT /api/v1/alerts/routes/{uid}/"] == {"application/json"}
+    assert bodies["POST /api/v1/uploads/"] == {"multipart/form-data"}
+    assert "application/x-www-form-urlencoded" in bodies["POST /api/v1/tokens/"]
+
+
+def test_a_time_of_day_says_what_it_looks_like(schema):
+    told = schema["components"]["schemas"]["RouteRequest"]["properties"]["quiet_from"]
+
+    assert re.fullmatch(told["pattern"], "22:30")
+    assert not re.fullmatch(told["pattern"], "")
+
+
+def test_a_form_of_text_and_the_types_of_files_are_told(schema):
+    planned = schema["components"]["schemas"]["PlannedClaimRequest"]["properties"]
+    assert planned["reference"]["pattern"] == r"^[A-Za-z0-9._:-]{1,64}$"
+    file = schema["paths"]["/api/v1/exports/{uid}/file/"]["get"]["responses"]["200"]
+    assert {"text/csv", "application/x-ndjson"} <= file["content"].keys()
