@@ -154,6 +154,8 @@ def _missed(told: dict[str, Any]) -> list[str]:
         missed.append(f"target missed: {_DRAINED:,.0f} deliveries a second")
     if told["latency_ms"]["p99"] > _P99_MS:
         missed.append(f"target missed: p99 of {_P99_MS:.0f} ms")
+    if told["latency_ms"]["cold"] > _P99_MS:
+        missed.append(f"target missed: {_P99_MS:.0f} ms just after workers start")
     return missed
 
 

@@ -273,7 +273,8 @@ def make_courier(using: str) -> Courier:
 
 
 def _open_all(using: str) -> None:
-    """Connect, and load and derive what opens the keys of endpoints: the first use takes longest."""
+    """Connect, load plugins, and derive what opens the keys of endpoints: first uses take longest."""
+    make_bus(open_store(using))
     with across_tenants():
         Endpoint.unscoped.using(using).filter(pk=0).prefetch_related("keys").first()
     open_sealed(seal(b"\0"))

@@ -444,3 +444,15 @@ def test_how_endpoints_fare_is_counted(northside, lakeview, add):
 
     told = {one.labels: one.value for one in gauges(USING) if one.series is WEBHOOK_ENDPOINTS}
     assert told == {("disabled",): 1, ("unconfirmed",): 1, ("held",): 1, ("sending",): 1}
+
+
+def test_plugins_are_loaded_before_anything_is_leased(monkeypatch):
+    """The first delivery would wait for it, seconds where there are many."""
+    made = []
+    monkeypatch.setattr("claimkit_django.webhooks.store.make_bus", made.append)
+    courier = make_courier(USING)
+
+    courier.arrive()
+    courier.leave()
+
+    assert len(made) == 1
