@@ -759,6 +759,22 @@ def test_a_reader_that_a_form_leaves_empty_is_found_out(world, monkeypatch):
     assert good(answer, 202)["reader"] == ""
 
 
+@pytest.mark.parametrize(
+    ("instant", "status"),
+    [("1041-09-07T02:58:33-19:34", 200), ("0001-01-01T00:00:00+14:00", 400)],
+)
+@pytest.mark.parametrize(
+    "where", ["automation/executions/?at_from=", "webhooks/deliveries/?created_to="]
+)
+def test_a_zone_that_no_database_knows_is_a_zone(world, where, instant, status):
+    """PostgreSQL refuses more than 15:59 from UTC."""
+    client = world.north.client(Role.OWNER)
+
+    answer = client.get(f"/api/v1/{where}{instant.replace('+', '%2B')}")
+
+    assert answer.status_code == status, answer.content
+
+
 # -- the whole ---------------------------------------------------------------------------------
 
 
