@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import itertools
 import re
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from claimkit.testing.synthetic import NORTHSIDE, make_claims, write_835, write_csv
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The rows that one transaction takes where nothing else decides.
+_BATCH = 5_000
 _AS_OF = dt.date(2026, 6, 30)
 #: An interchange in front of the transaction sets, and what closes it.
 _OPENING = re.compile(r"\AISA.*?~\nGS.*?~\n", re.DOTALL)
@@ -48,3 +56,12 @@ def write_remittance(path: Path, claims: int, *, seed: int = 1) -> int:
             written += block
         out.write(closing[0])
     return written
+
+
+def rows_by_the_thousand(path: Path) -> Iterator[list[list[str]]]:
+    """Yield the rows of a CSV without its header, as many at a time as one transaction takes."""
+    with path.open(encoding="utf-8", newline="") as text:
+        rows = csv.reader(text)
+        next(rows)
+        while batch := list(itertools.islice(rows, _BATCH)):
+            yield batch

@@ -7,22 +7,17 @@ imports of one site would warm the next one's caches.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime as dt
 import json
 import sqlite3
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import site_of_imports as site
 from cpu import Server, Stopwatch, peak_megabytes
+from files import rows_by_the_thousand
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-#: The rows that one transaction takes where nothing else decides.
-_BATCH = 5_000
 _BARE = "claim text PRIMARY KEY, " + ", ".join(f"c{at} text" for at in range(13))
 
 
@@ -100,7 +95,7 @@ def bare_copy(url: str, file: Path, server: Server) -> dict[str, Any]:
         connection.commit()
         watch = Stopwatch(server)
         total = 0
-        for rows in _batches(file):
+        for rows in rows_by_the_thousand(file):
             with cursor.copy("COPY stage FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
@@ -123,7 +118,7 @@ def bare_executemany(url: str, file: Path, server: Server) -> dict[str, Any]:
         watch = Stopwatch(server)
         total = 0
         marks = ", ".join("?" * 14)
-        for rows in _batches(file):
+        for rows in rows_by_the_thousand(file):
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
                 f"INSERT INTO bare VALUES ({marks}) ON CONFLICT (claim) DO UPDATE SET c1 = excluded.c1",
@@ -144,19 +139,6 @@ def read_only(url: str, file: Path, server: Server) -> dict[str, Any]:
     with file.open("rb") as stream:
         report = preview_claims(stream, name=file.name, plugins=plugins)
     return {**watch.read(), "new": report.claims}
-
-
-def _batches(file: Path) -> Iterator[list[list[str]]]:
-    with file.open(encoding="utf-8", newline="") as text:
-        rows = csv.reader(text)
-        next(rows)
-        batch: list[list[str]] = []
-        for row in rows:
-            batch.append(row)
-            if len(batch) == _BATCH:
-                yield batch
-                batch = []
-        yield batch
 
 
 _WORK = {

@@ -105,6 +105,7 @@ _UNITS: dict[str, Any] = {
     "cells": "cells",
     "cpu_us_per_row": "CPU µs a row",
     "wal_per_row": "WAL B a row",
+    "bytes_per_row": "B kept a row",
     "megabytes": "MB at most",
 }
 

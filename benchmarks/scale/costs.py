@@ -106,7 +106,7 @@ class Costs:
                 bytes_total=len(text),
                 known_on=dt.date(2026, 7, 1),
             )
-            logged = _log_position()
+            logged, held = _log_position(), _bytes_held()
             watch = Stopwatch(self._server)
             with CaptureQueriesContext(connection) as seen:
                 ended = run_import(key, upload.uid)
@@ -115,6 +115,7 @@ class Costs:
             "statements": len(seen),
             "cpu_us_per_row": 1e6 * watch.read()["cpu"] / _ROWS,
             "wal_per_row": (_log_position() - logged) / _ROWS,
+            "bytes_per_row": (_bytes_held() - held) / _ROWS,
         }
 
     def _night(self) -> dict[str, float]:
@@ -156,6 +157,16 @@ def _counted(ask: Callable[[], Any]) -> tuple[int, int]:
 
 def _log_position() -> int:
     return int(_value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"))
+
+
+def _bytes_held() -> int:
+    """Return what the tables of claims take with their indexes."""
+    return int(
+        _value(
+            "SELECT sum(pg_total_relation_size(oid)) FROM pg_class"
+            " WHERE relkind = 'r' AND relname LIKE 'claimkit\\_claims\\_%'"
+        )
+    )
 
 
 def _postmaster() -> int:

@@ -28,6 +28,9 @@ def draw(measured: Mapping[int, Mapping[str, Mapping[str, float]]]) -> bytes:
         js=[],
         style=CleanStyle(font_family="system-ui, sans-serif"),
         logarithmic=True,
+        stroke_style={"width": 3},
+        dots_size=4,
+        show_y_guides=True,
         x_title="claims of the tenant",
         y_title="milliseconds",
         legend_at_bottom=True,
@@ -38,6 +41,7 @@ def draw(measured: Mapping[int, Mapping[str, Mapping[str, float]]]) -> bytes:
     )
     sizes = sorted(measured)
     chart.x_labels = sizes
+    chart.y_labels = [10**power for power in range(1, 7)]
     for name, unit in _DRAWN.items():
         factor = 1_000 if unit == "cpu" else 1
         chart.add(name, [(size, factor * measured[size][name][unit]) for size in sizes])
