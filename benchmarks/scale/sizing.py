@@ -62,12 +62,12 @@ def _lines(
     )
     yield f"x {cpu_us:.0f} µs = {import_seconds:,.0f} CPU s a day"
     yield (
-        f"in {asked.import_hours:g} h at {asked.use:.0%} = {import_cores:.1f} cores"
+        f"in {asked.import_hours:g} h at {asked.use:.0%} = {import_cores:.2f} cores"
         " (workers and database together)"
     )
     yield (
         f"{asked.tenants:,} tenants x {night:.2f} s = {night_seconds:,.0f} CPU s a night,"
-        f" in {asked.night_hours:g} h at {asked.use:.0%} = {night_cores:.1f} cores"
+        f" in {asked.night_hours:g} h at {asked.use:.0%} = {night_cores:.2f} cores"
     )
     yield f"disk for {asked.years_kept:g} years: {held:,.0f} GB; log: {logged:,.1f} GB a day"
     yield (

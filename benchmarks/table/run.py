@@ -82,7 +82,7 @@ PATHS = (
     ),
     Awaited("dashboard", "requests", "dashboard", "dashboard_usually", "", "filled"),
     Awaited("export as CSV", "rows", "export_csv", "export_usually", "copy_to", "filled"),
-    Awaited("export as XLSX", "rows", "export_xlsx", "export_usually", "", "filled"),
+    Awaited("export as XLSX", "rows", "export_xlsx", "", "", "filled"),
     Awaited("start of the command", "starts", "start_claimkit", "start_django", "start_python"),
 )
 

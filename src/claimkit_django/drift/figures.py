@@ -42,7 +42,10 @@ def recent_decisions() -> dict[str, Any]:
     over :data:`SPAN` days each, money in cents), ``weeks`` (the last :data:`WEEKS`, oldest first).
     """
     latest = CubeDecision.objects.order_by("-decided_day").values("decided_day")[:1]
-    recent = CubeDecision.objects.filter(decided_day__gt=Subquery(latest) - Value(7 * WEEKS))
+    # Of a range with one end the database expects a third of the cells, and reads all of them.
+    recent = CubeDecision.objects.filter(
+        decided_day__gt=Subquery(latest) - Value(7 * WEEKS), decided_day__lte=Subquery(latest)
+    )
     sums = recent.order_by().values("decided_day").annotate(**_SUMS, denied=denied())
     days: dict[int, Any] = {row["decided_day"]: row for row in sums}
     last = max(days, default=None)
