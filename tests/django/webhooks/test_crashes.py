@@ -107,9 +107,12 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
-        if line.strip():
-            POINTS[line.strip()]()
-        deliver(make_courier("default"), threads=2, wait=wait_for_notice("default", CHANNEL))
+        point = line.strip()
+        if point:
+            POINTS[point]()
+        # Stopped in the middle of a transaction of another thread, it would hold a lock for ever.
+        threads = 1 if point == "stopped" else 2
+        deliver(make_courier("default"), threads=threads, wait=wait_for_notice("default", CHANNEL))
     print(pid, flush=True)
 """
 
