@@ -32,7 +32,7 @@ def _fill_sqlite(dump, folder):
 
 def _fill_postgres(dump, folder):
     psycopg = pytest.importorskip("psycopg")
-    name = f"upgrade_{folder.name.lower()}"
+    name = f"upgrade_{os.getpid()}_{folder.name.lower()}"
     with psycopg.connect(postgres_url(), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
     with psycopg.connect(postgres_url(), dbname=name, autocommit=True) as database:
